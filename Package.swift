@@ -1,0 +1,72 @@
+// swift-tools-version: 6.2
+
+import PackageDescription
+
+/// What every target is built with: Swift 6, no warning let through, each unsafe construct named as one.
+let settings: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .strictMemorySafety(),
+  .treatAllWarnings(as: .error),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableExperimentalFeature("Lifetimes"),
+]
+
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
+let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
+
+/// A library of the house and its tests. A library may depend only on those listed before it.
+func room(_ name: String, _ dependencies: [Target.Dependency] = [], tests: [Target.Dependency] = []) -> [Target] {
+  [
+    .target(name: name, dependencies: dependencies, swiftSettings: settings),
+    .testTarget(
+      name: "\(name)Tests", dependencies: [.target(name: name)] + dependencies + tests, swiftSettings: settings),
+  ]
+}
+
+let package = Package(
+  name: "inquest",
+  products: [
+    .executable(name: "inquest", targets: ["inquest"]),
+    .library(name: "X86", targets: ["X86"]),
+    .library(name: "Traces", targets: ["Traces"]),
+    .library(name: "GuestMemory", targets: ["GuestMemory"]),
+    .library(name: "GuestImage", targets: ["GuestImage"]),
+    .library(name: "KVM", targets: ["KVM"]),
+    .library(name: "QEMU", targets: ["QEMU"]),
+    .library(name: "Investigation", targets: ["Investigation"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+    .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
+    .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.0"),
+  ],
+  targets: [
+    .systemLibrary(name: "CZydis", providers: [.apt(["libzydis-dev"])]),
+    .systemLibrary(name: "CElfutils", providers: [.apt(["libdw-dev", "libelf-dev"])]),
+    .systemLibrary(name: "CLinux", providers: [.apt(["linux-libc-dev"])]),
+  ]
+    + room("X86")
+    + room("Traces", [system])
+    + room("GuestMemory", ["X86", system])
+    + room("GuestImage", ["X86", "GuestMemory", "CZydis", "CElfutils"])
+    + room("KVM", ["X86", "Traces"])
+    + room("QEMU", ["X86"])
+    + room("Investigation", ["X86", "GuestMemory", "GuestImage", "KVM", "QEMU"])
+    + room("Reports", ["X86", "Investigation"])
+    + room(
+      "Capture",
+      ["X86", "Traces", "GuestMemory", "GuestImage", "KVM", "QEMU", "Investigation", "CLinux", system, subprocess])
+    + [
+      .executableTarget(
+        name: "inquest",
+        dependencies: [
+          "X86", "Traces", "GuestMemory", "GuestImage", "KVM", "QEMU", "Investigation", "Reports", "Capture",
+          argumentParser, system,
+        ],
+        swiftSettings: settings),
+      .testTarget(name: "InquestTests", dependencies: ["inquest", subprocess, system], swiftSettings: settings),
+    ]
+)

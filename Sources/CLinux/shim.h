@@ -1,0 +1,2 @@
+#include <linux/kvm.h>
+#include <linux/perf_event.h>

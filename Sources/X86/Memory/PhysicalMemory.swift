@@ -1,0 +1,52 @@
+/// The guest's physical memory, wherever its bytes come from.
+public protocol PhysicalMemory {
+  /// Fills `buffer` with the bytes at `address` and the addresses after it.
+  ///
+  /// Bytes that are known not to exist and bytes that merely were not kept are both unavailable; a conforming type
+  /// never makes up contents. What `buffer` holds after an error is unspecified.
+  func read(_ address: PhysicalAddress, into buffer: inout MutableSpan<UInt8>) throws(UnavailableMemory)
+}
+
+/// Memory that could not be read.
+public struct UnavailableMemory: Error, Hashable, Sendable {
+  /// Why the bytes cannot be had.
+  public enum Reason: Hashable, Sendable {
+    /// Nothing backs the address: neither RAM nor ROM is there.
+    case unbacked
+    /// A device answers at the address; reading it could change its state.
+    case device
+    /// The address may well hold memory, but this source does not contain it.
+    case notCaptured
+  }
+
+  /// The first address that could not be read.
+  public var address: PhysicalAddress
+  public var reason: Reason
+
+  public init(address: PhysicalAddress, reason: Reason) {
+    self.address = address
+    self.reason = reason
+  }
+}
+
+extension PhysicalMemory {
+  /// The little-endian 64-bit word at `address`.
+  public func loadUInt64(at address: PhysicalAddress) throws(UnavailableMemory) -> UInt64 {
+    var bytes = InlineArray<8, UInt8>(repeating: 0)
+    var span = bytes.mutableSpan
+    try read(address, into: &span)
+    var word: UInt64 = 0
+    for index in bytes.indices { word |= UInt64(bytes[index]) << UInt64(8 * index) }
+    return word
+  }
+
+  /// The little-endian 32-bit word at `address`.
+  public func loadUInt32(at address: PhysicalAddress) throws(UnavailableMemory) -> UInt32 {
+    var bytes = InlineArray<4, UInt8>(repeating: 0)
+    var span = bytes.mutableSpan
+    try read(address, into: &span)
+    var word: UInt32 = 0
+    for index in bytes.indices { word |= UInt32(bytes[index]) << UInt32(8 * index) }
+    return word
+  }
+}
