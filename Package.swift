@@ -47,9 +47,12 @@ let package = Package(
     .systemLibrary(name: "CZydis", providers: [.apt(["libzydis-dev"])]),
     .systemLibrary(name: "CElfutils", providers: [.apt(["libdw-dev", "libelf-dev"])]),
     .systemLibrary(name: "CLinux", providers: [.apt(["linux-libc-dev"])]),
+    .systemLibrary(name: "CZstd", providers: [.apt(["libzstd-dev"])]),
+    .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
+    .systemLibrary(name: "CLZMA", providers: [.apt(["liblzma-dev"])]),
   ]
     + room("X86")
-    + room("Traces", [system])
+    + room("Traces", ["CZstd", "CZlib", "CLZMA", system])
     + room("GuestMemory", ["X86", system])
     + room("GuestImage", ["X86", "GuestMemory", "CZydis", "CElfutils"])
     + room("KVM", ["X86", "Traces"])
