@@ -1,0 +1,42 @@
+# Inquest: what people type. `make demo` and `make test` each set up what they need.
+
+# From Debian: QEMU to run guests, the C libraries that Inquest links, and the tools its output is compared with.
+PACKAGES := qemu-system-x86 libzydis-dev libdw-dev libelf-dev trace-cmd linux-perf
+
+# The command as the demo runs it.
+INQUEST := .build/release/inquest
+
+.PHONY: help setup build guests demo test format lint clean
+
+help:
+	@echo 'make demo       a guest dies; Inquest says why; the cure is shown working'
+	@echo 'make test       every test'
+	@echo 'make build      the command, as $(INQUEST)'
+	@echo 'make guests     the example guests, in Guests/build'
+	@echo 'make format     the sources in their one form'
+
+# Installs what is missing and nothing else, and asks for root only then.
+setup:
+	@Scripts/setup $(PACKAGES)
+
+build: setup
+	swift build -c release --product inquest
+
+guests:
+	@$(MAKE) --no-print-directory -C Guests
+
+demo: build guests
+	@Scripts/demo $(INQUEST)
+
+test: setup guests lint
+	swift test
+
+format:
+	swift format --in-place --recursive Package.swift Sources Tests Guests Scripts
+
+lint:
+	swift format lint --strict --recursive Package.swift Sources Tests Guests Scripts
+
+clean:
+	rm -rf .build
+	@$(MAKE) --no-print-directory -C Guests clean

@@ -1,0 +1,102 @@
+public import KVM
+public import X86
+
+/// The death of a vCPU as a trace shows it: the last KVM_RUN and what led to it.
+public struct RecordedDeath: Hashable, Sendable {
+  /// How KVM reported it.
+  public enum Kind: Hashable, Sendable {
+    /// KVM_EXIT_SHUTDOWN, the discriminator of a triple fault.
+    case tripleFault
+    /// KVM_EXIT_INTERNAL_ERROR.
+    case internalError
+    /// KVM_EXIT_FAIL_ENTRY.
+    case failedEntry
+  }
+
+  public var kind: Kind
+  public var threadID: Int32?
+  public var task: String?
+  /// RIP at the death, an offset in CS; nil where no event of the last stretch shows it.
+  public var rip: UInt64?
+  /// The records of this thread from the last change of RIP to the death, the death included.
+  public var records: [KVMRecord]
+}
+
+extension RecordedDeath {
+  /// How far back from a death to look for its beginning. A delivery that fails takes a few dozen events.
+  private static let longestStretch = 2048
+
+  /// The deaths in a trace, in order. A guest that reboots may die several times.
+  public static func deaths(in trace: [KVMRecord]) -> [RecordedDeath] {
+    trace.indices.compactMap { index in
+      guard let kind = Kind(trace[index].event), isLastRun(index, of: trace, kind: kind) else { return nil }
+      return RecordedDeath(kind: kind, at: index, of: trace)
+    }
+  }
+
+  private init(kind: Kind, at index: Int, of trace: [KVMRecord]) {
+    let last = trace[index]
+    var rip: UInt64?
+    var stretch: [KVMRecord] = []
+    for record in trace[...index].reversed() where record.threadID == last.threadID {
+      if let here = record.event.rip {
+        if let rip, rip != here { break }
+        rip = here
+      }
+      stretch.append(record)
+      if stretch.count == Self.longestStretch { break }
+    }
+    self.init(kind: kind, threadID: last.threadID, task: last.task, rip: rip, records: stretch.reversed())
+  }
+
+  /// QEMU lets a guest go on after an internal error at CPL 3 (target/i386/kvm/kvm.c:
+  /// kvm_arch_stop_on_emulation_error), so that one is a death only if the thread did not run the guest again.
+  private static func isLastRun(_ index: Int, of trace: [KVMRecord], kind: Kind) -> Bool {
+    guard kind == .internalError else { return true }
+    let thread = trace[index].threadID
+    return !trace[(index + 1)...].contains { $0.threadID == thread && $0.event.runsGuest }
+  }
+
+  /// The walks of the last stretch.
+  public var walks: [RecordedWalk] { RecordedWalk.walks(in: records) }
+
+  /// The exceptions that KVM put into the guest in the last stretch, less #DF, which only follows from another.
+  public var injectedExceptions: [(vector: ExceptionVector, errorCode: UInt32?, source: Source)] {
+    records.compactMap { record in
+      guard case .injectException(let vector, let code, _) = record.event, vector != .doubleFault else { return nil }
+      return (vector, code, .trace(event: "kvm_inj_exception", time: record.time))
+    }
+  }
+}
+
+extension RecordedDeath.Kind {
+  fileprivate init?(_ event: KVMEvent) {
+    guard case .userspaceExit(let reason, _) = event else { return nil }
+    switch reason {
+    case .shutdown: self = .tripleFault
+    case .internalError: self = .internalError
+    case .failEntry: self = .failedEntry
+    default: return nil
+    }
+  }
+}
+
+extension KVMEvent {
+  /// RIP where the event shows it, an offset in CS.
+  fileprivate var rip: UInt64? {
+    switch self {
+    case .entry(_, let rip): rip
+    case .exit(let exit): exit.rip
+    case .pageFault(_, _, let rip): rip
+    case .emulateInstruction(let emulation): emulation.rip
+    default: nil
+    }
+  }
+
+  fileprivate var runsGuest: Bool {
+    switch self {
+    case .entry, .exit, .emulateInstruction: true
+    default: false
+    }
+  }
+}

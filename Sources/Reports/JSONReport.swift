@@ -1,0 +1,172 @@
+import FoundationEssentials
+public import Investigation
+import X86
+
+/// A verdict as JSON, in the form that docs/verdict.schema.json describes.
+///
+/// Addresses and register values are hexadecimal strings, since JSON's numbers do not hold 64 bits. A key whose value
+/// is not known holds null, so that every document has every key.
+public struct JSONReport {
+  /// The version of the form. It is raised when a key is renamed or changes its meaning, not when one is added.
+  public static let schema = 1
+
+  public init() {}
+
+  /// The document's text, ending in a newline.
+  public func text(of verdict: Verdict) -> String {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    // Encoding strings, integers, booleans and null has no way to fail.
+    guard let data = try? encoder.encode(VerdictDocument(verdict)) else { return "{}\n" }
+    return String(decoding: data, as: UTF8.self) + "\n"
+  }
+}
+
+private struct VerdictDocument: Encodable {
+  let schema = JSONReport.schema
+  let outcome: String
+  let ending: String
+  @Null var cause: CauseDocument?
+  @Null var fault: FaultDocument?
+  let chain: [EvidenceDocument]
+  @Null var walk: WalkDocument?
+  let remedies: [RemedyDocument]
+  let warnings: [WarningDocument]
+  let observations: [EvidenceDocument]
+  let evidence: [EvidenceDocument]
+  let missing: [MissingDocument]
+
+  init(_ verdict: Verdict) {
+    outcome = verdict.outcome.rawValue
+    ending = verdict.ending
+    cause = verdict.cause.map(CauseDocument.init)
+    fault = verdict.fault.map(FaultDocument.init)
+    chain = verdict.chain.map(EvidenceDocument.init)
+    walk = verdict.walk.map(WalkDocument.init)
+    remedies = verdict.remedies.map(RemedyDocument.init)
+    warnings = verdict.warnings.map(WarningDocument.init)
+    observations = verdict.observations.map(EvidenceDocument.init)
+    evidence = verdict.evidence.map(EvidenceDocument.init)
+    missing = verdict.missing.map { MissingDocument(what: $0.what, how: $0.how) }
+  }
+}
+
+private struct CauseDocument: Encodable {
+  let id, title, summary, confidence: String
+
+  init(_ cause: Cause) {
+    id = cause.id
+    title = cause.title
+    summary = cause.summary
+    confidence = cause.confidence.rawValue
+  }
+}
+
+private struct FaultDocument: Encodable {
+  @Null var vector: Int?
+  @Null var name: String?
+  @Null var errorCode: String?
+  @Null var address: String?
+  @Null var instructionPointer: String?
+  @Null var instruction: String?
+  @Null var symbol: String?
+  @Null var source: String?
+
+  init(_ fault: Fault) {
+    vector = Int(fault.vector.rawValue)
+    name = fault.vector.name
+    errorCode = fault.errorCode.map { hexadecimal(UInt64($0)) }
+    address = fault.address.map { hexadecimal($0.rawValue) }
+    instructionPointer = fault.instructionPointer.map { hexadecimal($0.rawValue) }
+    instruction = fault.instruction
+    symbol = fault.symbol
+    source = fault.source
+  }
+}
+
+private struct WalkDocument: Encodable {
+  let address: String
+  @Null var root: String?
+  let levels: [LevelDocument]
+
+  init(_ walk: WalkAccount) {
+    address = hexadecimal(walk.address.rawValue)
+    levels = walk.levels.map(LevelDocument.init)
+    root = walk.root.map(hexadecimal)
+  }
+}
+
+private struct LevelDocument: Encodable {
+  let table: String
+  let index: Int
+  @Null var entryAddress: String?
+  let value: String
+  let flags: [String]
+  let offendingBits: String
+  let verdict: String
+
+  init(_ level: WalkAccount.Level) {
+    table = level.table
+    index = level.index
+    value = hexadecimal(level.value)
+    flags = level.flags
+    offendingBits = hexadecimal(level.offendingBits)
+    verdict = level.verdict
+    entryAddress = level.entryAddress.map { hexadecimal($0.rawValue) }
+  }
+}
+
+private struct RemedyDocument: Encodable {
+  let kind, change, reason: String
+  @Null var available: Bool?
+  @Null var verified: Bool?
+
+  init(_ remedy: Remedy) {
+    kind = remedy.kind.rawValue
+    change = remedy.change
+    reason = remedy.reason
+    available = remedy.available
+    verified = remedy.verified
+  }
+}
+
+private struct WarningDocument: Encodable {
+  let cause: CauseDocument
+  let condition: String
+  @Null var walk: WalkDocument?
+  let remedies: [RemedyDocument]
+
+  init(_ warning: Warning) {
+    cause = CauseDocument(warning.cause)
+    condition = warning.condition
+    remedies = warning.remedies.map(RemedyDocument.init)
+    walk = warning.walk.map(WalkDocument.init)
+  }
+}
+
+private struct EvidenceDocument: Encodable {
+  let text: String
+  let source: String
+  @Null var time: String?
+
+  init(_ evidence: Evidence) {
+    text = evidence.text
+    source = evidence.source.description
+    time = evidence.source.time.map(seconds)
+  }
+}
+
+private struct MissingDocument: Encodable {
+  let what, how: String
+}
+
+/// An optional that is encoded as null where the synthesised encoding would leave the key out.
+@propertyWrapper
+private struct Null<Value: Encodable>: Encodable {
+  var wrappedValue: Value?
+
+  func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    try container.encode(wrappedValue)
+  }
+}

@@ -1,0 +1,156 @@
+public import Investigation
+import X86
+
+/// A verdict as a person reads it: from the answer to the evidence, 80 columns wide.
+///
+/// Colour repeats what the words already say, so the report reads the same without it.
+public struct TerminalReport {
+  private var page: Page
+
+  public init(usesColour: Bool) {
+    page = Page(usesColour: usesColour)
+  }
+
+  /// The report's text, ending in a newline.
+  public func text(of verdict: Verdict) -> String {
+    var report = self
+    report.answer(verdict)
+    report.place(verdict.fault)
+    if let walk = verdict.walk { report.walk(walk) }
+    report.list("What happened", verdict.chain)
+    report.remedies(verdict.remedies)
+    for warning in verdict.warnings { report.warning(warning) }
+    report.list("Also seen", verdict.observations)
+    report.list("Evidence", verdict.evidence)
+    report.missing(verdict.missing)
+    return report.page.text
+  }
+
+  private mutating func answer(_ verdict: Verdict) {
+    page.heading(verdict.ending, as: verdict.outcome.style)
+    if let cause = verdict.cause {
+      page.entry("cause", "\(cause.title) [\(cause.confidence.rawValue)]", as: .strong)
+      page.entry("", cause.id, as: .faint)
+      page.entry("", cause.summary)
+    } else if verdict.outcome != .ended {
+      page.entry("cause", "not explained", as: .strong)
+    }
+  }
+
+  private mutating func place(_ fault: Fault?) {
+    guard let fault else { return }
+    if let pointer = fault.instructionPointer {
+      page.entry("where", [hexadecimal(pointer.rawValue), fault.instruction].joined(separator: "  "))
+      let place = [fault.symbol, fault.source].joined(separator: "  ")
+      if !place.isEmpty { page.entry("", place) }
+    }
+    page.entry("fault", fault.description)
+  }
+
+  private mutating func walk(_ walk: WalkAccount) {
+    let root = walk.root.map { " from CR3 \(hexadecimal($0))" } ?? ""
+    page.section("Walk of \(hexadecimal(walk.address.rawValue))\(root)")
+    let width = walk.levels.map { hexadecimal($0.value).utf8.count }.max() ?? 0
+    for level in walk.levels {
+      let place = level.entryAddress.map { "at \(hexadecimal($0.rawValue))" } ?? "at an unknown address"
+      let value = padded(hexadecimal(level.value), to: width, onLeft: true)
+      let entry = "\(level.table)[\(level.index)]"
+      page.line("  \(padded(entry, to: 11)) \(padded(place, to: 18)) \(value)  \(level.flags.joined(separator: " "))")
+      guard level.offendingBits != 0 || level.verdict != "ok" else { continue }
+      page.item("    ^ ", level.verdict, as: .alarm)
+    }
+  }
+
+  private mutating func remedies(_ remedies: [Remedy]) {
+    guard !remedies.isEmpty else { return }
+    page.section("Cure")
+    for (index, remedy) in remedies.enumerated() {
+      page.item("  \(index + 1). ", "\(remedy.kind.words): \(remedy.change)", as: .strong)
+      page.item("     ", remedy.reason)
+      page.item("     ", remedy.standing, as: .faint)
+    }
+  }
+
+  private mutating func warning(_ warning: Warning) {
+    page.section("Warning: this guest would die elsewhere")
+    page.entry("cause", "\(warning.cause.title) [\(warning.cause.confidence.rawValue)]", as: .strong)
+    page.entry("", warning.cause.id, as: .faint)
+    page.entry("", warning.cause.summary)
+    page.entry("where", warning.condition)
+    if let walk = warning.walk { self.walk(walk) }
+    remedies(warning.remedies)
+  }
+
+  private mutating func list(_ title: String, _ entries: [Evidence]) {
+    guard !entries.isEmpty else { return }
+    page.section(title)
+    for entry in entries {
+      page.item("  - ", entry.text)
+      page.item("      ", entry.source.citation, as: .faint)
+    }
+  }
+
+  private mutating func missing(_ missing: [Missing]) {
+    guard !missing.isEmpty else { return }
+    page.section("Missing")
+    for entry in missing {
+      page.item("  - ", entry.what)
+      page.item("      ", entry.how, as: .faint)
+    }
+  }
+}
+
+extension Fault {
+  /// `#PF, error code 0x9 (P|RSVD), at address 0x10006d`.
+  fileprivate var description: String {
+    var text = vector.name
+    if let errorCode {
+      text += ", error code \(hexadecimal(UInt64(errorCode)))"
+      let names = PageFaultErrorCode(rawValue: errorCode).names
+      if vector == .pageFault, !names.isEmpty { text += " (\(names.joined(separator: "|")))" }
+    }
+    if let address { text += ", at address \(hexadecimal(address.rawValue))" }
+    return text
+  }
+}
+
+extension Source {
+  /// The source, with the time where it is a record of a trace.
+  fileprivate var citation: String {
+    guard let time else { return description }
+    return "\(description) at \(seconds(time))"
+  }
+}
+
+extension Outcome {
+  fileprivate var style: Style {
+    switch self {
+    case .died: .alarm
+    case .ended: .calm
+    case .undetermined: .strong
+    }
+  }
+}
+
+extension Remedy.Kind {
+  fileprivate var words: String {
+    switch self {
+    case .commandLine: "QEMU"
+    case .guest: "guest"
+    case .host: "host"
+    }
+  }
+}
+
+extension Remedy {
+  /// Whether the change can work here, and whether it was tried.
+  fileprivate var standing: String {
+    switch (available, verified) {
+    case (_, true?): "tried: the guest lived"
+    case (_, false?): "tried: the guest died all the same"
+    case (true?, nil): "possible on this host; not tried"
+    case (false?, nil): "not possible on this host"
+    case (nil, nil): "not tried"
+    }
+  }
+}

@@ -1,0 +1,45 @@
+import Foundation
+
+/// Any JSON document.
+enum JSONValue: Decodable, Hashable, Sendable {
+  case null
+  case boolean(Bool)
+  case number(Double)
+  case string(String)
+  case array([JSONValue])
+  case object([String: JSONValue])
+
+  init(_ text: String) throws { self = try JSONDecoder().decode(Self.self, from: Data(text.utf8)) }
+
+  init(from decoder: any Decoder) throws {
+    let container = try decoder.singleValueContainer()
+    if container.decodeNil() {
+      self = .null
+    } else if let value = try? container.decode(Bool.self) {
+      self = .boolean(value)
+    } else if let value = try? container.decode(Double.self) {
+      self = .number(value)
+    } else if let value = try? container.decode(String.self) {
+      self = .string(value)
+    } else if let value = try? container.decode([JSONValue].self) {
+      self = .array(value)
+    } else {
+      self = .object(try container.decode([String: JSONValue].self))
+    }
+  }
+
+  /// The value under a key; nil where there is none or this is no object.
+  subscript(key: String) -> JSONValue? {
+    get { object?[key] }
+    set {
+      var members = object ?? [:]
+      members[key] = newValue
+      self = .object(members)
+    }
+  }
+
+  var object: [String: JSONValue]? { if case .object(let members) = self { members } else { nil } }
+  var array: [JSONValue]? { if case .array(let items) = self { items } else { nil } }
+  var string: String? { if case .string(let text) = self { text } else { nil } }
+  var number: Double? { if case .number(let value) = self { value } else { nil } }
+}
