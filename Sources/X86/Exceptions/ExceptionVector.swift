@@ -85,6 +85,6 @@ public struct PageFaultErrorCode: OptionSet, Hashable, Sendable {
       (.present, "P"), (.write, "W"), (.user, "U"), (.reserved, "RSVD"), (.fetch, "F"),
       (.protectionKey, "PK"), (.shadowStack, "SS"), (.sgx, "SGX"),
     ]
-    return table.filter { contains($0.0) }.map(\.1)
+    return table.filter { contains($0.0) }.map { $0.1 }
   }
 }

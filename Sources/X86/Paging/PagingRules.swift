@@ -1,0 +1,65 @@
+/// What decides which bits of a paging-structure entry are reserved, as far as it is known.
+///
+/// These are the inputs of whoever walks. Hardware, and KVM's own walker, go by different ones: KVM's walker by the
+/// guest's CPUID, except that since Linux 5.14 it goes by the host's 1 GiB pages where EPT or NPT is on
+/// (`mmu.c: guest_can_use_gbpages`, 6.1); hardware under EPT or NPT by the host's CPUID throughout. An input is nil
+/// where nothing at hand tells; no value is assumed in its place.
+public struct PagingRules: Hashable, Sendable {
+  /// Whether a PDPTE may map a 1 GiB page: Page1GB, CPUID.80000001H:EDX[26].
+  public var hasGiBPages: Bool?
+  /// MAXPHYADDR, the width of a physical address: CPUID.80000008H:EAX[7:0], 32 to 52.
+  public var maximumPhysicalAddressBits: Int?
+  /// EFER.NXE.
+  public var executeDisableEnabled: Bool?
+  /// Whether the processor is AMD's or Hygon's, where bit 8 of a PML4E must be zero.
+  public var isAMD: Bool?
+
+  public init(
+    hasGiBPages: Bool? = nil, maximumPhysicalAddressBits: Int? = nil, executeDisableEnabled: Bool? = nil,
+    isAMD: Bool? = nil
+  ) {
+    self.hasGiBPages = hasGiBPages
+    self.maximumPhysicalAddressBits = maximumPhysicalAddressBits
+    self.executeDisableEnabled = executeDisableEnabled
+    self.isAMD = isAMD
+  }
+
+  /// The rules of a walker that goes by this CPUID and EFER.
+  public init(cpuid: CPUID, efer: EFER?) {
+    self.init(
+      hasGiBPages: cpuid.has(.pdpe1gb), maximumPhysicalAddressBits: cpuid.maximumPhysicalAddressBits,
+      executeDisableEnabled: efer?.contains(.executeDisableEnable), isAMD: cpuid.isAMD)
+  }
+
+  /// The reserved bits that are set in `entry`, by the rule that reserves each of them.
+  ///
+  /// A rule is left out if what is known excludes it, is definite if what is known suffices to break it, and is
+  /// conditional if an input that is not known decides. The result is empty for an entry that is not present, in which
+  /// no bit is reserved (SDM vol. 3, 4.5.4; `paging_tmpl.h: walk_addr_generic` tests P first).
+  ///
+  /// Where a walker has *reported* a reserved bit in `entry`, these are the rules that can be its reason;
+  /// ``ReservedBitViolations/explanation`` draws the conclusion.
+  public func violations(of entry: PageTableEntry, at structure: PagingStructure) -> ReservedBitViolations {
+    ReservedBitViolations(of: entry, at: structure, under: self)
+  }
+
+  /// Every bit that could be reserved in an entry like this one: an entry without any of them breaks no rule.
+  @inlinable
+  func suspects(of entry: PageTableEntry, at structure: PagingStructure) -> UInt64 {
+    var bits = ReservedBitRule.addressBits(from: lowestReservedAddressBit)
+    if executeDisableEnabled != true { bits |= 1 << 63 }
+    switch structure {
+    case .pml5, .pml4: bits |= 1 << 7 | 1 << 8
+    case .pageDirectoryPointerTable, .pageDirectory:
+      if entry.pageSizeBit { bits |= 1 << 7 | structure.largePageOffsetBits }
+    case .pageTable: break
+    }
+    return bits
+  }
+
+  /// MAXPHYADDR, or the least it can be.
+  ///
+  /// 32 is the least that SDM vol. 3, 4.1.4 knows and that QEMU accepts (`phys-bits` "should be between 32 and 52").
+  @inlinable
+  var lowestReservedAddressBit: Int { maximumPhysicalAddressBits ?? 32 }
+}
