@@ -1,0 +1,157 @@
+import QEMU
+import X86
+
+/// `paging.reserved-bit`: a walk met an entry in which a bit is set that must be zero.
+///
+/// The walker says only that *some* bit is reserved (SDM vol. 3, 4.7: RSVD). Which rule it went by is worked out here:
+/// from the entry, which leaves few rules that can be the reason, and from what is known of the processor.
+struct ReservedBit {
+  static let id = "paging.reserved-bit"
+  static let title = "A page-table entry has a reserved bit set"
+
+  /// The access that failed.
+  let access: FailedAccess
+  /// The entry at which it failed.
+  let step: FailedAccess.Step
+  /// The rules that can be the reason.
+  let explanation: ReservedBitExplanation
+  /// What is known of the processor excludes every rule that can be the reason.
+  let contradictsRules: Bool
+
+  /// - Parameters:
+  ///   - access: An access that failed; nil is returned unless it failed for a reserved bit.
+  ///   - rules: What is known of the walker that refused it.
+  init?(_ access: FailedAccess, rules: PagingRules) {
+    guard access.errorCode.contains(.reserved), let step = access.steps.last else { return nil }
+    let known = rules.violations(of: step.entry, at: step.structure).explanation
+    self.access = access
+    self.step = step
+    contradictsRules = known == .none
+    explanation =
+      known == .none ? PagingRules().violations(of: step.entry, at: step.structure).explanation : known
+  }
+
+  /// The violations that can be the reason, the certain ones alone where there are any.
+  var violations: [ReservedBitViolation] {
+    switch explanation {
+    case .known(let violations): violations.filter(\.isDefinite)
+    case .inferred(let violation, _): [violation]
+    case .ambiguous(let violations): Array(violations)
+    case .none: []
+    }
+  }
+
+  /// Whether one rule is the reason, as far as the walker's word goes.
+  var isDecided: Bool {
+    switch explanation {
+    case .known, .inferred: !contradictsRules
+    case .ambiguous, .none: false
+    }
+  }
+
+  /// The bits to mark.
+  var offendingBits: UInt64 { violations.reduce(0) { $0 | $1.bits } }
+}
+
+extension ReservedBit {
+  /// What is wrong, where, and by which rule.
+  func summary(_ decision: FeatureDecision?) -> String {
+    let place = step.entryAddress.map { " at physical \(hexadecimal($0.rawValue))" } ?? ""
+    let entry = "The \(step.structure.entryName) \(hexadecimal(step.entry.rawValue))\(place)"
+    guard let first = violations.first else {
+      return "\(entry) was refused for a reserved bit, but no rule known here reserves a bit that is set in it."
+    }
+    let reasons = violations.map { reason($0, decision) }
+    if violations.count == 1 || isDecided {
+      return "\(entry) \(reasons.joined(separator: ", and it ")). \(rule(first, decision))"
+    }
+    return "\(entry) has a reserved bit set, for one of these reasons: it \(reasons.joined(separator: "; or it "))."
+  }
+
+  private func reason(_ violation: ReservedBitViolation, _ decision: FeatureDecision?) -> String {
+    let bits = bitNames(violation.bits)
+    return switch violation.rule {
+    case .pageSizeWithoutGiBPages: "maps a 1 GiB page (\(bits), PS)"
+    case .pageSizeInPML4EOrPML5E: "has \(bits) (PS) set, which must be zero: it can lead to a table only"
+    case .addressAboveMAXPHYADDR: "has \(bits) set, above the width of a physical address"
+    case .executeDisableWithoutNXE: "has \(bits) (XD, no-execute) set while EFER.NXE is clear"
+    case .largePageAddress: "maps a \(sizeName(step.structure.span)) page whose address has \(bits) set, below its size"
+    case .amdBit8: "has \(bits) set, which must be zero on AMD processors"
+    }
+  }
+
+  private func rule(_ violation: ReservedBitViolation, _ decision: FeatureDecision?) -> String {
+    switch violation.rule {
+    case .pageSizeWithoutGiBPages:
+      let bit = "CPUID 80000001H:EDX[26] (pdpe1gb)"
+      guard let decision, decision.isOn == false else {
+        return "It is reserved on a processor without 1 GiB pages, \(bit)."
+      }
+      return "This guest's processor has no 1 GiB pages: \(bit) is 0, \(decision.words)."
+    case .executeDisableWithoutNXE: return "Without EFER.NXE (MSR C0000080H, bit 11) that bit is reserved."
+    case .addressAboveMAXPHYADDR: return "Physical addresses are as wide as CPUID 80000008H:EAX[7:0] says."
+    case .largePageAddress: return "A large page begins at a multiple of its size."
+    case .pageSizeInPML4EOrPML5E: return "No processor maps a page with it."
+    case .amdBit8: return "Intel processors ignore it."
+    }
+  }
+
+  /// The walk with the failing entry marked.
+  var account: WalkAccount {
+    WalkAccount(
+      address: access.address, root: access.root,
+      levels: access.steps.map { step in
+        let isLast = step == self.step
+        return WalkAccount.Level(
+          table: step.structure.entryName, index: step.structure.index(of: access.address),
+          entryAddress: step.entryAddress, value: step.entry.rawValue,
+          flags: step.entry.flagNames(at: step.structure), offendingBits: isLast ? offendingBits : 0,
+          verdict: isLast ? mark : "ok")
+      })
+  }
+
+  private var mark: String {
+    guard !violations.isEmpty else { return "refused for a reserved bit; none is known to be" }
+    let words = isDecided ? "reserved here" : "reserved here, one or all"
+    return "\(bitNames(offendingBits)) \(words): \(violations.map(\.rule.words).joined(separator: "; or "))"
+  }
+}
+
+extension ReservedBitRule {
+  /// The rule in a few words.
+  var words: String {
+    switch self {
+    case .pageSizeWithoutGiBPages: "a 1 GiB page (PS) needs pdpe1gb"
+    case .pageSizeInPML4EOrPML5E: "PS must be zero in a PML4E"
+    case .addressAboveMAXPHYADDR: "an address bit at or above MAXPHYADDR"
+    case .executeDisableWithoutNXE: "XD needs EFER.NXE"
+    case .largePageAddress: "a large page must be aligned to its size"
+    case .amdBit8: "must be zero on AMD"
+    }
+  }
+}
+
+/// `bit 7`, `bits 13 and 20`, `bits 40-51`: runs of three or more are joined.
+func bitNames(_ mask: UInt64) -> String {
+  var runs: [ClosedRange<Int>] = []
+  for bit in 0..<64 where mask >> UInt64(bit) & 1 != 0 {
+    if let last = runs.last, last.upperBound == bit - 1 {
+      runs[runs.count - 1] = last.lowerBound...bit
+    } else {
+      runs.append(bit...bit)
+    }
+  }
+  let words = runs.flatMap { $0.count > 2 ? ["\($0.lowerBound)-\($0.upperBound)"] : $0.map(String.init) }
+  return (mask.nonzeroBitCount == 1 ? "bit " : "bits ") + words.joined(separator: ", ")
+}
+
+/// `4 KiB`, `2 MiB`, `1 GiB`.
+func sizeName(_ bytes: UInt64) -> String {
+  switch bytes {
+  case 1 << 30...: "\(bytes >> 30) GiB"
+  case 1 << 20...: "\(bytes >> 20) MiB"
+  default: "\(bytes >> 10) KiB"
+  }
+}
+
+func hexadecimal(_ value: UInt64) -> String { "0x" + String(value, radix: 16) }

@@ -1,0 +1,89 @@
+public import GuestImage
+public import KVM
+public import QEMU
+public import X86
+
+/// Everything that is known of one guest: what was read when it died, or what a file tells.
+///
+/// What is not known is nil or empty. Nothing here was worked out; that is the investigation's part.
+public struct Scene {
+  public var ending: Ending
+  public var commandLine: QEMUCommandLine?
+  /// The accelerator that ran the guest, which need not be the first that the command line names.
+  public var accelerator: Sourced<Accelerator>?
+  /// The vCPUs at the end; empty where nothing shows their registers.
+  public var processors: [ObservedProcessor]
+  /// The vCPUs at an earlier moment, with what moment that was.
+  public var samples: [ObservedProcessor]
+  public var memory: (any PhysicalMemory)?
+  public var trace: [KVMRecord]
+  /// What QEMU printed, as far as it says something about the guest.
+  public var log: [QEMULogEntry]
+  /// What to call the log in a citation.
+  public var logName: String
+  /// The guest's own ELF image.
+  public var image: GuestImage?
+  /// CPUID features that were read from the guest itself.
+  public var guestFeatures: [CPUFeatureName: Sourced<Bool>]
+  /// MAXPHYADDR as the guest sees it.
+  public var physicalAddressBits: Sourced<Int>?
+  public var host: HostFacts
+
+  public init(ending: Ending = .unknown) {
+    self.ending = ending
+    processors = []
+    samples = []
+    trace = []
+    log = []
+    logName = "log"
+    guestFeatures = [:]
+    host = HostFacts()
+  }
+}
+
+/// The registers of one vCPU, with where they came from.
+public struct ObservedProcessor: Hashable, Sendable {
+  public var index: Int
+  public var state: ProcessorState
+  public var source: Source
+
+  public init(index: Int, state: ProcessorState, source: Source) {
+    self.index = index
+    self.state = state
+    self.source = source
+  }
+}
+
+/// How a run of QEMU came to its end, as QEMU told it.
+public enum Ending: Hashable, Sendable {
+  /// Nothing tells: a file was examined.
+  case unknown
+  /// QEMU exited by itself with this status.
+  case exited(status: Int)
+  /// A signal ended QEMU.
+  case signalled(Int)
+  /// The guest turned the machine off.
+  case poweredOff
+  /// The guest was reset: a triple fault, or a reset that it asked for. QEMU reports both alike.
+  case reset
+  /// KVM gave up (`KVM internal error`), and QEMU paused the guest.
+  case internalError
+  /// The guest said that it panicked (pvpanic).
+  case panicked
+  /// The user ended it, or the time limit did.
+  case stopped
+}
+
+/// What the host can do, as far as it was asked or told.
+public struct HostFacts: Hashable, Sendable {
+  /// The release of the host's kernel (`6.1.0-18-amd64`).
+  public var kernelRelease: Sourced<String>?
+  /// Whether KVM uses EPT or NPT; without it, it walks the guest's tables itself for every access.
+  public var usesTwoDimensionalPaging: Sourced<Bool>?
+  /// Whether the host's processor has 1 GiB pages.
+  public var processorHasGiBPages: Sourced<Bool>?
+  /// Features that the host's accelerator can give a guest, or cannot.
+  public var offers: [CPUFeatureName: Sourced<Bool>]
+
+  public init() { offers = [:] }
+}

@@ -1,0 +1,79 @@
+public import X86
+
+/// An access to memory whose walk failed: as KVM recorded it, as the reenactment found it, or both.
+public struct FailedAccess: Hashable, Sendable {
+  /// An entry that the walk read, from the root down.
+  public struct Step: Hashable, Sendable {
+    public var structure: PagingStructure
+    public var entry: PageTableEntry
+    /// Nil where the table's address is not known.
+    public var entryAddress: PhysicalAddress?
+    public var source: Source
+  }
+
+  public var address: LinearAddress
+  public var access: PageAccess
+  public var errorCode: PageFaultErrorCode
+  /// CR3; nil where nothing shows it.
+  public var root: UInt64?
+  /// The entries that were read; the last one is where the walk failed.
+  public var steps: [Step]
+  /// Where the error code came from.
+  public var source: Source
+}
+
+extension FailedAccess {
+  /// A walk that KVM recorded; nil unless it failed, in tables of 4-level or 5-level paging.
+  ///
+  /// - Parameter root: CR3, where it is known from elsewhere; a trace does not show it.
+  init?(_ walk: RecordedWalk, root: UInt64?) {
+    guard let error = walk.error, let errorSource = walk.errorSource, let first = walk.elements.first else { return nil }
+    guard first.level == 4 || first.level == 5 else { return nil }
+    var table = root.map { PageTableEntry($0).table }
+    var steps: [Step] = []
+    for (element, level) in zip(walk.elements, stride(from: first.level, to: 0, by: -1)) {
+      guard element.level == level, let structure = PagingStructure(level: level) else { return nil }
+      let entry = PageTableEntry(element.entry)
+      steps.append(
+        Step(
+          structure: structure, entry: entry,
+          entryAddress: table.map { structure.entryAddress(of: walk.address, in: $0) }, source: element.source))
+      table = entry.isLeaf(at: structure) ? nil : entry.table
+    }
+    guard steps.count == walk.elements.count else { return nil }
+    self.init(
+      address: walk.address, access: PageAccess(walk.access), errorCode: error, root: root, steps: steps,
+      source: errorSource)
+  }
+
+  /// A walk of the reenactment; nil unless it ends in a page fault.
+  init?(_ walk: PageWalk) {
+    guard case .pageFault(let fault) = walk.outcome else { return nil }
+    let steps = walk.steps.map { step in
+      Step(structure: step.structure, entry: step.entry, entryAddress: step.entryAddress, source: .guestMemory)
+    }
+    self.init(
+      address: walk.address, access: walk.access, errorCode: fault.errorCode, root: walk.paging.cr3, steps: steps,
+      source: .reenactment)
+  }
+
+  /// Whether both accounts are of the same walk with the same end. A fetch and a read of the same address count as
+  /// one: without EFER.NXE and CR4.SMEP the processor reports them alike.
+  func agrees(with other: FailedAccess) -> Bool {
+    address == other.address && steps.map(\.entry) == other.steps.map(\.entry)
+      && errorCode.subtracting(.fetch) == other.errorCode.subtracting(.fetch)
+  }
+}
+
+extension PageAccess {
+  /// `instruction fetch`, `write`, `read`, with the privilege where it is a user's.
+  var words: String {
+    let kind =
+      switch kind {
+      case .fetch: "instruction fetch"
+      case .write: "write"
+      case .read: "read"
+      }
+    return isUser ? "user-mode \(kind)" : kind
+  }
+}
