@@ -1,2 +1,105 @@
+// What Swift cannot call for itself: system calls that glibc declares as variadic or not at all, and the steps between
+// fork and exec, where only async-signal-safe C may run. No policy lives here.
+#pragma once
+
+#include <errno.h>
+#include <fcntl.h>
 #include <linux/kvm.h>
 #include <linux/perf_event.h>
+#include <signal.h>
+#include <stddef.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/// Request numbers, whose macros Swift cannot see.
+static const unsigned long clinux_kvm_get_supported_cpuid = KVM_GET_SUPPORTED_CPUID;
+static const unsigned long clinux_perf_pause_output = PERF_EVENT_IOC_PAUSE_OUTPUT;
+static const unsigned long clinux_perf_set_filter = PERF_EVENT_IOC_SET_FILTER;
+static const unsigned long clinux_perf_set_output = PERF_EVENT_IOC_SET_OUTPUT;
+
+static inline int clinux_perf_event_open(const struct perf_event_attr *attributes, pid_t thread) {
+  return (int)syscall(SYS_perf_event_open, attributes, thread, -1, -1, PERF_FLAG_FD_CLOEXEC);
+}
+
+static inline int clinux_ioctl_number(int descriptor, unsigned long request, unsigned long argument) {
+  return ioctl(descriptor, request, argument);
+}
+
+static inline int clinux_ioctl_pointer(int descriptor, unsigned long request, void *argument) {
+  return ioctl(descriptor, request, argument);
+}
+
+static inline int clinux_memfd_create(const char *name) {
+  return (int)syscall(SYS_memfd_create, name, 3u /* MFD_CLOEXEC | MFD_ALLOW_SEALING */);
+}
+
+/// F_ADD_SEALS, which glibc shows only to GNU source.
+static inline int clinux_seal_size(int descriptor) {
+  return fcntl(descriptor, 1033 /* F_ADD_SEALS */, 0x1 | 0x2 | 0x4 /* SEAL, SHRINK, GROW */);
+}
+
+/// A pipe whose ends are close-on-exec.
+static inline int clinux_pipe(int ends[2]) { return (int)syscall(SYS_pipe2, ends, O_CLOEXEC); }
+
+/// A close-on-exec descriptor from which the signals of the set can be read without waiting.
+static inline int clinux_signalfd(const sigset_t *signals) {
+  return signalfd(-1, signals, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static inline int clinux_pidfd_open(pid_t process) {
+  return (int)syscall(SYS_pidfd_open, process, 0);
+}
+
+/// Starts `arguments[0]`, found along PATH, and returns its process ID, or -1 with errno set when it cannot be started.
+///
+/// - `error`: becomes the child's standard error.
+/// - `inherited`: `inherited_count` descriptors that the child gets under the same numbers.
+/// - `mask`: the signals that the child blocks.
+///
+/// Standard input and output, the process group, the terminal and all descriptors that are not close-on-exec stay the
+/// caller's. The child gets SIGTERM when the calling thread ends, so it cannot outlive a killed parent.
+static inline pid_t clinux_spawn(char *const arguments[], int error, const int *inherited, size_t inherited_count,
+                                 const sigset_t *mask) {
+  int report[2];
+  if (clinux_pipe(report) != 0) return -1;
+  pid_t parent = getpid();
+  pid_t child = fork();
+  if (child == 0) {
+    int failure = 0;
+    if (prctl(PR_SET_PDEATHSIG, SIGTERM) != 0 || dup2(error, STDERR_FILENO) < 0) failure = errno;
+    for (size_t i = 0; i < inherited_count && !failure; i++)
+      if (fcntl(inherited[i], F_SETFD, 0) != 0) failure = errno;
+    if (!failure && sigprocmask(SIG_SETMASK, mask, NULL) != 0) failure = errno;
+    // The parent may have ended before prctl.
+    if (!failure && getppid() != parent) _exit(127);
+    if (!failure) {
+      execvp(arguments[0], arguments);
+      failure = errno;
+    }
+    ssize_t written = write(report[1], &failure, sizeof failure);
+    (void)written;
+    _exit(127);
+  }
+  int failure = child < 0 ? errno : 0;
+  close(report[1]);
+  if (child > 0) {
+    int reported = 0;
+    ssize_t count;
+    do count = read(report[0], &reported, sizeof reported);
+    while (count < 0 && errno == EINTR);
+    if (count == (ssize_t)sizeof reported) {
+      failure = reported;
+      while (waitpid(child, NULL, 0) < 0 && errno == EINTR) continue;
+    }
+  }
+  close(report[0]);
+  if (!failure) return child;
+  errno = failure;
+  return -1;
+}
