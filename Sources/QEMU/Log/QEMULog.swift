@@ -1,0 +1,140 @@
+public import X86
+
+/// One thing QEMU said.
+public struct QEMULogEntry: Hashable, Sendable {
+  public var message: QEMUMessage
+  /// The first and the last line of it, counted from 1.
+  public var lines: ClosedRange<Int>
+
+  public init(message: QEMUMessage, lines: ClosedRange<Int>) {
+    self.message = message
+    self.lines = lines
+  }
+}
+
+/// What QEMU prints about a guest's death, on standard error, in its monitor and in its `-d` log.
+public enum QEMUMessage: Hashable, Sendable {
+  /// `KVM internal error. Suberror: 1`, with its data.
+  case kvmInternalError(KVMInternalError)
+  /// `KVM: entry failed, hardware error 0x80000021`: the processor refused to enter the guest.
+  case kvmEntryFailed(hardwareError: UInt64)
+  /// `KVM: exception 0 exit (error code 0x0)`.
+  case kvmExceptionExit(vector: ExceptionVector, errorCode: UInt32)
+  /// `KVM: unknown exit, hardware reason 31`.
+  case kvmUnknownExit(hardwareReason: UInt64)
+  /// `KVM: unknown exit reason 39`: a KVM_EXIT_* that this QEMU does not know.
+  case kvmUnknownExitReason(Int)
+  /// `error: kvm run failed Bad address`: the KVM_RUN ioctl failed; what strerror calls it.
+  case kvmRunFailed(String)
+  /// `KVM internal error: Encountered a notify exit with invalid context`.
+  case kvmNotifyExit
+  /// `Failed to put registers after init: Invalid argument`; what QEMU did, and what strerror calls the error.
+  case registersRefused(operation: String, error: String)
+  /// `warning: host doesn't support requested feature: CPUID.80000001H:EDX.pdpe1gb [bit 26]`.
+  case unsupportedFeature(UnsupportedFeature)
+  /// `unable to find CPU model 'haswell'`.
+  case unknownCPUModel(String)
+  /// `can't apply global Haswell-x86_64-cpu.nosuch=on: Property 'Haswell-x86_64-cpu.nosuch' not found`.
+  case globalNotApplied(global: String, reason: String)
+  /// A `v=0e e=0002 i=0 cpl=0 …` line of `-d int`.
+  case interrupt(InterruptLog)
+  /// `check_exception old: 0xffffffff new 0xe` of `-d int`; `old` is nil for 0xffffffff, none.
+  case exceptionCheck(old: ExceptionVector?, new: ExceptionVector)
+  /// `Triple fault` of `-d cpu_reset`.
+  case tripleFault
+  /// `CPU Reset (CPU 0)` of `-d cpu_reset`; the processor's registers follow.
+  case cpuReset(cpu: Int)
+  /// `Servicing hardware INT=0x20` of `-d int`.
+  case hardwareInterrupt(vector: UInt8, isVirtual: Bool)
+  /// `SMM: enter` of `-d int`.
+  case smmEntered
+  /// `SMM: after RSM` of `-d int`.
+  case smmLeft
+  /// `qemu: fatal: …`: QEMU gives up, with a register dump.
+  case fatal(String)
+  /// `Trying to execute code outside RAM or ROM at 0x…`, after `qemu: fatal:`.
+  case executionOutsideMemory(address: UInt64)
+  /// A register dump.
+  case registerDump(RegisterDump)
+  /// A command line that starts QEMU.
+  case commandLine(RecordedCommandLine)
+}
+
+/// A log of QEMU: its standard error, its `-d` log, its monitor, or a text that somebody pasted one into.
+public enum QEMULog {
+  /// Finds what QEMU said in `text`, in order; everything else is passed over.
+  public static func parse(_ text: some StringProtocol) -> [QEMULogEntry] { parse(utf8: Array(text.utf8)) }
+
+  /// Finds what QEMU said in a text of any encoding that contains ASCII.
+  public static func parse(utf8 text: [UInt8]) -> [QEMULogEntry] {
+    var parser = QEMULogParser()
+    for line in LogLine.lines(of: text) { parser.take(line) }
+    return parser.finish()
+  }
+}
+
+/// Gives each line to those who may know it.
+private struct QEMULogParser {
+  private var entries: [QEMULogEntry] = []
+  private var dumps = RegisterDumpParser()
+  private var commands = CommandLineFinder()
+
+  mutating func take(_ line: LogLine) {
+    if takeCommandLine(line) || continueEntry(line) { return }
+    if let message = QEMUMessage(line) {
+      endDump()
+      entries.append(QEMULogEntry(message: message, lines: line.number...line.number))
+      if case .cpuReset(let cpu) = message { dumps.announce(cpu: cpu) }
+      return
+    }
+    dumps.take(line)
+    collectDumps()
+  }
+
+  mutating func finish() -> [QEMULogEntry] {
+    endDump()
+    collectCommandLine(commands.finish())
+    return entries.sorted { $0.lines.lowerBound < $1.lines.lowerBound }
+  }
+
+  private mutating func takeCommandLine(_ line: LogLine) -> Bool {
+    let (isTaken, finished) = commands.take(line)
+    collectCommandLine(finished)
+    if isTaken { endDump() }
+    return isTaken
+  }
+
+  private mutating func collectCommandLine(_ found: CommandLineFinder.Found?) {
+    guard let found else { return }
+    entries.append(QEMULogEntry(message: .commandLine(found.commandLine), lines: found.lines))
+  }
+
+  /// Adds to the last entry what its next lines say.
+  private mutating func continueEntry(_ line: LogLine) -> Bool {
+    guard let last = entries.indices.last, line.number > entries[last].lines.upperBound else { return false }
+    let distance = line.number - entries[last].lines.upperBound
+    switch entries[last].message {
+    case .kvmInternalError(var error):
+      guard distance <= 2, error.takeContinuation(line) else { return false }
+      entries[last].message = .kvmInternalError(error)
+    case .interrupt(var interrupt):
+      guard distance == 1, interrupt.takeContinuation(line) else { return false }
+      entries[last].message = .interrupt(interrupt)
+    default: return false
+    }
+    entries[last].lines = entries[last].lines.lowerBound...line.number
+    return true
+  }
+
+  private mutating func endDump() {
+    dumps.endDump()
+    collectDumps()
+  }
+
+  private mutating func collectDumps() {
+    guard !dumps.finished.isEmpty else { return }
+    for dump in dumps.takeFinished() {
+      entries.append(QEMULogEntry(message: .registerDump(dump), lines: dump.lines))
+    }
+  }
+}
