@@ -43,7 +43,8 @@ public struct InterruptGate: Hashable, Sendable {
     case trap
   }
 
-  /// Where the handler begins in its code segment; without meaning in a task gate.
+  /// Where the handler begins in its code segment: 16 bits in a gate of type 6 or 7, which has no more (SDM vol. 3,
+  /// 6.11); 0 in a task gate, which has none.
   public var offset: UInt64
   /// The handler's code segment, or a task gate's TSS.
   public var selector: SegmentSelector
@@ -68,13 +69,18 @@ public struct InterruptGate: Hashable, Sendable {
   }
 
   private init(low: UInt64, offsetAbove: UInt64, interruptStackTable: Int, isLongMode: Bool) {
-    offset = low & 0xFFFF | (low >> 48) << 16 | offsetAbove
     selector = SegmentSelector(rawValue: UInt16(truncatingIfNeeded: low >> 16))
     type = UInt8(low >> 40 & 0x1F)
     descriptorPrivilegeLevel = Int(low >> 45 & 3)
     isPresent = low & 1 << 47 != 0
     self.interruptStackTable = interruptStackTable
     self.isLongMode = isLongMode
+    offset =
+      switch type {
+      case 0x05: 0
+      case 0x06, 0x07: low & 0xFFFF
+      default: low & 0xFFFF | (low >> 48) << 16 | offsetAbove
+      }
   }
 
   /// What the gate is, or nil if its type is none that the table may hold: then delivery raises #GP.
@@ -91,6 +97,6 @@ public struct InterruptGate: Hashable, Sendable {
     }
   }
 
-  /// Whether the handler is 16-bit code's: its type is 6 or 7 and only 16 bits of the offset count.
+  /// Whether delivery pushes a frame of 16-bit words: type 6 or 7 outside long mode.
   public var is16Bit: Bool { !isLongMode && (type == 0x06 || type == 0x07) }
 }

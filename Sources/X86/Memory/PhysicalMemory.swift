@@ -31,6 +31,7 @@ public struct UnavailableMemory: Error, Hashable, Sendable {
 
 extension PhysicalMemory {
   /// The little-endian 64-bit word at `address`.
+  @inlinable
   public func loadUInt64(at address: PhysicalAddress) throws(UnavailableMemory) -> UInt64 {
     var bytes = InlineArray<8, UInt8>(repeating: 0)
     var span = bytes.mutableSpan
@@ -41,6 +42,7 @@ extension PhysicalMemory {
   }
 
   /// The little-endian 32-bit word at `address`.
+  @inlinable
   public func loadUInt32(at address: PhysicalAddress) throws(UnavailableMemory) -> UInt32 {
     var bytes = InlineArray<4, UInt8>(repeating: 0)
     var span = bytes.mutableSpan

@@ -50,8 +50,11 @@ public struct PagingRules: Hashable, Sendable {
     if executeDisableEnabled != true { bits |= 1 << 63 }
     switch structure {
     case .pml5, .pml4: bits |= 1 << 7 | 1 << 8
-    case .pageDirectoryPointerTable, .pageDirectory:
-      if entry.pageSizeBit { bits |= 1 << 7 | structure.largePageOffsetBits }
+    case .pageDirectoryPointerTable:
+      if entry.pageSizeBit { bits |= structure.largePageOffsetBits }
+      if hasGiBPages != true { bits |= 1 << 7 }
+    case .pageDirectory:
+      if entry.pageSizeBit { bits |= structure.largePageOffsetBits }
     case .pageTable: break
     }
     return bits
