@@ -24,7 +24,8 @@ public struct Instruction: Hashable, Sendable {
   public var isaExtension: String
   /// Zydis' name of the smallest instruction set that has the instruction, such as `I386` or `FXSAVE`.
   public var isaSet: String
-  /// Whether the instruction raises #GP above CPL 0 whatever CR4 says (SDM vol. 3, 5.9; and VMX and SVM instructions).
+  /// Whether the instruction needs CPL 0 whatever CR4 and IOPL say (SDM vol. 3, 5.9; the VMX and SVM instructions too).
+  /// Elsewhere it raises #GP; STAC and CLAC raise #UD.
   public var isPrivileged: Bool
   /// Whether the branch, if it is one, loads CS.
   public var isFarBranch: Bool

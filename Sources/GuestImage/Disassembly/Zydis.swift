@@ -192,11 +192,13 @@ extension ProcessorMode {
   }
 }
 
-/// The privileged instructions of SDM vol. 3, 5.9 that Zydis 4.0 does not mark: the loads of descriptor-table and task
-/// registers.
+/// Privileged instructions that Zydis 4.0 does not mark (measured): the loads of descriptor-table and task registers
+/// (SDM vol. 3, 5.9), and most of SVM's (APM vol. 3, "System Instruction Reference").
 private func isPrivilegedThoughZydisDoesNotSaySo(_ mnemonic: ZydisMnemonic) -> Bool {
   switch mnemonic {
   case ZYDIS_MNEMONIC_LGDT, ZYDIS_MNEMONIC_LIDT, ZYDIS_MNEMONIC_LLDT, ZYDIS_MNEMONIC_LTR: true
+  case ZYDIS_MNEMONIC_VMRUN, ZYDIS_MNEMONIC_VMLOAD, ZYDIS_MNEMONIC_VMSAVE: true
+  case ZYDIS_MNEMONIC_STGI, ZYDIS_MNEMONIC_CLGI, ZYDIS_MNEMONIC_SKINIT: true
   default: false
   }
 }

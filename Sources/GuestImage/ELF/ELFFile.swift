@@ -153,7 +153,14 @@ final class ELFFile: Sendable {
     guard unsafe dwarf_lineno(line, &number) == 0, number > 0 else { return nil }
     guard let file = unsafe dwarf_linesrc(line, nil, nil) else { return nil }
     let hasColumn = unsafe dwarf_linecol(line, &column) == 0 && column > 0
-    return unsafe SourceLine(file: String(cString: file), line: Int(number), column: hasColumn ? Int(column) : nil)
+    return SourceLine(
+      file: singleSlashes(unsafe String(cString: file)), line: Int(number), column: hasColumn ? Int(column) : nil)
+  }
+
+  /// Joining a directory that ends in a slash with a name leaves two, as with NASM's DWARF.
+  private static func singleSlashes(_ path: String) -> String {
+    let parts = path.split(separator: "/", omittingEmptySubsequences: true).joined(separator: "/")
+    return path.hasPrefix("/") ? "/" + parts : parts
   }
 
   fileprivate static func lastError() -> String {
