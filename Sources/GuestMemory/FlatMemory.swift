@@ -12,27 +12,21 @@ public struct FlatMemory: PhysicalMemory, Hashable, Sendable {
     self.bytes = bytes
   }
 
+  /// How many bytes have an address.
+  private var count: UInt64 {
+    let last = UInt64.max - base.rawValue
+    return last < UInt64(bytes.count) ? last + 1 : UInt64(bytes.count)
+  }
+
   public func read(_ address: PhysicalAddress, into buffer: inout MutableSpan<UInt8>) throws(UnavailableMemory) {
     guard !buffer.isEmpty else { return }
-    let count = UInt64(bytes.count)
     let offset = address.rawValue &- base.rawValue
     guard address >= base, offset < count else { throw UnavailableMemory(address: address, reason: .notCaptured) }
-    let available = min(count - offset, UInt64(buffer.count))
-    guard available == UInt64(buffer.count) else {
-      throw UnavailableMemory(behind: address, by: available, reason: .notCaptured)
-    }
-    guard !address.rawValue.addingReportingOverflow(available - 1).overflow else {
-      throw UnavailableMemory(address: PhysicalAddress(0), reason: .unbacked)
+    let available = count - offset
+    guard UInt64(buffer.count) <= available else {
+      let (next, overflows) = address.rawValue.addingReportingOverflow(available)
+      throw UnavailableMemory(address: PhysicalAddress(next), reason: overflows ? .unbacked : .notCaptured)
     }
     for index in 0..<buffer.count { buffer[index] = bytes[Int(offset) + index] }
-  }
-}
-
-extension UnavailableMemory {
-  /// The bytes up to `count` behind `address` could be read, the next one could not: for `reason`, or because the
-  /// address space ends there.
-  init(behind address: PhysicalAddress, by count: UInt64, reason: Reason) {
-    let (next, overflows) = address.rawValue.addingReportingOverflow(count)
-    self.init(address: PhysicalAddress(next), reason: overflows ? .unbacked : reason)
   }
 }

@@ -1,6 +1,9 @@
 public import X86
 
 /// Several sources of one guest's memory, the better ones first: each byte comes from the first that has it.
+///
+/// Where a better source lacks a byte, it is asked for each byte after it too, so a source that is slow to say no should
+/// not be above others.
 public struct LayeredMemory: PhysicalMemory {
   public let layers: [any PhysicalMemory]
 
@@ -8,52 +11,37 @@ public struct LayeredMemory: PhysicalMemory {
 
   /// What no layer has is unavailable for the first reason that tells more than that a layer does not contain it.
   public func read(_ address: PhysicalAddress, into buffer: inout MutableSpan<UInt8>) throws(UnavailableMemory) {
-    var position = 0
-    while position < buffer.count {
-      let (next, overflows) = address.rawValue.addingReportingOverflow(UInt64(position))
-      guard !overflows else { throw UnavailableMemory(address: PhysicalAddress(next), reason: .unbacked) }
-      position = try readRun(PhysicalAddress(next), into: &buffer, from: position)
+    guard let best = layers.first else {
+      if !buffer.isEmpty { throw UnavailableMemory(address: address, reason: .notCaptured) }
+      return
+    }
+    do throws(UnavailableMemory) {
+      try best.read(address, into: &buffer)
+    } catch {
+      try readBytes(address, into: &buffer)
     }
   }
 
-  /// Fills `buffer` from `position` on as far as the first layer that has `address` goes; returns the end of that part.
-  private func readRun(
-    _ address: PhysicalAddress, into buffer: inout MutableSpan<UInt8>, from position: Int
-  ) throws(UnavailableMemory) -> Int {
+  private func readBytes(_ address: PhysicalAddress, into buffer: inout MutableSpan<UInt8>) throws(UnavailableMemory) {
+    for index in 0..<buffer.count {
+      let (next, overflows) = address.rawValue.addingReportingOverflow(UInt64(index))
+      guard !overflows else { throw UnavailableMemory(address: PhysicalAddress(next), reason: .unbacked) }
+      buffer[index] = try byte(at: PhysicalAddress(next))
+    }
+  }
+
+  private func byte(at address: PhysicalAddress) throws(UnavailableMemory) -> UInt8 {
     var reason = UnavailableMemory.Reason.notCaptured
     for layer in layers {
-      let wanted = buffer.count - position
-      switch Self.read(layer, address, into: &buffer, position..<buffer.count) {
-      case nil: return buffer.count
-      case let failure?:
-        let available = failure.address.rawValue &- address.rawValue
-        guard available > 0, available < UInt64(wanted) else {
-          if reason == .notCaptured { reason = failure.reason }
-          continue
-        }
-        let end = position + Int(available)
-        if Self.read(layer, address, into: &buffer, position..<end) == nil { return end }
+      do throws(UnavailableMemory) {
+        var byte = InlineArray<1, UInt8>(repeating: 0)
+        var span = byte.mutableSpan
+        try layer.read(address, into: &span)
+        return byte[0]
+      } catch {
+        if reason == .notCaptured { reason = error.reason }
       }
     }
     throw UnavailableMemory(address: address, reason: reason)
-  }
-
-  /// Reads part of `buffer`; returns what was wrong, or nil.
-  private static func read(
-    _ layer: any PhysicalMemory, _ address: PhysicalAddress, into buffer: inout MutableSpan<UInt8>, _ part: Range<Int>
-  ) -> UnavailableMemory? {
-    do throws(UnavailableMemory) {
-      if part.count == buffer.count {
-        try layer.read(address, into: &buffer)
-        return nil
-      }
-      var bytes = [UInt8](repeating: 0, count: part.count)
-      var span = bytes.mutableSpan
-      try layer.read(address, into: &span)
-      for index in bytes.indices { buffer[part.lowerBound + index] = bytes[index] }
-      return nil
-    } catch {
-      return error
-    }
   }
 }
