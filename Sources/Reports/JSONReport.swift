@@ -75,9 +75,9 @@ private struct FaultDocument: Encodable {
   init(_ fault: Fault) {
     vector = Int(fault.vector.rawValue)
     name = fault.vector.name
-    errorCode = fault.errorCode.map { hexadecimal(UInt64($0)) }
-    address = fault.address.map { hexadecimal($0.rawValue) }
-    instructionPointer = fault.instructionPointer.map { hexadecimal($0.rawValue) }
+    errorCode = fault.errorCode.map { $0.hexadecimal }
+    address = fault.address.map { $0.rawValue.hexadecimal }
+    instructionPointer = fault.instructionPointer.map { $0.rawValue.hexadecimal }
     instruction = fault.instruction
     symbol = fault.symbol
     source = fault.source
@@ -90,9 +90,9 @@ private struct WalkDocument: Encodable {
   let levels: [LevelDocument]
 
   init(_ walk: WalkAccount) {
-    address = hexadecimal(walk.address.rawValue)
+    address = walk.address.rawValue.hexadecimal
     levels = walk.levels.map(LevelDocument.init)
-    root = walk.root.map(hexadecimal)
+    root = walk.root.map(\.hexadecimal)
   }
 }
 
@@ -108,11 +108,11 @@ private struct LevelDocument: Encodable {
   init(_ level: WalkAccount.Level) {
     table = level.table
     index = level.index
-    value = hexadecimal(level.value)
+    value = level.value.hexadecimal
     flags = level.flags
-    offendingBits = hexadecimal(level.offendingBits)
+    offendingBits = level.offendingBits.hexadecimal
     verdict = level.verdict
-    entryAddress = level.entryAddress.map { hexadecimal($0.rawValue) }
+    entryAddress = level.entryAddress.map { $0.rawValue.hexadecimal }
   }
 }
 

@@ -97,7 +97,6 @@ func padded(_ text: String, to width: Int, onLeft: Bool = false) -> String {
   return onLeft ? blanks + text : text + blanks
 }
 
-func hexadecimal(_ value: UInt64) -> String { "0x" + String(value, radix: 16) }
 
 /// Nanoseconds as `seconds.microseconds`, the form of trace-cmd and perf.
 func seconds(_ nanoseconds: UInt64) -> String {

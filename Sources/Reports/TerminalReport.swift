@@ -40,7 +40,7 @@ public struct TerminalReport {
   private mutating func place(_ fault: Fault?) {
     guard let fault else { return }
     if let pointer = fault.instructionPointer {
-      page.entry("where", [hexadecimal(pointer.rawValue), fault.instruction].joined(separator: "  "))
+      page.entry("where", [pointer.rawValue.hexadecimal, fault.instruction].joined(separator: "  "))
       let place = [fault.symbol, fault.source].joined(separator: "  ")
       if !place.isEmpty { page.entry("", place) }
     }
@@ -48,12 +48,12 @@ public struct TerminalReport {
   }
 
   private mutating func walk(_ walk: WalkAccount) {
-    let root = walk.root.map { " from CR3 \(hexadecimal($0))" } ?? ""
-    page.section("Walk of \(hexadecimal(walk.address.rawValue))\(root)")
-    let width = walk.levels.map { hexadecimal($0.value).utf8.count }.max() ?? 0
+    let root = walk.root.map { " from CR3 \($0.hexadecimal)" } ?? ""
+    page.section("Walk of \(walk.address.rawValue.hexadecimal)\(root)")
+    let width = walk.levels.map { $0.value.hexadecimal.utf8.count }.max() ?? 0
     for level in walk.levels {
-      let place = level.entryAddress.map { "at \(hexadecimal($0.rawValue))" } ?? "at an unknown address"
-      let value = padded(hexadecimal(level.value), to: width, onLeft: true)
+      let place = level.entryAddress.map { "at \($0.rawValue.hexadecimal)" } ?? "at an unknown address"
+      let value = padded(level.value.hexadecimal, to: width, onLeft: true)
       let entry = "\(level.table)[\(level.index)]"
       page.line("  \(padded(entry, to: 11)) \(padded(place, to: 18)) \(value)  \(level.flags.joined(separator: " "))")
       guard level.offendingBits != 0 || level.verdict != "ok" else { continue }
@@ -105,11 +105,11 @@ extension Fault {
   fileprivate var description: String {
     var text = vector.name
     if let errorCode {
-      text += ", error code \(hexadecimal(UInt64(errorCode)))"
+      text += ", error code \(errorCode.hexadecimal)"
       let names = PageFaultErrorCode(rawValue: errorCode).names
       if vector == .pageFault, !names.isEmpty { text += " (\(names.joined(separator: "|")))" }
     }
-    if let address { text += ", at address \(hexadecimal(address.rawValue))" }
+    if let address { text += ", at address \(address.rawValue.hexadecimal)" }
     return text
   }
 }

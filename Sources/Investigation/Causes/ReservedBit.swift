@@ -56,8 +56,8 @@ struct ReservedBit {
 extension ReservedBit {
   /// What is wrong, where, and by which rule.
   func summary(_ decision: FeatureDecision?) -> String {
-    let place = step.entryAddress.map { " at physical \(hexadecimal($0.rawValue))" } ?? ""
-    let entry = "The \(step.structure.entryName) \(hexadecimal(step.entry.rawValue))\(place)"
+    let place = step.entryAddress.map { " at physical \($0.rawValue.hexadecimal)" } ?? ""
+    let entry = "The \(step.structure.entryName) \(step.entry.rawValue.hexadecimal)\(place)"
     guard let first = violations.first else {
       return "\(entry) was refused for a reserved bit, but no rule known here reserves a bit that is set in it."
     }
@@ -147,11 +147,6 @@ func bitNames(_ mask: UInt64) -> String {
 
 /// `4 KiB`, `2 MiB`, `1 GiB`.
 func sizeName(_ bytes: UInt64) -> String {
-  switch bytes {
-  case 1 << 30...: "\(bytes >> 30) GiB"
-  case 1 << 20...: "\(bytes >> 20) MiB"
-  default: "\(bytes >> 10) KiB"
-  }
+  if bytes >= 1 << 30 { return "\(bytes >> 30) GiB" }
+  return bytes >= 1 << 20 ? "\(bytes >> 20) MiB" : "\(bytes >> 10) KiB"
 }
-
-func hexadecimal(_ value: UInt64) -> String { "0x" + String(value, radix: 16) }

@@ -57,15 +57,53 @@ extension RecordedDeath {
     return !trace[(index + 1)...].contains { $0.threadID == thread && $0.event.runsGuest }
   }
 
-  /// The walks of the last stretch.
-  public var walks: [RecordedWalk] { RecordedWalk.walks(in: records) }
-
-  /// The exceptions that KVM put into the guest in the last stretch, less #DF, which only follows from another.
-  public var injectedExceptions: [(vector: ExceptionVector, errorCode: UInt32?, source: Source)] {
-    records.compactMap { record in
-      guard case .injectException(let vector, let code, _) = record.event, vector != .doubleFault else { return nil }
-      return (vector, code, .trace(event: "kvm_inj_exception", time: record.time))
+  /// The walk whose failure began the death; nil where the records do not show one beyond doubt.
+  ///
+  /// For a triple fault it is the walk that failed before KVM injected the last #PF: the #DF and the shutdown follow from
+  /// failing to deliver that one. If KVM injected any other exception as well, what came first is not so simple, and no
+  /// walk is named. For an internal error it is the failed fetch of the instruction that KVM had to emulate; a failed
+  /// operand is injected as #PF and ends no emulation (arch/x86/kvm/x86.c: x86_decode_emulated_instruction, 5.10).
+  var firstFailedWalk: RecordedWalk? {
+    let walks = RecordedWalk.walks(in: records)
+    switch kind {
+    case .tripleFault: return walkInjected(among: walks)
+    case .internalError:
+      guard let last = walks.last, last.error != nil, last.access.contains(.fetch) else { return nil }
+      return last
+    case .failedEntry: return nil
     }
+  }
+
+  private func walkInjected(among walks: [RecordedWalk]) -> RecordedWalk? {
+    var injected: RecordedWalk?
+    for (index, record) in records.enumerated() {
+      guard case .injectException(let vector, let code, _) = record.event, vector != .doubleFault else { continue }
+      guard vector == .pageFault else { return nil }
+      injected = walks.last { $0.lastRecord < index && $0.error != nil && $0.error?.rawValue == code }
+    }
+    return injected
+  }
+
+  /// The linear address of the instruction at the death; nil where RIP or the base of CS is not known.
+  ///
+  /// kvm_emulate_insn shows the base; a failed fetch at RIP itself shows that it is 0.
+  var instructionAddress: LinearAddress? {
+    guard let rip else { return nil }
+    for record in records.reversed() {
+      if case .emulateInstruction(let emulation) = record.event, emulation.rip == rip {
+        return LinearAddress(UInt64(emulation.codeSegmentBase) &+ rip)
+      }
+    }
+    let fetches = RecordedWalk.walks(in: records).filter { $0.access.contains(.fetch) }
+    return fetches.contains { $0.address.rawValue == rip } ? LinearAddress(rip) : nil
+  }
+
+  /// The exit that began the stretch, where the trace has one.
+  var exit: (exit: KVMExit, source: Source)? {
+    for record in records {
+      if case .exit(let exit) = record.event { return (exit, .trace(event: "kvm_exit", time: record.time)) }
+    }
+    return nil
   }
 }
 

@@ -19,6 +19,8 @@ public struct RecordedWalk: Hashable, Sendable {
   public var error: PageFaultErrorCode?
   public var source: Source
   public var errorSource: Source?
+  /// The index of the last of its records among those it was read from.
+  public var lastRecord: Int
 }
 
 extension RecordedWalk {
@@ -28,21 +30,24 @@ extension RecordedWalk {
   static func walks(in records: some Sequence<KVMRecord>) -> [RecordedWalk] {
     var walks: [RecordedWalk] = []
     var isOpen = false
-    for record in records {
+    for (index, record) in records.enumerated() {
       switch record.event {
       case .pagetableWalk(let address, let access):
         walks.append(
           RecordedWalk(
             address: address, access: access, elements: [], error: nil,
-            source: .trace(event: "kvm_mmu_pagetable_walk", time: record.time), errorSource: nil))
+            source: .trace(event: "kvm_mmu_pagetable_walk", time: record.time), errorSource: nil,
+            lastRecord: index))
         isOpen = true
       case .pagingElement(let entry, let level) where isOpen:
         walks[walks.count - 1].elements.append(
           Element(
             level: level, entry: entry, source: .trace(event: "kvm_mmu_paging_element", time: record.time)))
+        walks[walks.count - 1].lastRecord = index
       case .walkerError(let error) where isOpen:
         walks[walks.count - 1].error = error
         walks[walks.count - 1].errorSource = .trace(event: "kvm_mmu_walker_error", time: record.time)
+        walks[walks.count - 1].lastRecord = index
         isOpen = false
       case .exit, .entry, .injectException, .userspaceExit, .emulateInstruction:
         isOpen = false

@@ -1,0 +1,110 @@
+import X86
+
+/// What a processor's registers prove by themselves.
+struct ProcessorObservations {
+  private let state: ProcessorState
+  private let source: Source
+  private(set) var evidence: [Evidence] = []
+
+  init(of processor: ObservedProcessor) {
+    state = processor.state
+    source = processor.source
+    guard !isReset else {
+      note(
+        "The registers are those of a reset processor, so they say nothing about the death. KVM on AMD resets a "
+          + "processor at a triple fault (arch/x86/kvm/svm/svm.c: shutdown_interception)")
+      return
+    }
+    mode()
+    paging()
+    nextStep()
+    interruptTable()
+    segments()
+    halted()
+  }
+
+  private mutating func note(_ text: String) { evidence.append(Evidence(text, source)) }
+
+  /// RIP FFF0H in a code segment at FFFF0000H, paging off: SDM vol. 3, table 9-1.
+  private var isReset: Bool {
+    state.rip == 0xFFF0 && state.cs.base == 0xFFFF_0000 && state.cs.selector.rawValue == 0xF000
+      && state.cr0.isDisjoint(with: [.protectionEnable, .paging])
+  }
+
+  private mutating func mode() {
+    let address = state.instructionAddress.rawValue.hexadecimal
+    switch state.mode {
+    case .real: note("The processor is in real mode, at linear address \(address)")
+    case .virtual8086: note("The processor is in virtual-8086 mode, at linear address \(address)")
+    case .protected(let bits): note("The processor is in \(bits)-bit protected mode, at linear address \(address)")
+    case .compatibility(let bits):
+      note(
+        "The processor is in compatibility mode: long mode is active (EFER.LMA), and CS is a \(bits)-bit code segment; "
+          + "RIP is \(address)")
+    case .long64: note("The processor is in 64-bit mode; RIP is \(address)")
+    }
+  }
+
+  private mutating func paging() {
+    guard let mode = state.pagingMode else {
+      note("Paging is on, in PAE or 4-level form: without EFER the registers do not tell which")
+      return
+    }
+    guard mode != .none else {
+      note("Paging is off")
+      return
+    }
+    let root = state.cr3 & 0x000F_FFFF_FFFF_F000
+    let table = mode == .fiveLevel ? "PML5 table" : mode == .fourLevel ? "PML4 table" : "root table"
+    note("\(mode.name) is on; CR3 points to the \(table) at physical \(root.hexadecimal)")
+    if let efer = state.efer, !efer.contains(.executeDisableEnable) {
+      note("EFER.NXE is clear: bit 63 (XD) of a page-table entry is reserved")
+    }
+    justEnabled()
+  }
+
+  /// The usual way to turn on paging leaves its traces in the registers: `mov %eax, %cr0`, and before it EFER's number in
+  /// ECX for WRMSR.
+  private mutating func justEnabled() {
+    let eax = state.generalPurpose.rax & 0xFFFF_FFFF
+    guard eax == state.cr0.rawValue, state.cr0.contains(.paging) else { return }
+    let ecx = state.generalPurpose.rcx & 0xFFFF_FFFF == 0xC000_0080 ? " and ECX the number of EFER" : ""
+    note("EAX still holds the value of CR0\(ecx): paging was turned on a few instructions ago")
+  }
+
+  private mutating func nextStep() {
+    guard case .compatibility = state.mode else { return }
+    note("The next step to 64-bit code is a far jump to a code segment whose L bit is set; it has not been made")
+  }
+
+  private mutating func interruptTable() {
+    guard state.mode != .real else { return }
+    let table = InterruptDescriptorTable(register: state.idtr, isLongModeActive: state.isLongModeActive)
+    let place = "base \(state.idtr.base.rawValue.hexadecimal), limit \(state.idtr.limit.hexadecimal)"
+    if state.idtr.limit == 0 {
+      note("The IDT is empty (\(place)): no exception can be delivered, so the first one becomes a triple fault")
+    } else if state.idtr.base.rawValue == 0, state.idtr.limit == 0x3FF {
+      note("The IDT is still that of real mode (\(place)): its entries are no gates, so no exception can be delivered")
+    } else if !table.contains(.pageFault) {
+      note("The IDT (\(place)) ends before the gate of #PF")
+    }
+  }
+
+  /// A selector may lie outside the GDT when the segment was loaded from another one.
+  private mutating func segments() {
+    guard state.mode != .real, state.mode != .virtual8086 else { return }
+    let outside = [("CS", state.cs), ("SS", state.ss), ("DS", state.ds), ("ES", state.es)].filter {
+      !$0.1.selector.isNull && !$0.1.selector.isLocal && $0.1.selector.index * 8 + 7 > Int(state.gdtr.limit)
+    }
+    guard !outside.isEmpty else { return }
+    let names = outside.map { "\($0.0) \($0.1.selector.rawValue.hexadecimal)" }.joined(separator: ", ")
+    note(
+      "\(names) lie\(outside.count == 1 ? "s" : "") outside the GDT (limit \(state.gdtr.limit.hexadecimal)): loaded from "
+        + "an earlier GDT, and not to be loaded again")
+  }
+
+  private mutating func halted() {
+    guard state.isHalted == true, !state.rflags.contains(.interruptEnable) else { return }
+    note("The processor is halted with interrupts off: only an NMI, SMI or reset can wake it")
+  }
+}

@@ -1,0 +1,86 @@
+import X86
+
+/// What becomes of a page fault: whether the processor can reach a handler for it (SDM vol. 3, 6.12 to 6.15).
+///
+/// Followed as far as the gate: the table's limit, the gate's memory, its type and P. What lies behind a sound gate, the
+/// handler's code segment and stack, is not judged here.
+struct Delivery {
+  /// How it ends.
+  enum End {
+    /// No gate can be had for the exception, nor for the #DF that follows: the processor shuts down.
+    case tripleFault
+    /// A gate is there.
+    case gateFound
+    /// What is known does not decide it.
+    case undetermined
+  }
+
+  private(set) var steps: [Evidence] = []
+  private(set) var end: End
+
+  /// Delivers a page fault, after which any failure to deliver it makes #DF (SDM vol. 3, table 6-5), with the registers
+  /// `state`.
+  init(ofPageFaultIn state: ProcessorState, memory: some PhysicalMemory, rules: PagingRules) {
+    let table = InterruptDescriptorTable(register: state.idtr, isLongModeActive: state.isLongModeActive)
+    guard state.mode != .real, let paging = LongModePaging(state, rules: rules) else {
+      end = .undetermined
+      return
+    }
+    for vector in [ExceptionVector.pageFault, .doubleFault] {
+      switch Self.gate(of: vector, in: table, through: paging, from: memory) {
+      case .found:
+        end = .gateFound
+        steps.append(Evidence("\(vector.name) has a gate in the IDT", .reenactment))
+        return
+      case .unknown(let reason):
+        end = .undetermined
+        steps.append(Evidence("whether \(vector.name) can be delivered is not known: \(reason)", .reenactment))
+        return
+      case .fails(let reason):
+        let next = vector == .doubleFault ? "a triple fault" : "#DF"
+        steps.append(Evidence("\(vector.name) cannot be delivered: \(reason); \(next) follows", .reenactment))
+      }
+    }
+    end = .tripleFault
+  }
+
+  private enum Gate {
+    case found
+    /// The look-up raises another exception, of the contributory class or a page fault.
+    case fails(String)
+    case unknown(String)
+  }
+
+  private static func gate(
+    of vector: ExceptionVector, in table: InterruptDescriptorTable, through paging: LongModePaging,
+    from memory: some PhysicalMemory
+  ) -> Gate {
+    guard table.contains(vector) else {
+      return .fails("the IDT's limit, \(table.register.limit.hexadecimal), ends before its gate (#GP)")
+    }
+    let address = table.gateAddress(of: vector)
+    let walk = paging.walk(address, for: PageAccess(.read, by: .implicitSupervisor), in: memory)
+    switch walk.outcome {
+    case .translated(let translation):
+      return gate(at: translation.physicalAddress, isLongMode: table.isLongModeActive, in: memory)
+    case .pageFault(let fault):
+      let code = fault.errorCode.rawValue.hexadecimal
+      return .fails("its gate at \(address.rawValue.hexadecimal) cannot be read (#PF, \(code))")
+    case .notCanonical:
+      return .fails("its gate at \(address.rawValue.hexadecimal) is not canonical (#GP)")
+    case .undetermined(let doubt, at: let structure):
+      return .unknown(doubt.words(at: structure))
+    }
+  }
+
+  private static func gate(
+    at address: PhysicalAddress, isLongMode: Bool, in memory: some PhysicalMemory
+  ) -> Gate {
+    guard let low = try? memory.loadUInt64(at: address),
+      let high = isLongMode ? try? memory.loadUInt64(at: PhysicalAddress(address.rawValue &+ 8)) : 0
+    else { return .unknown("the IDT's memory is not known") }
+    let gate = isLongMode ? InterruptGate(low: low, high: high) : InterruptGate(low)
+    guard gate.kind != nil else { return .fails("its IDT entry is no gate, type \(gate.type.hexadecimal) (#GP)") }
+    return gate.isPresent ? .found : .fails("its gate is not present (#NP)")
+  }
+}

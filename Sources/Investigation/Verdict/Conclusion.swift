@@ -1,0 +1,100 @@
+import KVM
+import QEMU
+import X86
+
+/// Whether the guest died, and what says so.
+struct Conclusion {
+  var outcome: Outcome
+  /// One sentence.
+  var sentence: String
+  /// What says so; empty where it is only the absence of anything else.
+  var evidence: [Evidence] = []
+  /// Whether a triple fault was recorded, rather than concluded from the registers.
+  var recordsTripleFault = false
+}
+
+extension Scene {
+  /// What the trace and QEMU's own words say of the guest's end; nil where they do not decide it.
+  ///
+  /// A reset is not yet a death: QEMU reports a triple fault and a reset that the guest asked for alike
+  /// (accel/kvm/kvm-all.c: kvm_cpu_exec, 7.2).
+  func recordedConclusion(_ death: RecordedDeath?) -> Conclusion? {
+    death.map(conclusion) ?? loggedDeath ?? endingByItself
+  }
+
+  private func conclusion(_ death: RecordedDeath) -> Conclusion {
+    let source = Source.trace(event: "kvm_userspace_exit", time: death.records.last?.time)
+    switch death.kind {
+    case .tripleFault:
+      return Conclusion(
+        outcome: .died, sentence: "The guest died of a triple fault.",
+        evidence: [Evidence("KVM_EXIT_SHUTDOWN: a triple fault", source)], recordsTripleFault: true)
+    case .internalError:
+      return Conclusion(
+        outcome: .died, sentence: "KVM gave up on the guest: an internal error.",
+        evidence: [Evidence("KVM_EXIT_INTERNAL_ERROR", source)] + internalErrors)
+    case .failedEntry:
+      return Conclusion(
+        outcome: .died, sentence: "KVM could not enter the guest.", evidence: [Evidence("KVM_EXIT_FAIL_ENTRY", source)])
+    }
+  }
+
+  private var loggedDeath: Conclusion? {
+    if let entry = log.last(where: { $0.message == .tripleFault }) {
+      return Conclusion(
+        outcome: .died, sentence: "The guest died of a triple fault.",
+        evidence: [Evidence("QEMU logged \"Triple fault\"", .log(name: logName, line: entry.lines.lowerBound))],
+        recordsTripleFault: true)
+    }
+    if !internalErrors.isEmpty {
+      return Conclusion(
+        outcome: .died, sentence: "KVM gave up on the guest: an internal error.", evidence: internalErrors)
+    }
+    if let failure = log.compactMap(\.fatalWords).last {
+      return Conclusion(
+        outcome: .died, sentence: failure.words,
+        evidence: [Evidence(failure.words, .log(name: logName, line: failure.line))])
+    }
+    return nil
+  }
+
+  private var internalErrors: [Evidence] {
+    log.compactMap { entry in
+      guard case .kvmInternalError(let error) = entry.message else { return nil }
+      let name = error.suberror == 1 ? " (emulation failure)" : ""
+      return Evidence(
+        "KVM internal error, suberror \(error.suberror)\(name)", .log(name: logName, line: entry.lines.lowerBound))
+    }
+  }
+
+  private var endingByItself: Conclusion? {
+    switch ending {
+    case .exited(let status): Conclusion(outcome: .ended, sentence: "The guest ended; QEMU's status is \(status).")
+    case .poweredOff: Conclusion(outcome: .ended, sentence: "The guest turned itself off.")
+    case .stopped: Conclusion(outcome: .ended, sentence: "The guest was stopped from outside.")
+    case .signalled(let signal):
+      Conclusion(outcome: .undetermined, sentence: "QEMU was ended by signal \(signal).")
+    case .panicked: Conclusion(outcome: .died, sentence: "The guest says that it panicked (pvpanic).")
+    case .internalError: Conclusion(outcome: .died, sentence: "KVM gave up on the guest: an internal error.")
+    case .reset, .unknown: nil
+    }
+  }
+}
+
+extension QEMULogEntry {
+  /// A message that ends the guest, in words.
+  fileprivate var fatalWords: (words: String, line: Int)? {
+    let words: String? =
+      switch message {
+      case .kvmEntryFailed(let error): "KVM could not enter the guest: hardware error \(error.hexadecimal)."
+      case .kvmExceptionExit(let vector, _): "KVM gave up on the guest: exception \(vector.name) left KVM."
+      case .kvmUnknownExit(let reason): "KVM gave up on the guest: unknown exit \(reason.hexadecimal)."
+      case .kvmUnknownExitReason(let reason): "QEMU does not know KVM's exit reason \(reason)."
+      case .kvmRunFailed(let error): "KVM could not run the guest: \(error)."
+      case .kvmNotifyExit: "KVM gave up on the guest: a notify exit with invalid context."
+      case .fatal(let reason): "QEMU gave up: \(reason)."
+      default: nil
+      }
+    return words.map { ($0, lines.lowerBound) }
+  }
+}
