@@ -55,36 +55,42 @@ public struct ByteReader: ~Escapable {
     return value
   }
 
+  @_lifetime(self: copy self)
+  mutating func words(_ count: some BinaryInteger, _ what: String) throws(TraceFileError) -> [UInt64] {
+    guard let count = Int(exactly: count), count >= 0, count <= remaining / 8 else {
+      throw error("the data ends inside \(what)")
+    }
+    var words: [UInt64] = []
+    words.reserveCapacity(count)
+    for _ in 0..<count { words.append(try integer(UInt64.self, what)) }
+    return words
+  }
+
   /// A string that ends with a NUL, which is read over.
   @_lifetime(self: copy self)
   public mutating func cString(_ what: String) throws(TraceFileError) -> String {
     var end = offset
     while end < bytes.byteCount, bytes.byte(at: end) != 0 { end += 1 }
     guard end < bytes.byteCount else { throw error("\(what) has no end") }
-    let text = bytes.extracting(offset..<end).text
+    let string = bytes.extracting(offset..<end).string
     offset = end + 1
-    return text
+    return string
   }
 }
 
 extension RawSpan {
-  /// The bytes as text up to the first NUL; what is no UTF-8 becomes U+FFFD.
-  var text: String {
+  /// The bytes as text; what is no UTF-8 becomes U+FFFD.
+  var string: String { String(decoding: copied, as: UTF8.self) }
+
+  /// The bytes up to the first NUL as text.
+  var cString: String {
     var end = 0
     while end < byteCount, byte(at: end) != 0 { end += 1 }
-    return extracting(0..<end).wholeText
+    return extracting(0..<end).string
   }
 
-  /// All the bytes as text.
-  var wholeText: String {
-    String(decoding: copied, as: UTF8.self)
-  }
-
-  var copied: [UInt8] {
-    [UInt8](capacity: byteCount) { output in
-      for index in 0..<byteCount { output.append(byte(at: index)) }
-    }
-  }
+  /// A copy of the bytes, made at once rather than one by one.
+  var copied: [UInt8] { unsafe withUnsafeBytes { bytes in unsafe [UInt8](bytes) } }
 
   func hasPrefix(_ prefix: [UInt8]) -> Bool {
     guard byteCount >= prefix.count else { return false }

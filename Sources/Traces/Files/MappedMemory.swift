@@ -67,9 +67,6 @@ public import SystemPackage
     try unsafe body(UnsafeMutableRawBufferPointer(start: start, count: byteCount))
   }
 
-  /// Tells the kernel that the file will be read from front to back.
-  func expectSequentialReading() { unsafe madvise(start, mappedCount, MADV_SEQUENTIAL) }
-
   /// Lets the kernel take back the pages that lie wholly in this range of a mapped file, so that the memory in use does
   /// not grow with the file. They stay in the page cache, and reading them again brings them back.
   func release(_ range: Range<Int>) {

@@ -1,0 +1,105 @@
+public import SystemPackage
+
+/// A binary trace, opened: trace.dat of trace-cmd or perf.data of perf, told apart by their content.
+///
+/// Nothing but what describes the events is read on opening. The events are read from the mapped file each time they
+/// are walked over.
+public struct TraceFile: Sendable {
+  enum Content: Sendable {
+    case traceDat(TraceDatFile)
+    case perfData(PerfDataFile)
+  }
+
+  let content: Content
+
+  /// Opens a file; `-` is standard input. A file that is compressed as a whole is opened as if it were not.
+  public init(path: FilePath) throws(TraceFileError) {
+    try self.init(TraceInput(path))
+  }
+
+  /// Reads input that is already open.
+  public init(_ input: TraceInput) throws(TraceFileError) {
+    switch Self.kind(of: input.memory.bytes) {
+    case .traceDat: content = .traceDat(try TraceDatFile(input.memory, problem: input.problem))
+    case .perfData: content = .perfData(try PerfDataFile(input.memory, problem: input.problem))
+    case nil:
+      throw input.problem
+        ?? TraceFileError("this is neither a trace.dat nor a perf.data: their magic numbers are missing", at: 0)
+    }
+  }
+
+  /// Which reader a file is for.
+  public enum Kind: Sendable {
+    case traceDat
+    case perfData
+  }
+
+  /// Recognises a binary trace by its first bytes; nil if it is none.
+  public static func kind(of bytes: RawSpan) -> Kind? {
+    if bytes.hasPrefix(TraceDatFile.magic) { return .traceDat }
+    if bytes.hasPrefix(PerfDataFile.magic) || bytes.hasPrefix(PerfDataFile.magic.reversed()) { return .perfData }
+    return nil
+  }
+
+  public var context: TraceContext {
+    switch content {
+    case .traceDat(let file): file.context
+    case .perfData(let file): file.context
+    }
+  }
+
+  /// The text of a trace.dat that was recorded with a latency tracer, which holds no events; else nil.
+  public func latencyText() throws(TraceFileError) -> [UInt8]? {
+    guard case .traceDat(let file) = content, let text = file.latencyText else { return nil }
+    return try text.text()
+  }
+
+  /// Gives each event, and what is missing or damaged between them, in the order of their times over all CPUs.
+  ///
+  /// - Parameters:
+  ///   - cpus: the CPUs to read; nil for all.
+  public func forEach<Failure: Error>(
+    cpus: Set<Int>? = nil, _ body: (borrowing TraceItem) throws(Failure) -> Walk
+  ) throws(Failure) {
+    var cursor = cursor(cpus: cpus)
+    try cursor.forEach(body)
+  }
+
+  /// A place at the beginning of the events.
+  public func cursor(cpus: Set<Int>? = nil) -> TraceCursor { TraceCursor(self, cpus: cpus) }
+}
+
+/// A place in the events of a trace: reading can stop, and go on from there later.
+public struct TraceCursor {
+  private var traceDat: TraceDatCursor?
+  private var perfData: PerfDataCursor?
+
+  fileprivate init(_ file: TraceFile, cpus: Set<Int>?) {
+    switch file.content {
+    case .traceDat(let file): traceDat = TraceDatCursor(file, cpus: cpus)
+    case .perfData(let file): perfData = PerfDataCursor(file, cpus: cpus)
+    }
+  }
+
+  /// Gives the items from here on until `body` stops or throws. An item for which it throws is given again by the next
+  /// call; one after which it stops is not.
+  public mutating func forEach<Failure: Error>(
+    _ body: (borrowing TraceItem) throws(Failure) -> Walk
+  ) throws(Failure) {
+    try traceDat?.forEach(body)
+    try perfData?.forEach(body)
+  }
+
+  /// Goes to the place from which the last `count` events follow. Reads only the end of the file where the format
+  /// allows it. To be called before anything is read.
+  public mutating func startAtLast(_ count: Int) {
+    traceDat?.startAtLast(count)
+    perfData?.startAtLast(count)
+  }
+
+  /// Goes to a place that is not after the first event of this time, near it where the format allows. To be called
+  /// before anything is read.
+  public mutating func start(at time: UInt64) {
+    traceDat?.start(at: time)
+  }
+}
