@@ -14,6 +14,8 @@ struct RegisterDumpParser {
   private var announcedCPU: Int?
   private var codeReader: CodeBytesReader?
   private var cutOff: CutOff?
+  /// The line holds a register's name with a value that QEMU does not print.
+  private var hasForeignValue = false
 
   /// A value that the end of a line cut off.
   private struct CutOff {
@@ -69,6 +71,7 @@ struct RegisterDumpParser {
   /// Reads every item of the line; false where there is none.
   private mutating func takeItems(_ bytes: ArraySlice<UInt8>, line: Int) -> Bool {
     var found = false
+    hasForeignValue = false
     var rest = bytes
     while let equals = rest.firstIndex(of: Byte.equals) {
       let after = bytes[(equals + 1)...]
@@ -80,6 +83,12 @@ struct RegisterDumpParser {
       let isTaken = take(item, name: name, &scanner, line: line)
       found = found || isTaken
       rest = scanner.rest
+    }
+    if hasForeignValue, dump?.lines.lowerBound == line {
+      // What would begin with such a line is somebody else's dump (the kernel's of a VMCS, say).
+      dump = nil
+      cutOff = nil
+      return false
     }
     return found
   }
@@ -109,6 +118,7 @@ struct RegisterDumpParser {
       cutOff = CutOff(item: item, name: name, bytes: Array(start), line: line)
       return true
     case .invalid:
+      hasForeignValue = true
       guard dump != nil, item.canBegin else { return false }
       dump?.problems.append(.init(line: line, text: "\(name) has a value that QEMU does not print"))
       return true
