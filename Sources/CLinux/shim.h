@@ -23,6 +23,11 @@ static const unsigned long clinux_perf_pause_output = PERF_EVENT_IOC_PAUSE_OUTPU
 static const unsigned long clinux_perf_set_filter = PERF_EVENT_IOC_SET_FILTER;
 static const unsigned long clinux_perf_set_output = PERF_EVENT_IOC_SET_OUTPUT;
 
+/// Where the newest record of a backward ring begins; ordered before the reads of the records.
+static inline unsigned long long clinux_perf_head(const void *ring) {
+  return __atomic_load_n(&((const struct perf_event_mmap_page *)ring)->data_head, __ATOMIC_ACQUIRE);
+}
+
 static inline int clinux_perf_event_open(const struct perf_event_attr *attributes, pid_t thread) {
   return (int)syscall(SYS_perf_event_open, attributes, thread, -1, -1, PERF_FLAG_FD_CLOEXEC);
 }

@@ -1,0 +1,294 @@
+import Glibc
+public import QEMU
+import SystemPackage
+
+/// Runs a user's QEMU command line so that its guest can be examined when it dies.
+///
+/// Nothing is made in any file system: the control socket, the guest's RAM and QEMU's log are open descriptors that
+/// QEMU inherits. Whatever happens to this process, QEMU ends with it.
+public struct GuestRun {
+  public var commandLine: QEMUCommandLine
+  public var options: Options
+
+  public struct Options: Hashable, Sendable {
+    /// How long the guest may run; nil lets it run as long as it likes.
+    public var timeLimit: Duration?
+    /// Where TCG is to log all registers; only an instruction that begins a translation block is logged, such as the
+    /// one after a MOV to CR0.
+    public var loggedAddresses: [UInt64] = []
+    /// Whether QEMU's standard error also goes to this process's, as it comes.
+    public var forwardsStandardError = true
+    /// Whether the guest's RAM may be put into shared memory.
+    public var sharesMemory = true
+    /// Whether KVM's tracepoints are recorded, where they can be.
+    public var recordsKVM = true
+    /// Bytes kept for each vCPU thread's events; a power of two.
+    public var ringSize = 8 << 20
+
+    public init() {}
+  }
+
+  public init(_ commandLine: QEMUCommandLine, options: Options = Options()) {
+    self.commandLine = commandLine
+    self.options = options
+  }
+
+  /// How long QEMU may take from its start to its greeting: memory that is allocated beforehand takes its time.
+  static let startTime = Duration.seconds(120)
+
+  /// Runs QEMU to its end and calls `examine` each time the guest stands still.
+  ///
+  /// The calling thread waits. While it does, SIGINT, SIGTERM and SIGHUP end QEMU first, and then the run; during
+  /// `examine` they do what they did before. Standard input and output are QEMU's.
+  public func run(examine: (GuestScene) -> Resumption) throws(CaptureError) -> GuestOutcome {
+    if commandLine.daemonizes { throw .unsupportedOption("-daemonize") }
+    return try GuestWatch(self).watch(examine)
+  }
+}
+
+/// One run while it lasts.
+private final class GuestWatch {
+  let run: GuestRun
+  let actions: LifecycleActions
+  let signals: InterruptSignals
+  let ram: SharedRAM?
+  let session: QEMUSession
+  var identity: GuestIdentity?
+  var map: MemoryMap?
+  var recording = RecorderState.notWanted
+  var cause: ShutdownCause?
+  var panic: JSONValue?
+  /// What froze the guest that was not set going again.
+  var lastFreeze: GuestEnding?
+
+  enum RecorderState {
+    case notWanted
+    case running(FlightRecorder)
+    case refused(RecordingRefusal)
+  }
+
+  init(_ run: GuestRun) throws(CaptureError) {
+    self.run = run
+    actions = run.commandLine.lifecycleActions
+    do throws(Errno) {
+      signals = try InterruptSignals()
+      let size = run.options.sharesMemory ? run.commandLine.replaceableMemorySize : nil
+      // RAM larger than the address space or the kernel allows is QEMU's to refuse.
+      ram = size.flatMap { try? SharedRAM(size: $0) }
+    } catch {
+      throw .system(doing: "preparing to run QEMU", errno: error.rawValue)
+    }
+    session = try Self.start(run, ram, signals)
+  }
+
+  private static func start(
+    _ run: GuestRun, _ ram: SharedRAM?, _ signals: InterruptSignals
+  ) throws(CaptureError) -> QEMUSession {
+    let command = run.commandLine
+    let control: (ours: OwnedDescriptor, theirs: OwnedDescriptor)
+    let errors: (reading: OwnedDescriptor, writing: OwnedDescriptor)
+    let log: (reading: OwnedDescriptor, writing: OwnedDescriptor)?
+    do throws(Errno) {
+      control = try makeSocketPair()
+      errors = try makePipe()
+      log = command.leavesLogFree ? try makePipe() : nil
+    } catch {
+      throw .system(doing: "preparing to run QEMU", errno: error.rawValue)
+    }
+    let additions = Instrumentation(
+      control: control.theirs.descriptor, ram: ram.map { ($0.descriptor.descriptor, $0.size) },
+      log: log?.writing.descriptor, loggedAddresses: run.options.loggedAddresses)
+    let inherited = [control.theirs, ram?.descriptor, log?.writing].compactMap { $0?.descriptor }
+    do throws(Errno) {
+      let process = try ChildProcess(
+        program: command.program, arguments: command.arguments + additions.arguments,
+        standardError: errors.writing.descriptor, inheriting: inherited, blockedSignals: signals.maskBefore)
+      return QEMUSession(
+        process: process, control: control.ours, standardError: errors.reading, log: log?.reading, signals: signals,
+        forwardsErrors: run.options.forwardsStandardError)
+    } catch {
+      throw .cannotStart(program: command.program, errno: error.rawValue)
+    }
+  }
+
+  func watch(_ examine: (GuestScene) -> Resumption) throws(CaptureError) -> GuestOutcome {
+    guard try prepare() else { return finish(session.terminate(asking: false), beforeStart: true) }
+    if !run.commandLine.startsPaused { _ = try? session.execute(.cont) }
+    let deadline = run.options.timeLimit.map { ContinuousClock.now + $0 }
+    while true {
+      switch session.next(until: lastFreeze == nil ? deadline : nil) {
+      case .event(let event): if let end = react(to: event, examine) { return finish(end) }
+      case .ended(let end): return finish(end)
+      case .interrupted(let signal): return finish(interrupt(signal), interruptedBy: signal)
+      case .deadlinePassed: return finish(stopAtTimeLimit(examine))
+      case .controlLost:
+        _ = session.terminate(asking: false)
+        throw .controlLost(program: run.commandLine.program)
+      }
+    }
+  }
+
+  /// Gets hold of a QEMU whose guest has not started; false where QEMU does not come that far.
+  private func prepare() throws(CaptureError) -> Bool {
+    guard session.awaitGreeting(within: GuestRun.startTime), let version = session.greeting else {
+      // A QEMU that refuses an option closes its socket a moment before it ends.
+      if session.awaitEnd(within: .seconds(2)) != nil { return false }
+      if let signal = session.takeSignal() {
+        lastFreeze = .interrupted(signal: signal)
+        return false
+      }
+      _ = session.terminate(asking: false)
+      throw .noGreeting(program: run.commandLine.program)
+    }
+    // QEMU greets before it has opened disks and made devices, and answers only after that.
+    guard (try? session.execute(.capabilities, within: GuestRun.startTime)) != nil else {
+      _ = session.awaitEnd(within: .seconds(2))
+      return false
+    }
+    identity = GuestIdentity(asking: session, version: version)
+    readMap()
+    startRecorder()
+    return true
+  }
+
+  private func startRecorder() {
+    guard run.options.recordsKVM, let identity, identity.usesKVM == true else { return }
+    do throws(RecordingRefusal) {
+      let recorder = try FlightRecorder(
+        process: session.process.processID, vcpuThreads: identity.processors.map(\.cpu.threadID),
+        ringSize: run.options.ringSize)
+      recording = .running(recorder)
+    } catch {
+      recording = .refused(error)
+    }
+  }
+
+  private func readMap() {
+    if let text = session.monitor("info mtree -f"), let map = MemoryMap(monitorText: text) { self.map = map }
+  }
+
+  // MARK: While it runs
+
+  /// Returns how QEMU ended, if the event made it end.
+  private func react(to event: QMPEvent, _ examine: (GuestScene) -> Resumption) -> ProcessEnd? {
+    switch event.name {
+    case "SHUTDOWN": cause = event.data?["reason"]?.string.map(ShutdownCause.init(rawValue:))
+    case "GUEST_PANICKED": panic = event.data
+    case "RESUME": lastFreeze = nil
+    case "STOP": return stopped(examine)
+    default: break
+    }
+    return nil
+  }
+
+  private func stopped(_ examine: (GuestScene) -> Resumption) -> ProcessEnd? {
+    guard
+      let status = try? session.execute(.queryStatus), status["running"]?.bool == false,
+      let state = status["status"]?.string.map(RunState.init(rawValue:)), let freeze = freeze(in: state)
+    else { return nil }
+    // A reset that the user asks for in a monitor of his own is no death.
+    if state == .shutdown, cause == .hostReset { return resume(from: .reset) }
+    lastFreeze = freeze
+    switch show(freeze, examine) {
+    case .end: return session.terminate()
+    case .carryOn: return resume(from: freeze)
+    }
+  }
+
+  /// Why the guest stands still; nil where the user stopped it.
+  private func freeze(in state: RunState) -> GuestEnding? {
+    switch state {
+    case .shutdown:
+      switch cause {
+      case .guestShutdown?: .poweroff
+      case .guestPanic?: .panicked(panic)
+      case .guestReset?, .subsystemReset?, .hostReset?: .reset
+      default: .stopped(state)
+      }
+    case .internalError: .internalError
+    case .guestPanicked: .panicked(panic)
+    case .ioError: .ioError
+    case .watchdog: .watchdog
+    default: nil
+    }
+  }
+
+  /// Lets happen what would have happened without Inquest.
+  private func resume(from freeze: GuestEnding) -> ProcessEnd? {
+    switch freeze {
+    case .reset where actions.reboot != "shutdown":
+      reset()
+      return nil
+    case .reset, .poweroff, .stopped(.shutdown): return actions.shutdown == "pause" ? nil : session.terminate()
+    case .panicked:
+      let ends = actions.panic != "pause" && actions.panic != "none" && actions.shutdown != "pause"
+      return ends ? session.terminate() : nil
+    default:
+      // QEMU stays as it is until the user ends it, or sets the guest going.
+      return nil
+    }
+  }
+
+  /// Carries out the reset that was held back, and holds back the next.
+  private func reset() {
+    _ = try? session.execute(.setRebootAction("reset"))
+    _ = try? session.execute(.systemReset)
+    _ = session.awaitEvent("RESET")
+    _ = try? session.execute(.setRebootAction("shutdown"))
+    _ = try? session.execute(.cont)
+    lastFreeze = nil
+    cause = nil
+  }
+
+  private func stopAtTimeLimit(_ examine: (GuestScene) -> Resumption) -> ProcessEnd {
+    _ = try? session.execute(.stop)
+    lastFreeze = .timedOut
+    _ = show(.timedOut, examine)
+    return session.terminate()
+  }
+
+  /// The terminal sends SIGINT to QEMU as well, which then ends by itself.
+  private func interrupt(_ signal: Int32) -> ProcessEnd {
+    if signal == SIGINT, let end = session.awaitEnd(within: .seconds(2)) { return end }
+    return session.terminate(asking: false)
+  }
+
+  // MARK: Scenes
+
+  private func show(_ ending: GuestEnding, _ examine: (GuestScene) -> Resumption) -> Resumption {
+    readMap()
+    let scene = scene(ending, session)
+    defer { scene.memory.disconnect() }
+    return signals.unblocked { examine(scene) }
+  }
+
+  private func scene(_ ending: GuestEnding, _ live: QEMUSession?) -> GuestScene {
+    GuestScene(
+      ending: ending, identity: identity, registers: live?.monitor("info registers -a"), log: session.log.bytes,
+      standardError: session.standardError.bytes, memory: CapturedMemory(map: map, ram: ram, session: live),
+      recording: recorded(), shutdownCause: cause)
+  }
+
+  private func recorded() -> KVMRecording {
+    switch recording {
+    case .notWanted: .notWanted
+    case .running(let recorder): .recorded(recorder.read())
+    case .refused(let refusal): .refused(refusal)
+    }
+  }
+
+  private func finish(_ end: ProcessEnd, beforeStart: Bool = false, interruptedBy signal: Int32? = nil) -> GuestOutcome {
+    var ending = lastFreeze ?? (beforeStart ? .refusedToStart(end) : GuestEnding(end))
+    if lastFreeze == nil, let signal = signal ?? session.takeSignal() { ending = .interrupted(signal: signal) }
+    return GuestOutcome(ending: ending, processEnd: end, scene: scene(ending, nil))
+  }
+}
+
+extension GuestEnding {
+  fileprivate init(_ end: ProcessEnd) {
+    switch end {
+    case .exited(let status): self = .exited(status: status)
+    case .signalled(let signal): self = .signalled(signal)
+    }
+  }
+}

@@ -1,0 +1,48 @@
+public import QEMU
+
+/// What can be known of a guest at the moment it stopped, or after QEMU has gone.
+public struct GuestScene {
+  public let ending: GuestEnding
+  /// Nil if QEMU ended before it could be asked.
+  public let identity: GuestIdentity?
+  /// The monitor's `info registers -a`; nil once QEMU has gone.
+  public let registers: String?
+  /// Under TCG the first thing to read registers from when QEMU has gone: the log, with a dump of all registers at each
+  /// address of ``GuestRun/Options/loggedAddresses`` and at each reset. Empty where the user has QEMU's log.
+  public let log: [UInt8]
+  /// The last 256 KiB of QEMU's standard error.
+  public let standardError: [UInt8]
+  /// Valid until the guest goes on or QEMU ends; the shared part of it stays.
+  public let memory: CapturedMemory
+  /// What the kvm and kvmmmu tracepoints recorded.
+  public let recording: KVMRecording
+  /// Why QEMU last said it would shut down or reset; nil if it never did.
+  public let shutdownCause: ShutdownCause?
+}
+
+/// Whether KVM's tracepoints were recorded.
+public enum KVMRecording {
+  case recorded(FlightRecording)
+  /// The guest does not run under KVM, or recording was not asked for.
+  case notWanted
+  case refused(RecordingRefusal)
+}
+
+/// What to do with a frozen guest once it has been examined.
+public enum Resumption: Hashable, Sendable {
+  /// What QEMU would have done without Inquest: reset, end, or stay as it is, as the user's `-no-reboot`,
+  /// `-no-shutdown` and `-action` say.
+  case carryOn
+  /// End QEMU.
+  case end
+}
+
+/// What a run came to.
+public struct GuestOutcome {
+  /// How the run ended: for a guest that was frozen and then ended, what froze it.
+  public let ending: GuestEnding
+  /// How QEMU itself ended.
+  public let processEnd: ProcessEnd
+  /// The last scene; one of ``GuestEnding/exited(status:)`` and its kin was not shown before.
+  public let scene: GuestScene
+}

@@ -1,0 +1,80 @@
+import Glibc
+import SystemPackage
+
+/// Keeps the last kvm and kvmmmu events of QEMU's threads in memory, and reads them only when the guest is dead.
+final class FlightRecorder {
+  private let rings: [PerfRing]
+  private let events: [Tracefs.Event]
+  private let threadNames: [Int32: String]
+
+  /// Records the threads of a process whose guest has not started yet.
+  ///
+  /// - Parameters:
+  ///   - vcpuThreads: the threads that run the guest; they get rings of `ringSize` bytes, the others of 1 MiB at most.
+  ///   - ringSize: a power of two, from 64 KiB.
+  init(process: Int32, vcpuThreads: [Int32], ringSize: Int) throws(RecordingRefusal) {
+    let tracefs = try Tracefs()
+    var events: [Tracefs.Event] = []
+    for system in ["kvm", "kvmmmu"] { events += try tracefs.events(of: system) }
+    guard !events.isEmpty else { throw .noTracepoints }
+    let ids = events.map(\.id)
+    let threads = Self.threads(of: process)
+    raiseDescriptorLimit(by: ids.count * threads.count)
+    do throws(Errno) {
+      var rings: [PerfRing] = []
+      for thread in threads {
+        let size = vcpuThreads.contains(thread) ? ringSize : min(ringSize, 1 << 20)
+        rings.append(try PerfRing(threadID: thread, eventIDs: ids, size: size))
+      }
+      self.rings = rings
+    } catch {
+      throw Self.refusal(error)
+    }
+    self.events = events
+    threadNames = Dictionary(threads.map { ($0, Self.name(of: $0, process)) }, uniquingKeysWith: { name, _ in name })
+  }
+
+  private static func threads(of process: Int32) -> [Int32] {
+    directoryEntries(FilePath("/proc/\(process)/task")).compactMap { Int32($0) }.sorted()
+  }
+
+  private static func name(of thread: Int32, _ process: Int32) -> String {
+    let text = (try? wholeText(FilePath("/proc/\(process)/task/\(thread)/comm"))) ?? ""
+    return String(text.prefix { $0 != "\n" })
+  }
+
+  private static func refusal(_ error: Errno) -> RecordingRefusal {
+    guard error == .permissionDenied || error == .notPermitted else { return .perfFailed(errno: error.rawValue) }
+    let text = try? wholeText("/proc/sys/kernel/perf_event_paranoid")
+    return .perfForbidden(paranoid: text.flatMap { Int($0.prefix { $0 != "\n" }) })
+  }
+
+  /// What has happened until now. Recording goes on.
+  func read() -> FlightRecording {
+    for ring in rings { ring.pause(true) }
+    defer { for ring in rings { ring.pause(false) } }
+    var samples: [PerfSample] = []
+    var isCut = false
+    for ring in rings {
+      let contents = ring.contents()
+      samples += PerfSample.all(in: contents.bytes)
+      if contents.isCut { isCut = true }
+    }
+    if rings.count > 1 { samples.sort { $0.time < $1.time } }
+    let formats = events.map { event in
+      FlightRecording.Format(
+        system: event.system, name: event.name, id: UInt16(truncatingIfNeeded: event.id), text: event.format)
+    }
+    return FlightRecording(formats: formats, samples: samples, threadNames: threadNames, isCut: isCut)
+  }
+}
+
+/// Each event of each thread is a descriptor: about a hundred for a thread.
+private func raiseDescriptorLimit(by count: Int) {
+  var limit = rlimit()
+  // getrlimit fills the structure, setrlimit reads it.
+  guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+  let wanted = limit.rlim_cur &+ UInt(count)
+  limit.rlim_cur = min(max(wanted, limit.rlim_cur), limit.rlim_max)
+  _ = unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+}

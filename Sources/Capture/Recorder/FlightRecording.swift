@@ -1,0 +1,69 @@
+import CLinux
+
+/// The last events of each of QEMU's threads, as the kernel wrote them.
+public struct FlightRecording: Sendable {
+  /// The tracepoints that were on.
+  public var formats: [Format]
+  /// All threads' events, by time.
+  public var samples: [PerfSample]
+  /// The threads' names at the start.
+  public var threadNames: [Int32: String]
+  /// Whether older events were overwritten.
+  public var isCut: Bool
+
+  /// A tracepoint and the text that says how its records are laid out.
+  public struct Format: Hashable, Sendable {
+    /// `kvm` or `kvmmmu`.
+    public var system: String
+    public var name: String
+    /// The number in the first two bytes of its records.
+    public var id: UInt16
+    /// The content of events/SYSTEM/NAME/format.
+    public var text: String
+  }
+}
+
+/// One tracepoint record with where and when it happened.
+public struct PerfSample: Sendable {
+  /// Nanoseconds on perf's clock (sched_clock).
+  public var time: UInt64
+  public var cpu: Int
+  public var threadID: Int32
+  /// The record, from its common_type on; perf's padding at the end included.
+  public var payload: ArraySlice<UInt8>
+
+  /// The layout: pid and tid, time, cpu, raw data.
+  static let type = UInt64(
+    PERF_SAMPLE_TID.rawValue | PERF_SAMPLE_TIME.rawValue | PERF_SAMPLE_CPU.rawValue | PERF_SAMPLE_RAW.rawValue)
+}
+
+extension PerfSample {
+  /// The samples among the records of a ring, oldest first; `bytes` has the newest first and whole records only.
+  static func all(in bytes: [UInt8]) -> [PerfSample] {
+    var samples: [PerfSample] = []
+    var offset = 0
+    while offset + 8 <= bytes.count {
+      let size = Int(bytes[offset + 6]) | Int(bytes[offset + 7]) << 8
+      guard size >= 8, offset + size <= bytes.count else { break }
+      if let sample = PerfSample(record: bytes[offset..<offset + size]) { samples.append(sample) }
+      offset += size
+    }
+    return samples.reversed()
+  }
+
+  /// Nil for records of other kinds.
+  private init?(record: ArraySlice<UInt8>) {
+    let start = record.startIndex
+    func word(_ offset: Int) -> UInt32 {
+      record[start + offset..<start + offset + 4].reversed().reduce(0) { $0 << 8 | UInt32($1) }
+    }
+    // Header 8, pid 4, tid 4, time 8, cpu 4, reserved 4, raw size 4.
+    guard record.count >= 36, word(0) == PERF_RECORD_SAMPLE.rawValue else { return nil }
+    let size = Int(word(32))
+    guard size <= record.count - 36 else { return nil }
+    threadID = Int32(truncatingIfNeeded: word(12))
+    time = UInt64(word(16)) | UInt64(word(20)) << 32
+    cpu = Int(word(24))
+    payload = record[start + 36..<start + 36 + size]
+  }
+}

@@ -1,0 +1,40 @@
+/// Why KVM's tracepoints cannot be recorded, and what would let them be.
+public enum RecordingRefusal: Error, Hashable, Sendable {
+  /// tracefs is at none of its places.
+  case tracefsNotMounted
+  /// tracefs is there and its files are not readable.
+  case tracefsUnreadable
+  /// The kernel has no kvm tracepoints: KVM is not there, or tracing is not configured.
+  case noTracepoints
+  /// perf_event_open is refused; with `kernel.perf_event_paranoid`, where it can be read.
+  case perfForbidden(paranoid: Int?)
+  /// perf_event_open or mmap failed otherwise, with errno.
+  case perfFailed(errno: Int32)
+
+  /// What is lacking, in one line.
+  public var lack: String {
+    switch self {
+    case .tracefsNotMounted: "tracefs is not mounted"
+    case .tracefsUnreadable: "tracefs may be read by root only"
+    case .noTracepoints: "this kernel has no kvm tracepoints"
+    case .perfForbidden(let level?): "kernel.perf_event_paranoid is \(level), and recording tracepoints takes -1"
+    case .perfForbidden(nil): "perf_event_open is forbidden"
+    case .perfFailed(let code): "perf_event_open failed: \(systemError(code))"
+    }
+  }
+
+  /// The command that grants it; nil where there is none.
+  ///
+  /// The kernel's rule (kernel/trace/trace_event_perf.c: perf_trace_event_perm; include/linux/perf_event.h:
+  /// perf_allow_tracepoint, 6.1 to 6.18): a sample with raw tracepoint data needs CAP_PERFMON (or CAP_SYS_ADMIN) unless
+  /// perf_event_paranoid is -1, also for a process of one's own. The event's id is in tracefs, whose files have no
+  /// permission for others since Linux 5.16 (commit 21ccc9cd7211), whatever mode it is mounted with; a group they have.
+  public var remedy: String? {
+    switch self {
+    case .tracefsNotMounted: "sudo mount -t tracefs nodev /sys/kernel/tracing"
+    case .tracefsUnreadable: "sudo mount -o remount,mode=750,gid=$(id -g) /sys/kernel/tracing"
+    case .perfForbidden: "sudo sysctl kernel.perf_event_paranoid=-1"
+    case .noTracepoints, .perfFailed: nil
+    }
+  }
+}

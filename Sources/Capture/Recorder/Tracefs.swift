@@ -1,0 +1,62 @@
+import SystemPackage
+
+/// The kernel's tracing file system.
+struct Tracefs {
+  let root: FilePath
+
+  /// A tracepoint as tracefs describes it.
+  struct Event {
+    var system: String
+    var name: String
+    /// `common_type` of its records, and perf's `config`.
+    var id: UInt64
+    /// The text of its `format` file.
+    var format: String
+  }
+
+  /// Finds tracefs where kernels since 4.1 have it, or under debugfs.
+  init() throws(RecordingRefusal) {
+    var isForbidden = false
+    for path in ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"] {
+      let root = FilePath(path)
+      switch Self.probe(root.appending("events")) {
+      case nil:
+        self.root = root
+        return
+      case .permissionDenied?, .notPermitted?: isForbidden = true
+      default: continue
+      }
+    }
+    throw isForbidden ? .tracefsUnreadable : .tracefsNotMounted
+  }
+
+  private static func probe(_ path: FilePath) -> Errno? {
+    do {
+      try FileDescriptor.open(path, .readOnly, options: [.directory, .closeOnExec]).close()
+      return nil
+    } catch {
+      return error as? Errno ?? .ioError
+    }
+  }
+
+  /// The events of one system (`kvm`, `kvmmmu`); none where the kernel lacks it.
+  func events(of system: String) throws(RecordingRefusal) -> [Event] {
+    let folder = root.appending("events").appending(system)
+    var events: [Event] = []
+    for name in directoryEntries(folder) {
+      let event = folder.appending(name)
+      do {
+        let id = try wholeText(event.appending("id"))
+        let format = try wholeText(event.appending("format"))
+        guard let id = UInt64(id.prefix { $0.isNumber }) else { continue }
+        events.append(Event(system: system, name: name, id: id, format: format))
+      } catch Errno.permissionDenied {
+        throw .tracefsUnreadable
+      } catch {
+        // `enable` and `filter` are files, not events.
+        continue
+      }
+    }
+    return events.sorted { $0.name < $1.name }
+  }
+}
