@@ -9,7 +9,7 @@ struct ProcessorObservations {
   init(of processor: ObservedProcessor) {
     state = processor.state
     source = processor.source
-    guard !isReset else {
+    guard !Self.isReset(state) else {
       note(
         "The registers are those of a reset processor, so they say nothing about the death. KVM on AMD resets a "
           + "processor at a triple fault (arch/x86/kvm/svm/svm.c: shutdown_interception)")
@@ -26,7 +26,7 @@ struct ProcessorObservations {
   private mutating func note(_ text: String) { evidence.append(Evidence(text, source)) }
 
   /// RIP FFF0H in a code segment at FFFF0000H, paging off: SDM vol. 3, table 9-1.
-  private var isReset: Bool {
+  static func isReset(_ state: ProcessorState) -> Bool {
     state.rip == 0xFFF0 && state.cs.base == 0xFFFF_0000 && state.cs.selector.rawValue == 0xF000
       && state.cr0.isDisjoint(with: [.protectionEnable, .paging])
   }

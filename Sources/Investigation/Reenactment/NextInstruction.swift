@@ -51,6 +51,26 @@ struct NextInstruction {
   }
 }
 
+extension NextInstruction {
+  /// The two bytes before RIP and the two from RIP on; nil where either cannot be read.
+  static func bytesAround(
+    _ state: ProcessorState, in memory: some PhysicalMemory
+  ) -> (before: [UInt8], after: [UInt8])? {
+    // No entry of the tables is judged here, so no rule can matter.
+    guard let space = AddressSpace(state, rules: PagingRules()) else { return nil }
+    let pointer = state.instructionAddress.rawValue
+    let parts = [pointer &- 2, pointer].map { start -> [UInt8]? in
+      let access = PageAccess(.read, by: .supervisor)
+      guard case .physical(let physical) = space.translate(LinearAddress(start), for: access, in: memory) else {
+        return nil
+      }
+      return try? memory.bytes(at: physical, count: 2)
+    }
+    guard let before = parts[0], let after = parts[1] else { return nil }
+    return (before, after)
+  }
+}
+
 extension ProcessorState {
   /// Who makes this processor's explicit accesses: the user at CPL 3.
   fileprivate var supervisorOrUser: PageAccess.Privilege {

@@ -1,0 +1,253 @@
+import GuestImage
+import KVM
+import QEMU
+public import X86
+
+/// Finds out why a guest died.
+///
+/// Two ways lead to the first fault: the trace's record of it, and the reenactment from registers and memory. Where both
+/// are there they are held against each other.
+public struct Investigator {
+  private let scene: Scene
+  private let death: RecordedDeath?
+  private let processor: ObservedProcessor?
+  private let rules: PagingRules
+  /// The first fault as KVM recorded it.
+  private let recorded: FailedAccess?
+  /// The next instruction as the registers and the memory have it.
+  private let reenacted: NextInstruction?
+  private let delivery: Delivery?
+  private let conclusion: Conclusion
+
+  /// The verdict on a guest. Where a trace holds several deaths, it is on the one that the registers belong to, else on
+  /// the last.
+  public static func verdict(on scene: Scene) -> Verdict {
+    Investigator(scene).verdict()
+  }
+
+  private init(_ scene: Scene) {
+    self.scene = scene
+    let deaths = RecordedDeath.deaths(in: scene.trace)
+    death =
+      deaths.last { death in scene.processors.contains { $0.state.rip == death.rip } } ?? deaths.last
+    let rip = death?.rip
+    processor = scene.processors.first { $0.state.rip == rip } ?? scene.processors.first
+    rules = scene.rules(of: scene.walker, for: processor?.state)
+    let isSameDeath = processor?.state.rip == rip
+    recorded = death?.firstFailedWalk.flatMap { FailedAccess($0, root: isSameDeath ? processor?.state.cr3 : nil) }
+    if let processor, let memory = scene.memory {
+      (reenacted, delivery) = Self.reenact(processor.state, in: memory, by: rules)
+    } else {
+      (reenacted, delivery) = (nil, nil)
+    }
+    conclusion =
+      scene.recordedConclusion(death) ?? scene.concludedEnd(processor, reenacted: reenacted, delivery: delivery)
+  }
+
+  private static func reenact(
+    _ state: ProcessorState, in memory: some PhysicalMemory, by rules: PagingRules
+  ) -> (NextInstruction, Delivery?) {
+    let next = NextInstruction(of: state, in: memory, rules: rules)
+    guard case .pageFault = next.outcome else { return (next, nil) }
+    return (next, Delivery(ofPageFaultIn: state, memory: memory, rules: rules))
+  }
+
+  private func verdict() -> Verdict {
+    var verdict = Verdict(outcome: conclusion.outcome, ending: conclusion.sentence)
+    verdict.evidence = conclusion.evidence
+    if conclusion.outcome == .died {
+      explain(&verdict)
+    } else {
+      verdict.warnings = LatentReservedBits(in: scene)?.warnings ?? []
+    }
+    if conclusion.outcome != .ended {
+      verdict.observations += observations
+      verdict.missing += missing(isExplained: verdict.cause != nil)
+    }
+    return verdict
+  }
+}
+
+// MARK: The first fault
+
+extension Investigator {
+  private var reenactedAccess: FailedAccess? {
+    if case .pageFault(let access) = reenacted?.outcome { return access }
+    return nil
+  }
+
+  private func explain(_ verdict: inout Verdict) {
+    verdict.chain = death?.chain(isSameDeath ? processor?.state : nil) ?? []
+    guard let access = recorded ?? reenactedAccess else { return }
+    if verdict.chain.isEmpty { verdict.chain = reenactedChain(access) }
+    verdict.fault = fault(access)
+    verdict.evidence += access.evidence
+    compareAccounts(&verdict)
+    guard let cause = ReservedBit(access, rules: rules) else { return }
+    let decision = cause.violations.contains { $0.rule == .pageSizeWithoutGiBPages } ? scene.decision(on: .pdpe1gb) : nil
+    verdict.cause = Cause(
+      id: ReservedBit.id, title: ReservedBit.title, summary: cause.summary(decision), confidence: confidence(in: cause))
+    verdict.walk = cause.account
+    verdict.remedies = cause.remedies(for: scene)
+    verdict.evidence += cause.decisiveFacts(decision, scene)
+    verdict.observations += cause.circumstances(scene, death)
+  }
+
+  /// A recorded refusal is proof as far as one rule alone can be its reason; a reenacted one needs a recorded fact that it
+  /// predicts.
+  private func confidence(in cause: ReservedBit) -> Confidence {
+    guard cause.isDecided else { return cause.violations.isEmpty ? .possible : .likely }
+    if recorded != nil { return contradictsRecord ? .likely : .proven }
+    return conclusion.recordsTripleFault && predictsCR2 && delivery?.end == .tripleFault ? .proven : .likely
+  }
+
+  /// Whether the reenactment found another first fault than the trace shows.
+  private var contradictsRecord: Bool {
+    guard let recorded, let reenactedAccess, isSameDeath else { return false }
+    return !recorded.agrees(with: reenactedAccess)
+  }
+
+  /// CR2 holds the address of the last page fault; the fault in question writes it before its delivery fails.
+  private var predictsCR2: Bool { reenactedAccess.map { $0.address.rawValue == processor?.state.cr2 } ?? false }
+
+  private func reenactedChain(_ access: FailedAccess) -> [Evidence] {
+    let first = Evidence(
+      "The \(access.access.words) at \(access.address.rawValue.hexadecimal) fails: #PF, \(access.errorCode.words)",
+      .reenactment)
+    return [first] + (delivery?.steps ?? [])
+  }
+
+  private func fault(_ access: FailedAccess) -> Fault {
+    let pointer = instructionAddress
+    var fault = Fault(
+      vector: .pageFault, errorCode: access.errorCode.rawValue, address: access.address, instructionPointer: pointer)
+    guard let pointer else { return fault }
+    fault.instruction = instruction(at: pointer)?.text
+    if let place = scene.image?.place(of: pointer.rawValue) {
+      fault.symbol = scene.image?.symbol(containing: place.virtual)?.description
+      fault.source = scene.image?.sourceLine(at: place.virtual)?.description
+    }
+    return fault
+  }
+
+  private var instructionAddress: LinearAddress? {
+    isSameDeath ? processor?.state.instructionAddress : death?.instructionAddress
+  }
+
+  /// The instruction from memory, from the dump's own bytes, or as the image has it.
+  private func instruction(at pointer: LinearAddress) -> Instruction? {
+    if let instruction = reenacted?.instruction, isSameDeath { return instruction }
+    guard let state = processor?.state, isSameDeath else { return nil }
+    if let bytes = dumpedCode, let instruction = try? Instruction.decodeNext(bytes, in: state) { return instruction }
+    guard let place = scene.image?.place(of: pointer.rawValue),
+      let bytes = scene.image?.bytes(at: place.virtual, count: 15)
+    else { return nil }
+    return try? Instruction.decodeNext(bytes, in: state)
+  }
+
+  private var dumpedCode: [UInt8]? {
+    for entry in scene.log.reversed() {
+      guard case .registerDump(let dump) = entry.message, let code = dump.code else { continue }
+      return code.atInstructionPointer.isEmpty ? nil : code.atInstructionPointer
+    }
+    return nil
+  }
+}
+
+// MARK: Agreement
+
+extension Investigator {
+  /// Whether the registers are those of the death that the trace shows, as far as RIP tells; true without a trace.
+  private var isSameDeath: Bool {
+    guard let processor else { return false }
+    guard let rip = death?.rip else { return true }
+    return processor.state.rip == rip
+  }
+
+  private func compareAccounts(_ verdict: inout Verdict) {
+    guard let processor, let death, let rip = death.rip else { return }
+    if isSameDeath {
+      verdict.evidence.append(
+        Evidence("The trace and the registers agree: RIP is \(rip.hexadecimal) in both", processor.source))
+    } else if !ProcessorObservations.isReset(processor.state) {
+      verdict.observations.append(
+        Evidence(
+          "The trace and the registers disagree: RIP is \(rip.hexadecimal) in the trace and "
+            + "\(processor.state.rip.hexadecimal) in the registers, so they are not of the same death", processor.source))
+    }
+    guard recorded != nil, let reenactedAccess, isSameDeath else { return }
+    let text =
+      contradictsRecord
+      ? "The reenactment finds another first fault than the trace: \(reenactedAccess.errorCode.words) at "
+        + reenactedAccess.address.rawValue.hexadecimal
+      : "The reenactment from registers and memory finds the same walk, entry by entry"
+    verdict.evidence.append(Evidence(text, .reenactment))
+  }
+}
+
+// MARK: What else there is
+
+extension Investigator {
+  private var observations: [Evidence] {
+    scene.processors.flatMap { ProcessorObservations(of: $0).evidence } + staleBytes
+  }
+
+  /// The emulator's trace shows what is in its fetch buffer, which a failed fetch leaves as it was.
+  private var staleBytes: [Evidence] {
+    guard let death, let recorded, recorded.access.kind == .fetch else { return [] }
+    for record in death.records.reversed() {
+      guard case .emulateInstruction(let emulation) = record.event, !emulation.bytes.isEmpty else { continue }
+      let bytes = emulation.bytes.map { String($0 >> 4, radix: 16) + String($0 & 0xF, radix: 16) }
+      return [
+        Evidence(
+          "The bytes that kvm_emulate_insn shows (\(bytes.joined(separator: " "))) are not those of the instruction: "
+            + "its fetch failed, so they are left over from another",
+          .trace(event: "kvm_emulate_insn", time: record.time))
+      ]
+    }
+    return []
+  }
+
+  private func missing(isExplained: Bool) -> [Missing] {
+    var missing: [Missing] = []
+    if scene.trace.isEmpty {
+      missing.append(
+        Missing(
+          what: "KVM's own account: the events of kvm and kvmmmu",
+          how: "sudo inquest run -- qemu-system-x86_64 …, or sudo trace-cmd record -e kvm -e kvmmmu while it dies"))
+    }
+    if scene.memory == nil, recorded == nil, let root = processor.flatMap({ $0.state.pagingRoot }) {
+      missing.append(
+        Missing(
+          what: "the page tables: the memory from physical \(root.hexadecimal) on",
+          how: "in QEMU's monitor: xp /512gx \(root.hexadecimal), or dump-guest-memory FILE"))
+    }
+    if scene.processors.isEmpty {
+      missing.append(
+        Missing(what: "the registers at the death", how: "inquest examine TRACE DUMP, or in QEMU's monitor: info registers -a"))
+    }
+    if scene.commandLine == nil, isExplained {
+      missing.append(
+        Missing(what: "the QEMU command line, which decides the guest's CPUID", how: "inquest examine … with a file that has it"))
+    }
+    return missing
+  }
+}
+
+extension ProcessorState {
+  /// The root table's address where the processor pages in long mode.
+  fileprivate var pagingRoot: UInt64? {
+    guard pagingMode == .fourLevel || pagingMode == .fiveLevel else { return nil }
+    return PageTableEntry(cr3).table.rawValue
+  }
+}
+
+extension FailedAccess {
+  /// The access and each entry that was read.
+  fileprivate var evidence: [Evidence] {
+    steps.map { step in
+      let place = step.entryAddress.map { " at physical \($0.rawValue.hexadecimal)" } ?? ""
+      return Evidence("\(step.structure.entryName) \(step.entry.rawValue.hexadecimal)\(place)", step.source)
+    } + [Evidence("The walk of \(address.rawValue.hexadecimal) fails: \(errorCode.words)", source)]
+  }
+}

@@ -1,0 +1,50 @@
+import X86
+
+extension Scene {
+  /// What the registers and the memory say of an end that nothing recorded.
+  func concludedEnd(_ processor: ObservedProcessor?, reenacted: NextInstruction?, delivery: Delivery?) -> Conclusion {
+    guard ending == .reset else {
+      return Conclusion(outcome: .undetermined, sentence: "Nothing here shows how the guest ended.")
+    }
+    if case .pageFault = reenacted?.outcome, delivery?.end == .tripleFault {
+      return Conclusion(
+        outcome: .died,
+        sentence: "The guest was reset: its next instruction faults, and the fault cannot be delivered (a triple fault).")
+    }
+    if let port = resetPort(processor) {
+      return Conclusion(outcome: .ended, sentence: "The guest reset the machine through port \(port.hexadecimal).")
+    }
+    return Conclusion(
+      outcome: .undetermined,
+      sentence: "The guest was reset. Whether it asked for that or died of a triple fault, nothing here tells.")
+  }
+
+  /// The port through which the guest reset the machine, where the trace or the instruction before RIP shows it.
+  ///
+  /// 64H is the keyboard controller's, 92H the fast one, CF9H the chipset's (QEMU 7.2 hw/input/pckbd.c, hw/isa/port92.c,
+  /// hw/isa/lpc_ich9.c, hw/isa/piix3.c).
+  private func resetPort(_ processor: ObservedProcessor?) -> UInt16? {
+    for record in trace.reversed() {
+      guard case .portIO(isWrite: true, let port, _, _, _) = record.event else { continue }
+      return Self.resetPorts.contains(port) ? port : nil
+    }
+    guard let processor, let memory else { return nil }
+    return writtenPort(processor.state, in: memory).flatMap { Self.resetPorts.contains($0) ? $0 : nil }
+  }
+
+  private static let resetPorts: Set<UInt16> = [0x64, 0x92, 0xCF9]
+
+  /// The port of the OUT that RIP stands at or right behind; nil if it is no OUT or its bytes are not known.
+  private func writtenPort(_ state: ProcessorState, in memory: some PhysicalMemory) -> UInt16? {
+    let dx = UInt16(truncatingIfNeeded: state.generalPurpose.rdx)
+    guard let around = NextInstruction.bytesAround(state, in: memory) else { return nil }
+    let (before, after) = around
+    if let last = before.last, last == 0xEE || last == 0xEF { return dx }
+    if before.count >= 2, before[before.count - 2] == 0xE6 || before[before.count - 2] == 0xE7 {
+      return UInt16(before[before.count - 1])
+    }
+    guard let first = after.first else { return nil }
+    if first == 0xEE || first == 0xEF { return dx }
+    return after.count >= 2 && (first == 0xE6 || first == 0xE7) ? UInt16(after[1]) : nil
+  }
+}
