@@ -1,7 +1,7 @@
 import GuestImage
 import KVM
 import QEMU
-public import X86
+import X86
 
 /// Finds out why a guest died.
 ///
@@ -33,8 +33,8 @@ public struct Investigator {
     let rip = death?.rip
     processor = scene.processors.first { $0.state.rip == rip } ?? scene.processors.first
     rules = scene.rules(of: scene.walker, for: processor?.state)
-    let isSameDeath = processor?.state.rip == rip
-    recorded = death?.firstFailedWalk.flatMap { FailedAccess($0, root: isSameDeath ? processor?.state.cr3 : nil) }
+    let root = processor.flatMap { $0.state.rip == rip ? $0.state.cr3 : nil }
+    recorded = death?.firstFailedWalk.flatMap { FailedAccess($0, root: root) }
     if let processor, let memory = scene.memory {
       (reenacted, delivery) = Self.reenact(processor.state, in: memory, by: rules)
     } else {
@@ -84,7 +84,8 @@ extension Investigator {
     verdict.evidence += access.evidence
     compareAccounts(&verdict)
     guard let cause = ReservedBit(access, rules: rules) else { return }
-    let decision = cause.violations.contains { $0.rule == .pageSizeWithoutGiBPages } ? scene.decision(on: .pdpe1gb) : nil
+    let decision =
+      cause.violations.contains { $0.rule == .pageSizeWithoutGiBPages } ? scene.decision(on: .pdpe1gb) : nil
     verdict.cause = Cause(
       id: ReservedBit.id, title: ReservedBit.title, summary: cause.summary(decision), confidence: confidence(in: cause))
     verdict.walk = cause.account
@@ -140,7 +141,7 @@ extension Investigator {
     guard let state = processor?.state, isSameDeath else { return nil }
     if let bytes = dumpedCode, let instruction = try? Instruction.decodeNext(bytes, in: state) { return instruction }
     guard let place = scene.image?.place(of: pointer.rawValue),
-      let bytes = scene.image?.bytes(at: place.virtual, count: 15)
+      let bytes = scene.image?.bytes(atVirtual: place.virtual, count: 15)
     else { return nil }
     return try? Instruction.decodeNext(bytes, in: state)
   }
@@ -173,7 +174,8 @@ extension Investigator {
       verdict.observations.append(
         Evidence(
           "The trace and the registers disagree: RIP is \(rip.hexadecimal) in the trace and "
-            + "\(processor.state.rip.hexadecimal) in the registers, so they are not of the same death", processor.source))
+            + "\(processor.state.rip.hexadecimal) in the registers, so they are not of the same death", processor.source
+        ))
     }
     guard recorded != nil, let reenactedAccess, isSameDeath else { return }
     let text =
@@ -224,11 +226,15 @@ extension Investigator {
     }
     if scene.processors.isEmpty {
       missing.append(
-        Missing(what: "the registers at the death", how: "inquest examine TRACE DUMP, or in QEMU's monitor: info registers -a"))
+        Missing(
+          what: "the registers at the death", how: "inquest examine TRACE DUMP, or in QEMU's monitor: info registers -a"
+        ))
     }
     if scene.commandLine == nil, isExplained {
       missing.append(
-        Missing(what: "the QEMU command line, which decides the guest's CPUID", how: "inquest examine … with a file that has it"))
+        Missing(
+          what: "the QEMU command line, which decides the guest's CPUID",
+          how: "inquest examine … with a file that has it"))
     }
     return missing
   }

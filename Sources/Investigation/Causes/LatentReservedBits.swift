@@ -50,7 +50,8 @@ struct LatentReservedBits {
     guard cause.violations.contains(where: { $0.rule == .pageSizeWithoutGiBPages }) else {
       return "Wherever the rule is checked: KVM with shadow paging, and real processors.\(accepted)"
     }
-    return "KVM with shadow paging (kvm_intel.ept=0, kvm_amd.npt=0, kvm_pvm), and KVM before Linux 5.14 once it emulates "
+    return
+      "KVM with shadow paging (kvm_intel.ept=0, kvm_amd.npt=0, kvm_pvm), and KVM before Linux 5.14 once it emulates "
       + "an instruction there. Newer KVM with EPT or NPT goes by the host's processor instead.\(accepted)"
   }
 }
@@ -110,7 +111,7 @@ private struct Scan {
   /// The address with its unused upper bits made copies of the highest used one.
   private func canonical(_ address: UInt64) -> UInt64 {
     let unused = Int64(64 - space.levels.linearAddressBits)
-    return UInt64(bitPattern: Int64(bitPattern: address) << unused >> unused)
+    return UInt64(bitPattern: (Int64(bitPattern: address) << unused) >> unused)
   }
 }
 

@@ -7,7 +7,8 @@ extension ReservedBit {
   func decisiveFacts(_ decision: FeatureDecision?, _ scene: Scene) -> [Evidence] {
     var facts: [Evidence] = []
     if case .inferred(_, let condition) = explanation {
-      facts.append(Evidence("No other rule reserves a bit that is set in the entry, so \(condition.words)", .reenactment))
+      facts.append(
+        Evidence("No other rule reserves a bit that is set in the entry, so \(condition.words)", .reenactment))
     }
     if contradictsRules {
       facts.append(
@@ -17,9 +18,10 @@ extension ReservedBit {
     }
     if let decision, let isOn = decision.isOn {
       facts.append(
-        Evidence("pdpe1gb, CPUID 80000001H:EDX[26], is \(isOn ? 1 : 0) for this guest: \(decision.words)", decision.source))
+        Evidence(
+          "pdpe1gb, CPUID 80000001H:EDX[26], is \(isOn ? 1 : 0) for this guest: \(decision.words)", decision.source))
     }
-    if violations.contains(where: { $0.rule == .addressAboveMAXPHYADDR }), let bits = scene.physicalAddressBits {
+    if violations.contains(where: { $0.rule == .addressAboveMAXPHYADDR }), let bits = scene.maximumPhysicalAddressBits {
       facts.append(Evidence("MAXPHYADDR is \(bits.value) for this guest", bits.source))
     }
     return facts

@@ -40,7 +40,8 @@ extension ReservedBit {
     guard offer?.value != false else {
       let elsewhere = Remedy(
         kind: .host, change: "run the guest on a host whose KVM offers pdpe1gb, with -cpu MODEL,+pdpe1gb",
-        reason: "No -cpu option helps here: this host's KVM does not offer the feature (\(offer?.source.description ?? "")).",
+        reason:
+          "No -cpu option helps here: this host's KVM does not offer the feature (\(offer?.source.description ?? "")).",
         available: nil)
       return [fallback, elsewhere]
     }
@@ -54,14 +55,15 @@ extension ReservedBit {
     guard let cpu = scene.commandLine?.cpu else {
       return [
         Remedy(
-          kind: .commandLine, change: "-cpu MODEL,+pdpe1gb", reason:
+          kind: .commandLine, change: "-cpu MODEL,+pdpe1gb",
+          reason:
             "MODEL being the one in use. It gives the guest's processor 1 GiB pages.\(ask)", available: offer?.value)
       ]
     }
     let flag = Remedy(
       kind: .commandLine, change: "-cpu \(cpu.turningOn(.pdpe1gb).text)",
       reason: "It gives the guest's processor 1 GiB pages.\(ask)", available: offer?.value)
-    guard let other = CPUModel.alternatives(to: cpu.model, having: .pdpe1gb).first else { return [flag] }
+    guard let other = cpu.alternatives(having: .pdpe1gb).first else { return [flag] }
     return [
       flag,
       Remedy(
@@ -89,7 +91,7 @@ extension ReservedBit {
   }
 
   private func addressRemedies(_ scene: Scene, _ violation: ReservedBitViolation) -> [Remedy] {
-    let width = scene.physicalAddressBits.map { ", which is \($0.value) here" } ?? ""
+    let width = scene.maximumPhysicalAddressBits.map { ", which is \($0.value) here" } ?? ""
     let clear = guestRemedy(
       "keep the address in the \(step.structure.entryName) below MAXPHYADDR, CPUID 80000008H:EAX[7:0]\(width)",
       "\(bitNames(violation.bits)) of it lie above.".capitalisedFirst)

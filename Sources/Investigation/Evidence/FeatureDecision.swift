@@ -45,17 +45,19 @@ extension Scene {
     guard let cpu = commandLine?.cpu else {
       return FeatureDecision(isOn: nil, words: "", source: .commandLine)
     }
-    if let decision = cpu.decision(on: feature) {
-      let words = "\(decision.isOn ? "turned on" : "turned off") by \(decision.change.text)"
-      return FeatureDecision(isOn: decision.isOn, words: words, source: .commandLine)
+    let request = cpu.state(of: feature, accelerator: accelerator?.value ?? .kvm)
+    guard let isOn = request.value else { return FeatureDecision(isOn: nil, words: "", source: .commandLine) }
+    switch request.decidedBy {
+    case .option(let option):
+      return FeatureDecision(isOn: isOn, words: "turned \(isOn ? "on" : "off") by \(option)", source: .commandLine)
+    case .model(let model):
+      let name = cpu.isModelGiven ? "the model of -cpu \(model)" : "the default model, \(model),"
+      return FeatureDecision(
+        isOn: isOn, words: "since \(name) \(isOn ? "has" : "lacks") it",
+        source: .assumed("the \(model) of QEMU \(CPUModel.measuredVersion)"))
+    case .accelerator, .unknown:
+      return FeatureDecision(isOn: isOn, words: "as the command line asks", source: .commandLine)
     }
-    let named = cpu.isModelGiven ? "-cpu \(cpu.model)" : "the default model \(cpu.model)"
-    guard let model = CPUModel.named(cpu.model), let has = model.has(feature) else {
-      return FeatureDecision(isOn: nil, words: "", source: .commandLine)
-    }
-    return FeatureDecision(
-      isOn: has, words: "since the model of \(named) \(has ? "has" : "lacks") it",
-      source: .assumed("QEMU 7.2's \(cpu.model)"))
   }
 
   /// A request counts only as far as the accelerator can meet it.

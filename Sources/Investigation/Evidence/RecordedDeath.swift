@@ -1,5 +1,5 @@
 public import KVM
-public import X86
+import X86
 
 /// The death of a vCPU as a trace shows it: the last KVM_RUN and what led to it.
 public struct RecordedDeath: Hashable, Sendable {

@@ -82,6 +82,8 @@ public struct HostFacts: Hashable, Sendable {
   public var usesTwoDimensionalPaging: Sourced<Bool>?
   /// Whether the host's processor has 1 GiB pages.
   public var processorHasGiBPages: Sourced<Bool>?
+  /// Whether the host's processor is AMD's or Hygon's.
+  public var processorIsAMD: Sourced<Bool>?
   /// Features that the host's accelerator can give a guest, or cannot.
   public var offers: [CPUFeatureName: Sourced<Bool>]
 

@@ -27,7 +27,9 @@ extension FailedAccess {
   ///
   /// - Parameter root: CR3, where it is known from elsewhere; a trace does not show it.
   init?(_ walk: RecordedWalk, root: UInt64?) {
-    guard let error = walk.error, let errorSource = walk.errorSource, let first = walk.elements.first else { return nil }
+    guard let error = walk.error, let errorSource = walk.errorSource, let first = walk.elements.first else {
+      return nil
+    }
     guard first.level == 4 || first.level == 5 else { return nil }
     var table = root.map { PageTableEntry($0).table }
     var steps: [Step] = []

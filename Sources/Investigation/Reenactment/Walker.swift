@@ -31,7 +31,7 @@ extension Scene {
   /// What is known of the rules that `walker` goes by.
   func rules(of walker: Walker, for state: ProcessorState?) -> PagingRules {
     PagingRules(
-      hasGiBPages: hasGiBPages(for: walker), maximumPhysicalAddressBits: physicalAddressBits?.value,
+      hasGiBPages: hasGiBPages(for: walker), maximumPhysicalAddressBits: maximumPhysicalAddressBits?.value,
       executeDisableEnabled: state?.efer.map { $0.contains(.executeDisableEnable) }, isAMD: isAMD)
   }
 
@@ -59,8 +59,17 @@ extension Scene {
     host.kernelRelease.flatMap { KernelVersion($0.value) }.map { $0 >= KernelVersion(5, 14) }
   }
 
+  /// MAXPHYADDR: what QEMU says of the running guest, else what the command line asks for.
+  var maximumPhysicalAddressBits: Sourced<Int>? {
+    if let physicalAddressBits { return physicalAddressBits }
+    guard let cpu = commandLine?.cpu, let accelerator = accelerator?.value else { return nil }
+    return cpu.physicalAddressBits(accelerator: accelerator).value.map { Sourced($0, .commandLine) }
+  }
+
+  /// Under KVM the guest sees the host's vendor, else the model's (target/i386/cpu.c: x86_cpu_load_model, 7.2).
   private var isAMD: Bool? {
-    commandLine.flatMap { CPUModel.vendor(of: $0.cpu.model) }.map { $0 == .amd }
+    guard accelerator?.value == .tcg else { return host.processorIsAMD?.value }
+    return commandLine.flatMap { CPUModel.named($0.cpu.model) }.map { $0.vendor == "AuthenticAMD" }
   }
 }
 

@@ -1,3 +1,4 @@
+import KVM
 import X86
 
 extension Scene {
@@ -9,7 +10,8 @@ extension Scene {
     if case .pageFault = reenacted?.outcome, delivery?.end == .tripleFault {
       return Conclusion(
         outcome: .died,
-        sentence: "The guest was reset: its next instruction faults, and the fault cannot be delivered (a triple fault).")
+        sentence:
+          "The guest was reset: its next instruction faults, and the fault cannot be delivered (a triple fault).")
     }
     if let port = resetPort(processor) {
       return Conclusion(outcome: .ended, sentence: "The guest reset the machine through port \(port.hexadecimal).")
@@ -25,7 +27,7 @@ extension Scene {
   /// hw/isa/lpc_ich9.c, hw/isa/piix3.c).
   private func resetPort(_ processor: ObservedProcessor?) -> UInt16? {
     for record in trace.reversed() {
-      guard case .portIO(isWrite: true, let port, _, _, _) = record.event else { continue }
+      guard case .portIO(let isWrite, let port, _, _, _) = record.event, isWrite else { continue }
       return Self.resetPorts.contains(port) ? port : nil
     }
     guard let processor, let memory else { return nil }

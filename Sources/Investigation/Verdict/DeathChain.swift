@@ -62,5 +62,7 @@ extension RecordedDeath {
 
 extension PageFaultErrorCode {
   /// `0x9 (P|RSVD)`.
-  var words: String { names.isEmpty ? rawValue.hexadecimal : "\(rawValue.hexadecimal) (\(names.joined(separator: "|")))" }
+  var words: String {
+    names.isEmpty ? rawValue.hexadecimal : "\(rawValue.hexadecimal) (\(names.joined(separator: "|")))"
+  }
 }
