@@ -14,10 +14,10 @@ public struct GuestImage: Sendable {
     case elf64
   }
 
-  /// e_machine.
+  /// e_machine: EM_386 or EM_X86_64.
   public enum Machine: Hashable, Sendable {
     case i386
-    case x86_64
+    case amd64
   }
 
   public let imageClass: Class
@@ -107,11 +107,20 @@ extension GuestImage {
   ///
   /// A symbol with a size reaches its end; a label without one reaches the next symbol or the end of its section.
   public func symbol(containing address: LinearAddress) -> Symbol? {
-    guard let found = symbolTable.value.symbol(containing: address.rawValue) else { return nil }
-    guard let name = file.name(of: found) else { return nil }
+    symbolTable.value.symbol(containing: address.rawValue).flatMap { symbol($0, at: address) }
+  }
+
+  /// The last symbol at or before `address` in the same section, even if it ends before: a guess to be shown as one,
+  /// good for tables, of which NASM records only the size of the first item.
+  public func symbol(atOrBefore address: LinearAddress) -> Symbol? {
+    symbolTable.value.symbol(atOrBefore: address.rawValue).flatMap { symbol($0, at: address) }
+  }
+
+  private func symbol(_ raw: ELFFile.RawSymbol, at address: LinearAddress) -> Symbol? {
+    guard let name = file.name(of: raw) else { return nil }
     return Symbol(
-      name: SymbolName.demangled(name), linkName: name, start: LinearAddress(found.start), size: found.size,
-      offset: address.rawValue - found.start)
+      name: SymbolName.demangled(name), linkName: name, start: LinearAddress(raw.start), size: raw.size,
+      offset: address.rawValue - raw.start)
   }
 
   /// The source line of the instruction at `address`, by the file's DWARF; nil where it has none for it.

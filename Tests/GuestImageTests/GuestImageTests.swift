@@ -19,7 +19,7 @@ import X86
   @Test func identifiesAnELF64KernelOfTheUpperHalf() throws {
     let image = try Fixtures.image(Fixtures.higherHalf)
     #expect(image.imageClass == .elf64)
-    #expect(image.machine == .x86_64)
+    #expect(image.machine == .amd64)
     #expect(image.entryPoint == 0x200000)
     #expect(image.segments.map(\.virtualAddress.rawValue) == [0x200000, 0xFFFF_FFFF_8020_1000, 0xFFFF_FFFF_8020_2000])
     #expect(image.segments.map(\.physicalAddress.rawValue) == [0x200000, 0x201000, 0x202000])
@@ -73,6 +73,15 @@ import X86
   func findsSourceLines(fixture: String, address: UInt64, line: String?) throws {
     let image = try Fixtures.image(fixture)
     #expect(image.sourceLine(at: LinearAddress(address))?.description == line)
+  }
+
+  @Test func namesTheTableThatAnEntryIsIn() throws {
+    let image = try Fixtures.image(Fixtures.oneGiBPages)
+    let entry = LinearAddress(0x103418)
+    #expect(image.symbol(containing: entry) == nil)
+    #expect(image.symbol(atOrBefore: entry)?.description == "hp3_table+0x418")
+    #expect(image.symbol(atOrBefore: LinearAddress(0x105000)) == nil)
+    #expect(image.symbol(atOrBefore: LinearAddress(0x10000B)) == nil)
   }
 
   @Test func tellsLinkedFromLoadedAddresses() throws {

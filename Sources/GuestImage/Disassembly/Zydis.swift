@@ -51,6 +51,7 @@ enum Zydis {
   private static func decode(
     _ bytes: [UInt8], mode: ProcessorMode, stackWidth: Int, into decoded: inout CZydisDecoded
   ) throws(DecodingError) {
+    guard !bytes.isEmpty else { throw .truncated }
     let outcome = unsafe bytes.withUnsafeBytes { bytes in
       unsafe CZydisDecode(mode.zydisMode, zydisStackWidth(stackWidth), bytes.baseAddress, bytes.count, &decoded)
     }

@@ -22,7 +22,7 @@ struct ELFHeader {
     machine =
       switch UInt16(file[18]) | UInt16(file[19]) << 8 {
       case 3: .i386
-      case 62: .x86_64
+      case 62: .amd64
       case let other: throw .unsupported(field: "machine (e_machine)", value: UInt64(other), offset: 18)
       }
     try Self.need(imageClass == .elf32 ? 52 : 64, of: file)

@@ -31,14 +31,24 @@ struct SymbolTable: Sendable {
     return label(before: address)
   }
 
+  /// The last symbol that starts at or before `address` in the section that holds it, wherever the symbol ends.
+  func symbol(atOrBefore address: UInt64) -> ELFFile.RawSymbol? {
+    index(atOrBefore: address).map { symbols[$0] }
+  }
+
   private func label(before address: UInt64) -> ELFFile.RawSymbol? {
+    guard let index = index(atOrBefore: address) else { return nil }
+    let symbol = symbols[index]
+    return symbol.size == 0 && ends[index] <= symbol.start ? symbol : nil
+  }
+
+  private func index(atOrBefore address: UInt64) -> Int? {
     var index = count(upTo: address)
     while index > 0 {
       index -= 1
       let symbol = symbols[index]
       guard let section = sections[symbol.section], address &- section.start < section.size else { continue }
-      guard symbol.start >= section.start else { return nil }
-      return symbol.size == 0 && ends[index] <= symbol.start ? symbol : nil
+      return symbol.start >= section.start ? index : nil
     }
     return nil
   }
