@@ -1,9 +1,11 @@
 /// What decides which bits of a paging-structure entry are reserved, as far as it is known.
 ///
-/// These are the inputs of whoever walks. Hardware, and KVM's own walker, go by different ones: KVM's walker by the
-/// guest's CPUID, except that since Linux 5.14 it goes by the host's 1 GiB pages where EPT or NPT is on
-/// (`mmu.c: guest_can_use_gbpages`, 6.1); hardware under EPT or NPT by the host's CPUID throughout. An input is nil
-/// where nothing at hand tells; no value is assumed in its place.
+/// These are the inputs of whoever walks. Hardware under EPT or NPT goes by the host's CPUID. KVM's own walker goes by
+/// the guest's, but for 1 GiB pages: since Linux 5.14 it takes the host's where EPT or NPT is on
+/// (`mmu.c: guest_can_use_gbpages`, 6.1), and a recent one takes a guest's flag only if KVM itself offers it (measured
+/// on 6.18 with shadow paging: the flag set by KVM_SET_CPUID2 and absent from KVM_GET_SUPPORTED_CPUID does nothing).
+///
+/// An input is nil where nothing at hand tells; no value is assumed in its place.
 public struct PagingRules: Hashable, Sendable {
   /// Whether a PDPTE may map a 1 GiB page: Page1GB, CPUID.80000001H:EDX[26].
   public var hasGiBPages: Bool?
@@ -24,7 +26,7 @@ public struct PagingRules: Hashable, Sendable {
     self.isAMD = isAMD
   }
 
-  /// The rules of a walker that goes by this CPUID and EFER.
+  /// The rules of a walker that goes by this CPUID and EFER; see ``PagingRules`` for who does.
   public init(cpuid: CPUID, efer: EFER?) {
     self.init(
       hasGiBPages: cpuid.has(.pdpe1gb), maximumPhysicalAddressBits: cpuid.maximumPhysicalAddressBits,
