@@ -1,0 +1,110 @@
+import Investigation
+import KVM
+import QEMU
+import Testing
+import X86
+
+@Suite("No false alarms")
+struct NoFalseAlarmTests {
+  @Test("a failed walk after which the guest goes on is no death")
+  func survivedWalk() {
+    var scene = Scene()
+    scene.trace = Array(Story.traceWithShadowPaging().dropLast())
+    #expect(Investigator.verdict(on: scene).cause == nil)
+    #expect(Investigator.verdict(on: scene).outcome == .undetermined)
+  }
+
+  @Test("an emulation that failed before the guest went on is no death")
+  func survivedEmulation() {
+    var scene = Scene()
+    scene.trace = Story.traceWithEPT + Story.records([.entry(vcpu: 0, rip: 0x133029)], from: 2_000_000_000)
+    #expect(Investigator.verdict(on: scene).outcome == .undetermined)
+  }
+
+  @Test("a death whose walk found no reserved bit has another cause")
+  func otherWalk() {
+    var scene = Scene()
+    scene.trace = Story.traceWithShadowPaging(entry: 0, error: [])
+    let verdict = Investigator.verdict(on: scene)
+    #expect(verdict.outcome == .died)
+    #expect(verdict.cause == nil)
+    #expect(verdict.fault?.errorCode == 0)
+  }
+
+  @Test("where another exception came as well, the walk is not blamed")
+  func otherException() {
+    var scene = Scene()
+    var trace = Story.traceWithShadowPaging()
+    trace.insert(
+      contentsOf: Story.records([.injectException(vector: .invalidOpcode, errorCode: nil, isReinjected: false)]), at: 2)
+    scene.trace = trace
+    let verdict = Investigator.verdict(on: scene)
+    #expect(verdict.outcome == .died)
+    #expect(verdict.cause == nil)
+  }
+
+  @Test("another thread's walk is not this death's")
+  func otherThread() {
+    var scene = Scene()
+    let walk = Story.traceWithShadowPaging().dropLast()
+    let death = Story.records([.userspaceExit(reason: .shutdown, errno: nil)], thread: 8, from: 3_000_000_000)
+    scene.trace = walk + death
+    let verdict = Investigator.verdict(on: scene)
+    #expect(verdict.outcome == .died)
+    #expect(verdict.cause == nil)
+  }
+
+  @Test("a dump alone explains nothing, and says what it proves and what is missing")
+  func dumpAlone() {
+    var scene = Scene()
+    scene.processors = [Story.processor(Story.state(idtLimit: 0))]
+    scene.log = QEMULog.parse("KVM internal error. Suberror: 1\nemulation failure\n")
+    let verdict = Investigator.verdict(on: scene)
+    #expect(verdict.outcome == .died)
+    #expect(verdict.cause == nil)
+    let texts = verdict.observations.map(\.text)
+    for part in [
+      "compatibility mode", "CR3 points to the PML4 table at physical 0x102000", "EFER.NXE is clear",
+      "a few instructions ago",
+      "The IDT is empty", "far jump",
+    ] { #expect(texts.contains { $0.contains(part) }, "\(part)") }
+    #expect(verdict.missing.contains { $0.how.contains("xp /512gx 0x102000") })
+    #expect(verdict.missing.contains { $0.what.contains("kvmmmu") })
+  }
+
+  @Test("a reset that the guest asked for is no death", arguments: [0x64 as UInt16, 0x92, 0xCF9])
+  func deliberateReset(_ port: UInt16) {
+    var scene = Scene(ending: .reset)
+    scene.processors = [Story.processor()]
+    scene.trace = Story.records([.portIO(isWrite: true, port: port, size: 1, count: 1, value: 6)])
+    #expect(Investigator.verdict(on: scene).outcome == .ended)
+  }
+
+  @Test("a reset that nothing explains is undetermined")
+  func unexplainedReset() {
+    var scene = Scene(ending: .reset)
+    scene.accelerator = Sourced(.tcg, .commandLine)
+    scene.processors = [Story.processor()]
+    scene.memory = Story.memory()
+    let verdict = Investigator.verdict(on: scene)
+    #expect(verdict.outcome == .undetermined)
+    #expect(verdict.cause == nil)
+  }
+
+  @Test(
+    "hardware under EPT or NPT, and what it goes by, decides whether the walk fails",
+    arguments: [
+      ("6.1.0-18-amd64", true, Outcome.undetermined), ("6.1.0-18-amd64", false, .died), ("5.10.0", true, .undetermined),
+    ])
+  func twoDimensionalPaging(_ release: String, _ hostHasPages: Bool, _ outcome: Outcome) {
+    var scene = Scene(ending: .reset)
+    scene.accelerator = Sourced(.kvm, .commandLine)
+    scene.commandLine = Story.commandLine()
+    scene.processors = [Story.processor()]
+    scene.memory = Story.memory()
+    scene.host.usesTwoDimensionalPaging = Sourced(true, .host("kvm_intel.ept"))
+    scene.host.kernelRelease = Sourced(release, .host("uname"))
+    scene.host.processorHasGiBPages = Sourced(hostHasPages, .host("/proc/cpuinfo"))
+    #expect(Investigator.verdict(on: scene).outcome == outcome)
+  }
+}

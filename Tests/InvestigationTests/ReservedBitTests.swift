@@ -1,0 +1,230 @@
+import Investigation
+import KVM
+import QEMU
+import Testing
+import X86
+
+@Suite("paging.reserved-bit")
+struct ReservedBitTests {
+  // MARK: From a trace
+
+  @Test("a trace alone proves the cause")
+  func traceAlone() throws {
+    var scene = Scene()
+    scene.trace = Story.traceWithEPT
+    let verdict = Investigator.verdict(on: scene)
+    #expect(verdict.outcome == .died)
+    let cause = try #require(verdict.cause)
+    #expect(cause.id == "paging.reserved-bit")
+    #expect(cause.confidence == .proven)
+    #expect(verdict.fault?.errorCode == 9)
+    #expect(verdict.fault?.address == LinearAddress(0x133025))
+    #expect(verdict.fault?.instructionPointer == LinearAddress(0x133025))
+    let walk = try #require(verdict.walk)
+    #expect(walk.root == nil)
+    #expect(walk.levels.map(\.table) == ["PML4E", "PDPTE"])
+    #expect(walk.levels.map(\.entryAddress) == [nil, PhysicalAddress(0xbf9000)])
+    #expect(walk.levels.map(\.offendingBits) == [0, 0x80])
+    #expect(verdict.remedies.first?.kind == .commandLine)
+    #expect(verdict.remedies.first?.change == "-cpu MODEL,+pdpe1gb")
+    #expect(verdict.remedies.first?.available == nil)
+    #expect(verdict.observations.contains { $0.text.contains("before Linux 5.14") })
+    #expect(verdict.observations.contains { $0.text.contains("(ec) are not those of the instruction") })
+    #expect(verdict.missing.contains { $0.what.contains("registers") })
+  }
+
+  @Test("the registers of the same death complete it")
+  func traceAndRegisters() throws {
+    var scene = Scene()
+    scene.trace = Story.traceWithEPT
+    scene.processors = [Story.processor(Story.state(rip: 0x133025, cr3: 0xbf8000))]
+    let verdict = Investigator.verdict(on: scene)
+    #expect(verdict.cause?.confidence == .proven)
+    #expect(verdict.walk?.root == 0xbf8000)
+    #expect(verdict.walk?.levels.first?.entryAddress == PhysicalAddress(0xbf8000))
+    #expect(verdict.evidence.contains { $0.text.contains("agree: RIP is 0x133025") })
+    #expect(verdict.observations.contains { $0.text.contains("compatibility mode") })
+  }
+
+  @Test("registers of another death are not mixed in")
+  func otherRegisters() {
+    var scene = Scene()
+    scene.trace = Story.traceWithEPT
+    scene.processors = [Story.processor(Story.state(rip: 0x200000))]
+    let verdict = Investigator.verdict(on: scene)
+    #expect(verdict.walk?.root == nil)
+    #expect(verdict.observations.contains { $0.text.contains("disagree") })
+    #expect(!verdict.evidence.contains { $0.text.contains("agree: RIP") })
+  }
+
+  @Test("registers that KVM reset are named as such")
+  func resetRegisters() {
+    var state = Story.state(rip: 0xFFF0)
+    state.cs.base = 0xFFFF_0000
+    state.cs.selector = SegmentSelector(rawValue: 0xF000)
+    state.cr0 = CR0(rawValue: 0x6000_0010)
+    var scene = Scene()
+    scene.trace = Story.traceWithShadowPaging()
+    scene.processors = [Story.processor(state)]
+    let verdict = Investigator.verdict(on: scene)
+    #expect(verdict.cause?.confidence == .proven)
+    #expect(verdict.observations.contains { $0.text.contains("those of a reset processor") })
+    #expect(!verdict.observations.contains { $0.text.contains("disagree") })
+  }
+
+  @Test("the first fault is told from those that its delivery made")
+  func chain() throws {
+    var scene = Scene()
+    scene.trace = Story.traceWithShadowPaging()
+    scene.processors = [Story.processor()]
+    let verdict = Investigator.verdict(on: scene)
+    #expect(verdict.ending == "The guest died of a triple fault.")
+    #expect(verdict.fault?.address == LinearAddress(0x10006d))
+    let steps = verdict.chain.map(\.text)
+    #expect(
+      steps == [
+        "The instruction fetch at 0x10006d fails: 0x9 (P|RSVD)", "KVM injects #PF (0x9)",
+        "The read at 0xe0 (the IDT's gate of #PF) fails: 0x9 (P|RSVD)", "KVM injects #DF (0x0)",
+        "The read at 0x80 (the IDT's gate of #DF) fails: 0x9 (P|RSVD)",
+        "KVM reports a triple fault to QEMU (KVM_EXIT_SHUTDOWN)",
+      ])
+    #expect(verdict.chain.allSatisfy { $0.source.time != nil })
+  }
+
+  // MARK: Which rule
+
+  struct Rule: CustomTestStringConvertible, Sendable {
+    var testDescription: String
+    var pdpte: UInt64
+    var pml4e: UInt64 = 0x103003
+    var mark: String
+    var remedy: String
+  }
+
+  static let rules = [
+    Rule(testDescription: "1 GiB page", pdpte: 0x83, mark: "bit 7", remedy: "-cpu Haswell,+pdpe1gb"),
+    Rule(
+      testDescription: "no-execute", pdpte: 1 << 63 | 0x104003, mark: "bit 63 reserved here: XD needs EFER.NXE",
+      remedy: "set EFER.NXE"),
+    Rule(
+      testDescription: "above MAXPHYADDR", pdpte: 1 << 45 | 0x104003, mark: "bit 45", remedy: "keep the address"),
+  ]
+
+  @Test("a reenactment alone names the rule, and is likely", arguments: rules)
+  func reenactmentAlone(_ rule: Rule) throws {
+    var scene = Scene(ending: .reset)
+    scene.accelerator = Sourced(.kvm, .qmp("query-kvm"))
+    scene.commandLine = Story.commandLine()
+    scene.processors = [Story.processor()]
+    scene.memory = Story.memory(pdpte: rule.pdpte)
+    scene.host = Story.shadowPagingHost(offersGiBPages: true)
+    let verdict = Investigator.verdict(on: scene)
+    #expect(verdict.outcome == .died)
+    #expect(verdict.cause?.id == "paging.reserved-bit")
+    #expect(verdict.cause?.confidence == .likely)
+    #expect(verdict.walk?.levels.last?.verdict.contains(rule.mark) == true)
+    #expect(verdict.remedies.first?.change.contains(rule.remedy) == true)
+    #expect(verdict.chain.last?.text.contains("a triple fault follows") == true)
+    #expect(verdict.missing.contains { $0.what.contains("kvmmmu") })
+  }
+
+  @Test("a recorded triple fault with the predicted CR2 makes it proven", arguments: [true, false])
+  func recordedTripleFault(_ agrees: Bool) {
+    var scene = Scene(ending: .reset)
+    scene.accelerator = Sourced(.tcg, .qmp("query-kvm"))
+    scene.commandLine = Story.commandLine()
+    scene.processors = [Story.processor(Story.state(cr2: agrees ? 0x10006d : 0x1234))]
+    scene.memory = Story.memory(pdpte: 1 << 63 | 0x104003)
+    scene.log = [QEMULogEntry(message: .tripleFault, lines: 1...1)]
+    #expect(Investigator.verdict(on: scene).cause?.confidence == (agrees ? .proven : .likely))
+  }
+
+  @Test("two rules that can be the reason are both named, and nothing is proven")
+  func ambiguous() throws {
+    var scene = Scene()
+    scene.trace = Story.traceWithShadowPaging(entry: 1 << 63 | 0x83)
+    let verdict = Investigator.verdict(on: scene)
+    let cause = try #require(verdict.cause)
+    #expect(cause.confidence == .likely)
+    #expect(cause.summary.contains("for one of these reasons"))
+    #expect(verdict.walk?.levels.last?.offendingBits == 1 << 63 | 1 << 7)
+  }
+
+  @Test("a refusal that no rule explains is not proven")
+  func unexplained() throws {
+    var scene = Scene()
+    scene.trace = Story.traceWithShadowPaging(entry: 0x104003)
+    let cause = try #require(Investigator.verdict(on: scene).cause)
+    #expect(cause.confidence == .possible)
+    #expect(cause.summary.contains("no rule known here"))
+  }
+
+  @Test("what is known of the processor can contradict the refusal: both are shown")
+  func contradiction() throws {
+    var scene = Scene()
+    scene.trace = Story.traceWithShadowPaging()
+    scene.accelerator = Sourced(.kvm, .commandLine)
+    scene.commandLine = Story.commandLine("Haswell,+pdpe1gb")
+    scene.host.usesTwoDimensionalPaging = Sourced(false, .host("kvm_amd.npt"))
+    let verdict = Investigator.verdict(on: scene)
+    #expect(verdict.cause?.confidence == .likely)
+    #expect(verdict.evidence.contains { $0.text.contains("one of the two is not what it seems") })
+  }
+
+  // MARK: Who decided, and what cures it
+
+  struct Cure: CustomTestStringConvertible, Sendable {
+    var testDescription: String
+    var cpu: String
+    var offers: Bool?
+    var guestHas: Bool?
+    var summary: String
+    var remedies: [String]
+  }
+
+  static let cures = [
+    Cure(
+      testDescription: "the model lacks it, the host offers it", cpu: "Haswell", offers: true, guestHas: false,
+      summary: "since the model of -cpu Haswell lacks it", remedies: ["-cpu Haswell,+pdpe1gb", "-cpu Skylake-Server"]),
+    Cure(
+      testDescription: "turned off", cpu: "Skylake-Server,-pdpe1gb", offers: true, guestHas: false,
+      summary: "turned off by -pdpe1gb", remedies: ["-cpu Skylake-Server,+pdpe1gb"]),
+    Cure(
+      testDescription: "the host cannot offer it", cpu: "Haswell", offers: false, guestHas: false,
+      summary: "since the model of -cpu Haswell lacks it", remedies: ["ask CPUID", "run the guest on a host"]),
+    Cure(
+      testDescription: "asked for and not offered", cpu: "Haswell,+pdpe1gb", offers: false, guestHas: false,
+      summary: "although it was asked for", remedies: ["ask CPUID", "run the guest on a host"]),
+    Cure(
+      testDescription: "nobody asked the host", cpu: "Haswell", offers: nil, guestHas: nil,
+      summary: "since the model of -cpu Haswell lacks it", remedies: ["-cpu Haswell,+pdpe1gb"]),
+  ]
+
+  @Test("says who decided the CPUID bit, and proposes only what can work", arguments: cures)
+  func decision(_ cure: Cure) throws {
+    var scene = Scene()
+    scene.trace = Story.traceWithShadowPaging()
+    scene.accelerator = Sourced(.kvm, .commandLine)
+    scene.commandLine = Story.commandLine(cure.cpu)
+    scene.host = Story.shadowPagingHost(offersGiBPages: cure.offers)
+    if let has = cure.guestHas { scene.guestFeatures[.pdpe1gb] = Sourced(has, .qmp("qom-get pdpe1gb")) }
+    let verdict = Investigator.verdict(on: scene)
+    #expect(verdict.cause?.confidence == .proven)
+    #expect(verdict.cause?.summary.contains(cure.summary) == true, "\(verdict.cause?.summary ?? "")")
+    for (remedy, change) in zip(verdict.remedies, cure.remedies) { #expect(remedy.change.hasPrefix(change)) }
+    #expect(verdict.remedies.count >= cure.remedies.count)
+    let flags = verdict.remedies.filter { $0.kind == .commandLine }
+    #expect(flags.isEmpty == (cure.offers == false))
+    #expect(flags.first.map { $0.available == cure.offers } ?? true)
+  }
+
+  @Test("QEMU's own warning says that the host withholds the feature")
+  func warning() {
+    var scene = Scene()
+    scene.trace = Story.traceWithShadowPaging()
+    scene.log = QEMULog.parse(
+      "qemu-system-x86_64: warning: host doesn't support requested feature: CPUID.80000001H:EDX.pdpe1gb [bit 26]")
+    let verdict = Investigator.verdict(on: scene)
+    #expect(verdict.cause?.summary.contains("which was asked for and which the host's KVM does not offer") == true)
+  }
+}
