@@ -156,7 +156,7 @@ private final class GuestWatch {
     do throws(RecordingRefusal) {
       let recorder = try FlightRecorder(
         process: session.process.processID, vcpuThreads: identity.processors.map(\.cpu.threadID),
-        ringSize: run.options.ringSize)
+        ringSize: run.options.ringSize, filters: FlightRecorder.filters(for: .current()))
       recording = .running(recorder)
     } catch {
       recording = .refused(error)

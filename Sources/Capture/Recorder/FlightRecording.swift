@@ -20,6 +20,8 @@ public struct FlightRecording: Sendable {
     public var id: UInt16
     /// The content of events/SYSTEM/NAME/format.
     public var text: String
+    /// Which of its records were kept, as a tracefs filter; nil for all.
+    public var filter: String?
   }
 }
 

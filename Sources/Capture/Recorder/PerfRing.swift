@@ -16,21 +16,27 @@ import SystemPackage
 
   private static let pageSize = Int(getpagesize())
 
+  /// A tracepoint to record: its number in tracefs, and which of its records to keep; nil keeps all.
+  struct Tracepoint {
+    var id: UInt64
+    var filter: String?
+  }
+
   /// Opens the events for one thread.
   ///
   /// - Parameters:
-  ///   - eventIDs: the tracepoints' numbers; at least one.
+  ///   - tracepoints: at least one.
   ///   - size: the wanted size, a power of two; a smaller one is taken where the kernel grants no more.
-  init(threadID: Int32, eventIDs: [UInt64], size wanted: Int) throws(Errno) {
+  init(threadID: Int32, tracepoints: [Tracepoint], size wanted: Int) throws(Errno) {
     self.threadID = threadID
-    guard let firstID = eventIDs.first else { throw .invalidArgument }
-    let first = try Self.open(firstID, threadID)
+    guard let leader = tracepoints.first else { throw .invalidArgument }
+    let first = try Self.open(leader, threadID)
     let mapped = unsafe try Self.map(first, wanted)
     unsafe base = mapped.0
     size = unsafe mapped.1
     events = [first]
-    for id in eventIDs.dropFirst() {
-      let event = try Self.open(id, threadID)
+    for tracepoint in tracepoints.dropFirst() {
+      let event = try Self.open(tracepoint, threadID)
       let result = clinux_ioctl_number(
         event.descriptor.rawValue, clinux_perf_set_output, UInt(first.descriptor.rawValue))
       guard result == 0 else { throw Errno(rawValue: errno) }
@@ -40,16 +46,27 @@ import SystemPackage
 
   deinit { unsafe munmap(UnsafeMutableRawPointer(mutating: base), Self.pageSize + size) }
 
-  private static func open(_ eventID: UInt64, _ threadID: Int32) throws(Errno) -> OwnedDescriptor {
+  private static func open(_ tracepoint: Tracepoint, _ threadID: Int32) throws(Errno) -> OwnedDescriptor {
     var attributes = perf_event_attr()
     attributes.type = UInt32(PERF_TYPE_TRACEPOINT.rawValue)
     attributes.size = UInt32(MemoryLayout<perf_event_attr>.size)
-    attributes.config = eventID
+    attributes.config = tracepoint.id
     attributes.sample_period = 1
     attributes.sample_type = PerfSample.type
     attributes.write_backward = 1
     // The kernel copies the structure during the call.
-    return try OwnedDescriptor(checking: unsafe clinux_perf_event_open(&attributes, threadID))
+    let event = try OwnedDescriptor(checking: unsafe clinux_perf_event_open(&attributes, threadID))
+    if let filter = tracepoint.filter { setFilter(filter, of: event) }
+    return event
+  }
+
+  /// A filter that this kernel does not take is left out: then more is recorded.
+  private static func setFilter(_ filter: String, of event: OwnedDescriptor) {
+    var text = Array(filter.utf8CString)
+    // The kernel copies the text, which ends with NUL, during the call.
+    unsafe text.withUnsafeMutableBytes { bytes in
+      _ = unsafe clinux_ioctl_pointer(event.descriptor.rawValue, clinux_perf_set_filter, bytes.baseAddress)
+    }
   }
 
   /// Without CAP_PERFMON the pages count against perf_event_mlock_kb and RLIMIT_MEMLOCK: then a smaller ring it is.
