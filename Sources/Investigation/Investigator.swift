@@ -148,7 +148,7 @@ extension Investigator {
 
   private var dumpedCode: [UInt8]? {
     for entry in scene.log.reversed() {
-      guard case .registerDump(let dump) = entry.message, let code = dump.code else { continue }
+      guard case .registerDump(let dump) = entry.value, let code = dump.code else { continue }
       return code.atInstructionPointer.isEmpty ? nil : code.atInstructionPointer
     }
     return nil

@@ -135,7 +135,7 @@ struct ReservedBitTests {
     scene.commandLine = Story.commandLine()
     scene.processors = [Story.processor(Story.state(cr2: agrees ? 0x10006d : 0x1234))]
     scene.memory = Story.memory(pdpte: 1 << 63 | 0x104003)
-    scene.log = [QEMULogEntry(message: .tripleFault, lines: 1...1)]
+    scene.log = [Sourced(.tripleFault, .log(name: "log", line: 1))]
     #expect(Investigator.verdict(on: scene).cause?.confidence == (agrees ? .proven : .likely))
   }
 
@@ -222,8 +222,7 @@ struct ReservedBitTests {
   func warning() {
     var scene = Scene()
     scene.trace = Story.traceWithShadowPaging()
-    scene.log = QEMULog.parse(
-      "qemu-system-x86_64: warning: host doesn't support requested feature: CPUID.80000001H:EDX.pdpe1gb [bit 26]")
+    scene.log = Sourced.messages(of: QEMULog.parse("qemu-system-x86_64: warning: host doesn't support requested feature: CPUID.80000001H:EDX.pdpe1gb [bit 26]"), named: "log")
     let verdict = Investigator.verdict(on: scene)
     #expect(verdict.cause?.summary.contains("which was asked for and which the host's KVM does not offer") == true)
   }

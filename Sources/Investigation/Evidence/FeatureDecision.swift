@@ -33,9 +33,9 @@ extension Scene {
   /// QEMU's own word that the accelerator lacks a feature that was asked for.
   private func refusal(of feature: CPUFeatureName) -> Sourced<String>? {
     for entry in log {
-      guard case .unsupportedFeature(let refused) = entry.message, refused.feature == feature else { continue }
+      guard case .unsupportedFeature(let refused) = entry.value, refused.feature == feature else { continue }
       let who = refused.accelerator == "host" ? "host's KVM" : "accelerator \(refused.accelerator)"
-      return Sourced(who, .log(name: logName, line: entry.lines.lowerBound))
+      return Sourced(who, entry.source)
     }
     return nil
   }

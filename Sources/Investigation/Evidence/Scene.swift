@@ -17,10 +17,8 @@ public struct Scene {
   public var samples: [ObservedProcessor]
   public var memory: (any PhysicalMemory)?
   public var trace: [KVMRecord]
-  /// What QEMU printed, as far as it says something about the guest.
-  public var log: [QEMULogEntry]
-  /// What to call the log in a citation.
-  public var logName: String
+  /// What QEMU printed, as far as it says something about the guest, in order.
+  public var log: [Sourced<QEMUMessage>]
   /// The guest's own ELF image.
   public var image: GuestImage?
   /// CPUID features that were read from the guest itself.
@@ -35,7 +33,6 @@ public struct Scene {
     samples = []
     trace = []
     log = []
-    logName = "log"
     guestFeatures = [:]
     host = HostFacts()
   }
@@ -88,4 +85,13 @@ public struct HostFacts: Hashable, Sendable {
   public var offers: [CPUFeatureName: Sourced<Bool>]
 
   public init() { offers = [:] }
+}
+
+extension Sourced<QEMUMessage> {
+  /// The messages of a log, each with the first of its lines.
+  ///
+  /// - Parameter name: What to call the log in a citation.
+  public static func messages(of log: [QEMULogEntry], named name: String) -> [Self] {
+    log.map { Self($0.message, .log(name: name, line: $0.lines.lowerBound)) }
+  }
 }

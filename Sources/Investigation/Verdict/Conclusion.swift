@@ -40,30 +40,30 @@ extension Scene {
   }
 
   private var loggedDeath: Conclusion? {
-    if let entry = log.last(where: { $0.message == .tripleFault }) {
+    if let entry = log.last(where: { $0.value == .tripleFault }) {
       return Conclusion(
         outcome: .died, sentence: "The guest died of a triple fault.",
-        evidence: [Evidence("QEMU logged \"Triple fault\"", .log(name: logName, line: entry.lines.lowerBound))],
+        evidence: [Evidence("QEMU logged \"Triple fault\"", entry.source)],
         recordsTripleFault: true)
     }
     if !internalErrors.isEmpty {
       return Conclusion(
         outcome: .died, sentence: "KVM gave up on the guest: an internal error.", evidence: internalErrors)
     }
-    if let failure = log.compactMap(\.fatalWords).last {
+    if let failure = log.compactMap(\.fatality).last {
       return Conclusion(
-        outcome: .died, sentence: failure.words,
-        evidence: [Evidence(failure.words, .log(name: logName, line: failure.line))])
+        outcome: .died, sentence: failure.text,
+        evidence: [failure])
     }
     return nil
   }
 
   private var internalErrors: [Evidence] {
     log.compactMap { entry in
-      guard case .kvmInternalError(let error) = entry.message else { return nil }
+      guard case .kvmInternalError(let error) = entry.value else { return nil }
       let name = error.suberror == 1 ? " (emulation failure)" : ""
       return Evidence(
-        "KVM internal error, suberror \(error.suberror)\(name)", .log(name: logName, line: entry.lines.lowerBound))
+        "KVM internal error, suberror \(error.suberror)\(name)", entry.source)
     }
   }
 
@@ -81,11 +81,11 @@ extension Scene {
   }
 }
 
-extension QEMULogEntry {
+extension Sourced<QEMUMessage> {
   /// A message that ends the guest, in words.
-  fileprivate var fatalWords: (words: String, line: Int)? {
+  fileprivate var fatality: Evidence? {
     let words: String? =
-      switch message {
+      switch value {
       case .kvmEntryFailed(let error): "KVM could not enter the guest: hardware error \(error.hexadecimal)."
       case .kvmExceptionExit(let vector, _): "KVM gave up on the guest: exception \(vector.name) left KVM."
       case .kvmUnknownExit(let reason): "KVM gave up on the guest: unknown exit \(reason.hexadecimal)."
@@ -95,6 +95,6 @@ extension QEMULogEntry {
       case .fatal(let reason): "QEMU gave up: \(reason)."
       default: nil
       }
-    return words.map { ($0, lines.lowerBound) }
+    return words.map { Evidence($0, source) }
   }
 }

@@ -1,0 +1,48 @@
+import ArgumentParser
+import Foundation
+import GuestImage
+import Investigation
+import KVM
+import QEMU
+import Reports
+
+/// `inquest examine`: the same verdict from what is at hand.
+struct ExamineCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "examine",
+    abstract: "Say why a guest died, from files or a paste.",
+    discussion: """
+      inquest examine qemu.log trace.txt my.elf
+      xclip -o | inquest examine -
+
+      Takes what QEMU printed (register dumps, KVM's errors, -d logs), traces as trace-cmd, perf or ftrace print them, \
+      and the guest's ELF file, in any order; each is recognised by its content. Several files are of one death.
+      """)
+
+  @OptionGroup var reporting: ReportOptions
+
+  @Argument(help: ArgumentHelp("Files, or - for standard input.", valueName: "file"))
+  var files: [String]
+
+  func validate() throws {
+    if files.count(where: { $0 == "-" }) > 1 { throw ValidationError("standard input can be read once only") }
+  }
+
+  func run() throws {
+    var scene = Scene()
+    for file in files {
+      let exhibit = try Exhibit(file == "-" ? standardInput() : contents(ofFileAt: file), name: displayName(file))
+      exhibit.add(to: &scene)
+    }
+    let verdict = Investigator.verdict(on: scene)
+    try reporting.write(verdict)
+    throw ExitCode(verdict.exitStatus)
+  }
+
+  private func displayName(_ file: String) -> String { file == "-" ? "standard input" : file }
+
+  private func standardInput() throws -> [UInt8] {
+    if isatty(STDIN_FILENO) == 1 { standardError.write("Paste the dump or the trace, then press Ctrl-D.\n") }
+    return try Array(FileHandle.standardInput.readToEnd() ?? Data())
+  }
+}

@@ -1,0 +1,131 @@
+import ArgumentParser
+import Capture
+import Foundation
+import GuestImage
+import Investigation
+import QEMU
+import Reports
+import SystemPackage
+import X86
+
+/// `inquest run`: runs QEMU, and says why the guest died if it does.
+struct RunCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "run",
+    abstract: "Run QEMU; if the guest dies, say why.",
+    discussion: """
+      inquest run -- qemu-system-x86_64 -accel kvm -cpu Haswell -m 128 -kernel my.elf
+
+      The guest runs as it would without inquest: its console is your terminal, and your options keep their meaning. \
+      Under KVM its tracepoints are recorded if you may; under TCG nothing needs any privilege.
+      """)
+
+  @OptionGroup var reporting: ReportOptions
+
+  @Option(help: ArgumentHelp("The guest's ELF file, for symbols; by default what -kernel names.", valueName: "file"))
+  var image: String?
+
+  @Option(help: ArgumentHelp("Stop the guest after this time.", valueName: "seconds"))
+  var timeout: Double?
+
+  @Flag(inversion: .prefixedNo, help: "Record KVM's tracepoints.")
+  var trace = true
+
+  @Argument(
+    parsing: .postTerminator, help: ArgumentHelp("The QEMU command line, after --.", valueName: "qemu-system-x86_64 …"))
+  var command: [String] = []
+
+  func validate() throws {
+    guard !command.isEmpty else {
+      throw ValidationError("no QEMU command line: inquest run -- qemu-system-x86_64 …")
+    }
+    if let timeout, !(timeout > 0 && timeout < 1e9) { throw ValidationError("--timeout takes a number of seconds") }
+  }
+
+  func run() throws {
+    let commandLine = QEMUCommandLine(program: command[0], arguments: Array(command.dropFirst()))
+    let image = try guestImage(commandLine)
+    var options = GuestRun.Options()
+    options.timeLimit = timeout.map { .seconds($0) }
+    options.recordsKVM = trace
+    options.loggedAddresses = image.map(sampledAddresses) ?? []
+    let examination = Examination(commandLine: commandLine, image: image)
+    let outcome: GuestOutcome
+    do {
+      outcome = try GuestRun(commandLine, options: options).run { examination.examine($0) }
+    } catch {
+      throw Failure(error.description)
+    }
+    try conclude(outcome, examination)
+  }
+
+  /// What QEMU's `-kernel` names need not be an ELF file; what `--image` names must.
+  private func guestImage(_ commandLine: QEMUCommandLine) throws -> GuestImage? {
+    if let image { return try GuestImage(fileAt: image) }
+    return commandLine.kernelPath.flatMap { try? GuestImage(fileAt: $0) }
+  }
+
+  /// Where TCG shows the registers with a new CR0 or CR3 in force. A kernel with many such places changes its address
+  /// space too often for that; there the first ones must do.
+  private func sampledAddresses(_ image: GuestImage) -> [UInt64] {
+    let sites = image.controlRegisterWriteSites(.cr0) + image.controlRegisterWriteSites(.cr3)
+    let few = sites.count <= 16 ? sites : image.controlRegisterWriteSites(.cr0, limit: 16)
+    return Set(few.flatMap { [$0.virtual.rawValue, $0.physical.rawValue] }).sorted()
+  }
+
+  private func conclude(_ outcome: GuestOutcome, _ examination: Examination) throws {
+    if case .refusedToStart(let end) = outcome.ending { throw Failure(refusal(end, outcome)) }
+    let verdict = examination.verdict ?? examination.judge(outcome.scene)
+    if case .refused(let refusal) = outcome.scene.recording { warn(refusal) }
+    try reporting.write(verdict)
+    throw ExitCode(status(verdict, outcome.processEnd))
+  }
+
+  private func refusal(_ end: ProcessEnd, _ outcome: GuestOutcome) -> String {
+    switch end {
+    case .exited(let status): "\(command[0]) did not start the guest; its status is \(status), its message is above"
+    case .signalled(let signal): "\(command[0]) did not start the guest: signal \(signal) ended it"
+    }
+  }
+
+  private func warn(_ refusal: RecordingRefusal) {
+    let remedy = refusal.remedy.map { "; \($0)" } ?? ""
+    standardError.write("inquest: KVM's tracepoints were not recorded: \(refusal.lack)\(remedy)\n")
+  }
+
+  private func status(_ verdict: Verdict, _ end: ProcessEnd) -> Int32 {
+    guard verdict.outcome == .ended else { return verdict.exitStatus }
+    switch end {
+    case .exited(let status): return status
+    case .signalled(let signal): return 128 + signal
+    }
+  }
+}
+
+/// Judges a guest each time it stands still.
+private final class Examination {
+  let commandLine: QEMUCommandLine
+  let image: GuestImage?
+  /// The verdict on a guest that was ended because it is dead.
+  private(set) var verdict: Verdict?
+
+  init(commandLine: QEMUCommandLine, image: GuestImage?) {
+    self.commandLine = commandLine
+    self.image = image
+  }
+
+  func judge(_ scene: GuestScene) -> Verdict {
+    Investigator.verdict(on: Scene(scene, of: commandLine, image: image))
+  }
+
+  /// A dead guest is ended, for it would only begin again; one that reset or turned off the machine goes its way.
+  func examine(_ scene: GuestScene) -> Resumption {
+    let verdict = judge(scene)
+    if verdict.outcome == .ended {
+      self.verdict = scene.ending == .poweroff ? verdict : nil
+      return .carryOn
+    }
+    self.verdict = verdict
+    return .end
+  }
+}

@@ -1,0 +1,74 @@
+import Capture
+import GuestImage
+import Investigation
+import KVM
+import QEMU
+import X86
+
+extension Scene {
+  /// What a run left of its guest.
+  ///
+  /// - Parameter image: The guest's own ELF file, where it has one.
+  init(_ guest: GuestScene, of commandLine: QEMUCommandLine, image: GuestImage?) {
+    self.init(ending: Ending(guest.ending))
+    self.commandLine = commandLine
+    self.image = image
+    memory = guest.memory
+    log = Sourced.messages(of: QEMULog.parse(utf8: guest.standardError), named: "QEMU's standard error")
+    accelerator = Self.accelerator(guest.identity)
+    takeProcessors(guest)
+    takeFeatures(guest.identity)
+    if case .recorded(let recording) = guest.recording { trace = recording.records }
+    host = HostFacts(asking: accelerator?.value)
+  }
+
+  private static func accelerator(_ identity: GuestIdentity?) -> Sourced<Accelerator>? {
+    identity?.usesKVM.map { Sourced($0 ? .kvm : .tcg, .qmp("query-kvm")) }
+  }
+
+  /// The registers at the end, and those that TCG logged while the guest ran.
+  private mutating func takeProcessors(_ guest: GuestScene) {
+    if let registers = guest.registers {
+      processors = ObservedProcessor.all(in: QEMULog.parse(registers), source: .registers("QMP: info registers"))
+    }
+    let logged = QEMULog.parse(utf8: guest.log)
+    log += Sourced.messages(of: logged.filter { $0.message == .tripleFault }, named: "QEMU's log")
+    samples = ObservedProcessor.all(in: logged, source: .registers("QEMU's log of a control-register write"))
+      .filter { $0.state.cr0.contains(.paging) }
+  }
+
+  private mutating func takeFeatures(_ identity: GuestIdentity?) {
+    guard let identity else { return }
+    for feature in [CPUFeatureName.pdpe1gb, .nx, .la57] {
+      guard let isOn = identity.hasFeature(feature.rawValue) else { continue }
+      guestFeatures[feature] = Sourced(isOn, .qmp("qom-get \(feature.rawValue)"))
+    }
+    physicalAddressBits = identity.physicalAddressBits.map { Sourced($0, .qmp("qom-get phys-bits")) }
+  }
+}
+
+extension ObservedProcessor {
+  /// The processors whose registers a log shows whole, in order.
+  static func all(in log: [QEMULogEntry], source: Source) -> [ObservedProcessor] {
+    log.compactMap { entry in
+      guard case .registerDump(let dump) = entry.message, let state = dump.state else { return nil }
+      return ObservedProcessor(index: dump.cpu ?? 0, state: state, source: source)
+    }
+  }
+}
+
+extension Ending {
+  init(_ ending: GuestEnding) {
+    self =
+      switch ending {
+      case .reset: .reset
+      case .poweroff: .poweredOff
+      case .panicked: .panicked
+      case .internalError: .internalError
+      case .timedOut, .interrupted, .stopped, .ioError, .watchdog: .stopped
+      case .exited(let status): .exited(status: Int(status))
+      case .signalled(let signal): .signalled(Int(signal))
+      case .refusedToStart: .unknown
+      }
+  }
+}
