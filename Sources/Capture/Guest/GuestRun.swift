@@ -277,7 +277,8 @@ private final class GuestWatch {
     }
   }
 
-  private func finish(_ end: ProcessEnd, beforeStart: Bool = false, interruptedBy signal: Int32? = nil) -> GuestOutcome {
+  private func finish(_ end: ProcessEnd, beforeStart: Bool = false, interruptedBy signal: Int32? = nil) -> GuestOutcome
+  {
     var ending = lastFreeze ?? (beforeStart ? .refusedToStart(end) : GuestEnding(end))
     if lastFreeze == nil, let signal = signal ?? session.takeSignal() { ending = .interrupted(signal: signal) }
     return GuestOutcome(ending: ending, processEnd: end, scene: scene(ending, nil))

@@ -48,7 +48,8 @@ extension HostKVM {
   public static func current() -> HostKVM {
     let module = vendorModule()
     var host = HostKVM(
-      device: .absent, supportedCPUID: nil, vendorModule: module, usesTwoDimensionalPaging: twoDimensionalPaging(module),
+      device: .absent, supportedCPUID: nil, vendorModule: module,
+      usesTwoDimensionalPaging: twoDimensionalPaging(module),
       ignoresUnknownMSRs: switchFact("/sys/module/kvm/parameters/ignore_msrs"),
       kernelRelease: textFact("/proc/sys/kernel/osrelease"))
     do throws(Errno) {

@@ -28,8 +28,10 @@ func makePipe() throws(Errno) -> (reading: OwnedDescriptor, writing: OwnedDescri
   var ends: [CInt] = [-1, -1]
   // The call fills the two elements of the array.
   guard unsafe clinux_pipe(&ends) == 0 else { throw Errno(rawValue: errno) }
-  let pipe = (reading: OwnedDescriptor(FileDescriptor(rawValue: ends[0])),
-    writing: OwnedDescriptor(FileDescriptor(rawValue: ends[1])))
+  let pipe = (
+    reading: OwnedDescriptor(FileDescriptor(rawValue: ends[0])),
+    writing: OwnedDescriptor(FileDescriptor(rawValue: ends[1]))
+  )
   guard fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0 else { throw Errno(rawValue: errno) }
   return pipe
 }
@@ -40,8 +42,10 @@ func makeSocketPair() throws(Errno) -> (ours: OwnedDescriptor, theirs: OwnedDesc
   let type = CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue)
   // socketpair fills the two elements of the array.
   guard unsafe socketpair(AF_UNIX, type, 0, &ends) == 0 else { throw Errno(rawValue: errno) }
-  let pair = (ours: OwnedDescriptor(FileDescriptor(rawValue: ends[0])),
-    theirs: OwnedDescriptor(FileDescriptor(rawValue: ends[1])))
+  let pair = (
+    ours: OwnedDescriptor(FileDescriptor(rawValue: ends[0])),
+    theirs: OwnedDescriptor(FileDescriptor(rawValue: ends[1]))
+  )
   guard fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0 else { throw Errno(rawValue: errno) }
   return pair
 }
