@@ -2,7 +2,7 @@
 struct MergeQueue {
   struct Entry {
     var time: UInt64
-    var sequence: Int32
+    var sequence: Int
 
     @inline(__always) static func < (left: Entry, right: Entry) -> Bool {
       left.time != right.time ? left.time < right.time : left.sequence < right.sequence

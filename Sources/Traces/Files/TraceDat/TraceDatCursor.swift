@@ -28,7 +28,7 @@ struct TraceDatCursor {
         switch streams[index].advance() {
         case .event:
           unready.removeLast()
-          queue.insert(MergeQueue.Entry(time: streams[index].time, sequence: Int32(truncatingIfNeeded: index)))
+          queue.insert(MergeQueue.Entry(time: streams[index].time, sequence: index))
         case .damage(let damage):
           if try body(.damage(damage)) == .stop { return }
         case .end:
@@ -37,7 +37,7 @@ struct TraceDatCursor {
       }
       guard let first = queue.first else { return }
       queue.removeFirst()
-      if try give(Int(first.sequence), until: queue.first, body) == .stop { return }
+      if try give(first.sequence, until: queue.first, body) == .stop { return }
     }
   }
 
@@ -54,7 +54,6 @@ struct TraceDatCursor {
     let clock = streams[index].clock
     let threadIDOffset = events.threadIDLocation.offset
     let limitTime = limit?.time ?? .max
-    let sequence = Int32(truncatingIfNeeded: index)
     let limitSequence = limit?.sequence ?? .max
     var page = streams[index].page
     var time = streams[index].time
@@ -62,7 +61,7 @@ struct TraceDatCursor {
     defer {
       streams[index].page = page
       streams[index].time = time
-      if isReady { queue.insert(MergeQueue.Entry(time: time, sequence: sequence)) } else { unready.append(index) }
+      if isReady { queue.insert(MergeQueue.Entry(time: time, sequence: index)) } else { unready.append(index) }
     }
     if let lost = streams[index].takeLost(), skipped == 0 {
       let item = LostEvents(count: lost.count, cpu: cpu, buffer: buffer, time: time)
@@ -98,7 +97,7 @@ struct TraceDatCursor {
         streams[index].noteDamage(page)
       }
       if walk == .stop { return .stop }
-    } while isReady && (time < limitTime || (time == limitTime && sequence < limitSequence))
+    } while isReady && (time < limitTime || (time == limitTime && index < limitSequence))
     return .proceed
   }
 

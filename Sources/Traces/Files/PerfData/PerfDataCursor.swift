@@ -1,0 +1,364 @@
+/// Goes through the samples of a perf.data in the order of their times.
+///
+/// The file holds what perf copied from the CPUs' buffers, one after the other, in rounds: after a FINISHED_ROUND
+/// nothing comes that is earlier than the latest record before the FINISHED_ROUND before it (util/ordered-events.c, Linux
+/// 6.1). So two rounds at a time are merged; what is remembered of them is only where each CPU's stretch lies.
+struct PerfDataCursor {
+  private let memory: MappedMemory
+  private let events: RecordedEvents
+  private let samples: PerfSamples
+  private let machine: RecordingMachine
+  private let taskNames: TaskNames
+  private let end: Int
+  private let cpus: Set<Int>?
+  private var tasks = TaskTable()
+
+  /// Where the next round begins.
+  private var scanned: Int
+  private var scanner = PerfRunScanner()
+  /// Up to which time records may be given; and up to which after the next round.
+  private var limit: UInt64 = 0
+  private var nextLimit: UInt64 = 0
+  private var damage: TraceDamage?
+
+  /// The runs that are being merged. A run's number in the queue is its place here and the number of those before it
+  /// that are gone.
+  private var readers: [RunReader] = []
+  private var gone = 0
+  private var queue = MergeQueue()
+  private var released: Int
+  private var skipped = 0
+
+  init(_ file: PerfDataFile, cpus: Set<Int>?) {
+    memory = file.memory
+    events = file.context.events
+    samples = PerfSamples(file)
+    machine = file.context.machine
+    taskNames = file.context.taskNames
+    scanned = file.records.lowerBound
+    released = scanned
+    end = file.records.upperBound
+    damage = file.damage
+    self.cpus = cpus
+    // The idle task's name, which no record tells (util/machine.c: machine__create_kernel_maps and thread 0).
+    tasks[0] = taskNames.name(for: "swapper")
+  }
+
+  mutating func forEach<Failure: Error>(
+    _ body: (borrowing TraceItem) throws(Failure) -> Walk
+  ) throws(Failure) {
+    while true {
+      guard let first = queue.first, first.time <= limit else {
+        guard scanRound() else {
+          guard let damage else { return }
+          self.damage = nil
+          _ = try body(.damage(damage))
+          return
+        }
+        continue
+      }
+      queue.removeFirst()
+      if try give(first.sequence, until: queue.first, body) == .stop { return }
+      dropFinishedRuns()
+    }
+  }
+
+  // MARK: Rounds
+
+  /// Finds the runs of the next round; false when there is nothing more.
+  private mutating func scanRound() -> Bool {
+    guard scanned < end else {
+      // All that is left may be given.
+      defer { limit = .max }
+      return limit != .max && queue.first != nil
+    }
+    let memory = memory
+    let bytes = memory.bytes
+    var offset = scanned
+    var isFinished = false
+    while offset < end, !isFinished {
+      let record: PerfRecord
+      do throws(TraceDamage.Problem) {
+        record = try PerfRecord(bytes, at: offset, limit: end, machine.byteOrder)
+      } catch {
+        damage = damage ?? TraceDamage(problem: error, offset: offset, buffer: 0)
+        scanner.finish(offset)
+        offset = end
+        break
+      }
+      switch record.type {
+      case .sample, .comm, .fork, .lost, .lostSamples:
+        if let time = samples.time(bytes, record) {
+          scanner.add(offset, time: time)
+        } else if record.type == .comm || record.type == .fork {
+          rename(bytes, record)
+        } else {
+          // Without times the file's order is all there is.
+          scanner.add(offset, time: scanner.latest)
+        }
+      case .finishedRound:
+        scanner.finish(offset)
+        isFinished = true
+      default:
+        break
+      }
+      offset = record.end
+    }
+    scanner.finish(offset)
+    scanned = offset
+    limit = isFinished ? nextLimit : .max
+    nextLimit = scanner.latest
+    for run in scanner.takeRuns() {
+      var reader = RunReader(run)
+      guard let time = reader.next(bytes, samples, machine.byteOrder) else { continue }
+      queue.insert(MergeQueue.Entry(time: time, sequence: gone + readers.count))
+      readers.append(reader)
+    }
+    return true
+  }
+
+  /// Forgets the runs at the front that are read, and tells the kernel that their pages are not needed.
+  private mutating func dropFinishedRuns() {
+    guard let first = readers.firstIndex(where: { !$0.isFinished }) else {
+      gone += readers.count
+      readers.removeAll(keepingCapacity: true)
+      release(before: scanned)
+      return
+    }
+    guard first >= 64 else { return }
+    release(before: readers[first].lowerBound)
+    readers.removeFirst(first)
+    gone += first
+  }
+
+  private mutating func release(before offset: Int) {
+    guard offset - released > 1 << 22 else { return }
+    memory.release(released..<offset)
+    released = offset
+  }
+
+  // MARK: Records
+
+  /// Gives the records of a run that come before those of all others.
+  private mutating func give<Failure: Error>(
+    _ number: Int, until next: MergeQueue.Entry?, _ body: (borrowing TraceItem) throws(Failure) -> Walk
+  ) throws(Failure) -> Walk {
+    let memory = memory
+    var reader = readers[number - gone]
+    // Held by the local variable alone, so that it is not copied when it changes.
+    readers[number - gone] = RunReader.finished
+    let limitTime = min(next?.time ?? .max, limit)
+    let limitSequence = next.map { $0.time <= limit ? $0.sequence : .max } ?? .max
+    defer {
+      if !reader.isFinished { queue.insert(MergeQueue.Entry(time: reader.time, sequence: number)) }
+      readers[number - gone] = reader
+    }
+    repeat {
+      let record = reader.record
+      let walk: Walk
+      if record.type == .sample {
+        walk = try giveSample(memory.bytes, record, time: reader.time, body)
+      } else {
+        walk = try giveOther(memory.bytes, record, time: reader.time, body)
+      }
+      _ = reader.next(memory.bytes, samples, machine.byteOrder)
+      if walk == .stop { return .stop }
+    } while !reader.isFinished
+      && (reader.time < limitTime || (reader.time == limitTime && number < limitSequence))
+    return .proceed
+  }
+
+  @inline(__always)
+  private mutating func giveSample<Failure: Error>(
+    _ bytes: RawSpan, _ record: PerfRecord, time: UInt64, _ body: (borrowing TraceItem) throws(Failure) -> Walk
+  ) throws(Failure) -> Walk {
+    if skipped > 0 {
+      skipped -= 1
+      return .proceed
+    }
+    let byteOrder = machine.byteOrder
+    let start = record.range.lowerBound
+    guard let (layout, attributeEvent) = samples.layout(bytes, record.range) else {
+      return try body(.damage(TraceDamage(problem: .sampleUnknown, offset: start, buffer: 0)))
+    }
+    guard layout.fixedEnd <= record.range.count else {
+      return try body(.damage(TraceDamage(problem: .sampleCut, offset: start, buffer: 0)))
+    }
+    let cpu = layout.cpu.map { Int(bytes.load(UInt32.self, at: start &+ $0, byteOrder)) } ?? 0
+    if let cpus, !cpus.contains(cpu) { return .proceed }
+    var threadID = layout.threadID.map { bytes.load(Int32.self, at: start &+ $0, byteOrder) } ?? -1
+    var event = attributeEvent
+    var payload = bytes.extracting(start..<start)
+    if layout.hasRaw {
+      guard let rawOffset = layout.rawOffset(in: bytes, record: record.range, byteOrder),
+        case let count = Int(bytes.load(UInt32.self, at: rawOffset, byteOrder)),
+        count <= record.range.upperBound &- rawOffset &- 4
+      else { return try body(.damage(TraceDamage(problem: .sampleCut, offset: start, cpu: cpu, buffer: 0))) }
+      payload = bytes.extracting((rawOffset &+ 4)..<(rawOffset &+ 4 &+ count))
+      if event < 0, count >= 2 { event = events.index(ofType: payload.load(UInt16.self, at: 0, byteOrder)) }
+      if layout.threadID == nil, count >= events.threadIDLocation.offset &+ 4 {
+        threadID = payload.load(Int32.self, at: events.threadIDLocation.offset, byteOrder)
+      }
+    }
+    return try body(
+      .event(
+        TraceEvent(
+          time: time, payload: payload, cpu: cpu, threadID: threadID, eventIndex: event, buffer: 0,
+          taskName: tasks[threadID])))
+  }
+
+  private mutating func giveOther<Failure: Error>(
+    _ bytes: RawSpan, _ record: PerfRecord, time: UInt64, _ body: (borrowing TraceItem) throws(Failure) -> Walk
+  ) throws(Failure) -> Walk {
+    switch record.type {
+    case .comm, .fork:
+      rename(bytes, record)
+      return .proceed
+    case .lost, .lostSamples:
+      let count = bytes.slice(
+        offset: record.range.lowerBound + (record.type == .lost ? 16 : 8), count: 8)
+      guard let count, record.range.count >= (record.type == .lost ? 24 : 16), skipped == 0 else { return .proceed }
+      var cpu: Int?
+      if let back = samples.trailer.trailerCPU, record.range.count >= 16 + samples.trailer.trailerSize {
+        cpu = Int(bytes.load(UInt32.self, at: record.range.upperBound - back, machine.byteOrder))
+      }
+      let lost = count.load(UInt64.self, at: 0, machine.byteOrder)
+      return try body(.lost(LostEvents(count: lost, cpu: cpu, buffer: 0, time: time)))
+    default:
+      return .proceed
+    }
+  }
+
+  /// COMM: u32 pid, u32 tid, the name. FORK: u32 pid, u32 ppid, u32 tid, u32 ptid; the new thread has its parent's name.
+  private mutating func rename(_ bytes: RawSpan, _ record: PerfRecord) {
+    let body = bytes.extracting((record.range.lowerBound + PerfRecord.headSize)..<record.range.upperBound)
+    guard body.byteCount >= 16 else { return }
+    if record.type == .comm {
+      let threadID = body.load(Int32.self, at: 4, machine.byteOrder)
+      tasks[threadID] = taskNames.name(for: body.extracting(8..<body.byteCount).cString)
+    } else {
+      let threadID = body.load(Int32.self, at: 8, machine.byteOrder)
+      let parent = body.load(Int32.self, at: 12, machine.byteOrder)
+      let name = tasks[parent]
+      if threadID != parent, name != .unknown { tasks[threadID] = name }
+    }
+  }
+
+  // MARK: Starting at the end
+
+  /// Starts at the last `count` events.
+  ///
+  /// Records cannot be found from the end, so the heads of all are read, which also tells the threads' names; that takes
+  /// a hundredth of the time of printing them.
+  mutating func startAtLast(_ count: Int) {
+    let memory = memory
+    let bytes = memory.bytes
+    // For each round its place and the number of samples before it; the last one stands for the end.
+    var rounds: [(offset: Int, samplesBefore: Int)] = [(scanned, 0)]
+    var total = 0
+    var offset = scanned
+    while offset < end, let record = try? PerfRecord(bytes, at: offset, limit: end, machine.byteOrder) {
+      if record.type == .sample { total += 1 }
+      offset = record.end
+      if record.type == .finishedRound { rounds.append((offset, total)) }
+    }
+    // After the second round that ends behind a place, everything is later than all before that place.
+    var first = rounds.count - 1
+    while first > 0, first + 2 >= rounds.count || total - rounds[first + 2].samplesBefore < count { first -= 1 }
+    readNames(upTo: rounds[first].offset)
+    scanned = rounds[first].offset
+    released = scanned
+    skipped = max(total - rounds[first].samplesBefore - count, 0)
+  }
+
+  /// Takes the threads' names from the records before a place.
+  private mutating func readNames(upTo limit: Int) {
+    let memory = memory
+    let bytes = memory.bytes
+    var offset = scanned
+    while offset < limit, let record = try? PerfRecord(bytes, at: offset, limit: end, machine.byteOrder) {
+      if record.type == .comm || record.type == .fork { rename(bytes, record) }
+      offset = record.end
+    }
+  }
+}
+
+/// Reads the records of a run one by one, the earliest first.
+struct RunReader {
+  private var run: PerfRun
+  /// Where the next record of a rising run begins.
+  private var position: Int
+  /// The places of a falling run's records that come next, the earliest last; and where those not listed yet end.
+  private var listed: [Int] = []
+  private var unlistedEnd: Int
+  private(set) var isFinished = false
+  /// The current record and its time.
+  private(set) var record = PerfRecord.none
+  private(set) var time: UInt64 = 0
+
+  static let finished: RunReader = {
+    var reader = RunReader(PerfRun(range: 0..<0, order: .rising))
+    reader.isFinished = true
+    return reader
+  }()
+
+  init(_ run: PerfRun) {
+    self.run = run
+    position = run.range.lowerBound
+    unlistedEnd = run.range.upperBound
+  }
+
+  var lowerBound: Int { run.range.lowerBound }
+
+  /// Goes to the next record that matters, and gives its time; nil at the end.
+  @inline(__always)
+  mutating func next(_ bytes: RawSpan, _ samples: PerfSamples, _ byteOrder: ByteOrder) -> UInt64? {
+    while let offset = run.order == .rising ? nextRising() : nextFalling(bytes, byteOrder) {
+      // The run was found by reading these records; they are as they were.
+      guard let record = try? PerfRecord(bytes, at: offset, limit: run.range.upperBound, byteOrder) else { break }
+      if run.order == .rising { position = record.end }
+      switch record.type {
+      case .sample, .comm, .fork, .lost, .lostSamples:
+        self.record = record
+        if let time = samples.time(bytes, record) {
+          self.time = time
+        } else if record.type == .comm || record.type == .fork {
+          continue
+        }
+        return time
+      default:
+        continue
+      }
+    }
+    isFinished = true
+    return nil
+  }
+
+  private func nextRising() -> Int? { position < run.range.upperBound ? position : nil }
+
+  /// The record before the current one. Those after a mark are listed at once.
+  private mutating func nextFalling(_ bytes: RawSpan, _ byteOrder: ByteOrder) -> Int? {
+    while listed.isEmpty {
+      guard let mark = run.marks.popLast() else { return nil }
+      var offset = mark
+      while offset < unlistedEnd,
+        let record = try? PerfRecord(bytes, at: offset, limit: unlistedEnd, byteOrder)
+      {
+        listed.append(offset)
+        offset = record.end
+      }
+      unlistedEnd = mark
+    }
+    return listed.popLast()
+  }
+}
+
+extension PerfRecord {
+  fileprivate static let none = PerfRecord(type: Kind(rawValue: 0), range: 0..<0, end: 0)
+
+  private init(type: Kind, range: Range<Int>, end: Int) {
+    self.type = type
+    self.range = range
+    self.end = end
+  }
+}

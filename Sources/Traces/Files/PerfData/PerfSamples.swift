@@ -1,0 +1,59 @@
+/// Finds the fields of a perf.data's records, whichever attribute they belong to.
+struct PerfSamples {
+  private let layouts: [SampleLayout]
+  private let eventOfAttribute: [Int32]
+  private let attributeOfID: [UInt64: Int]
+  /// The layout of all samples, where they share one.
+  let common: SampleLayout?
+  /// Where every sample has its id; nil if that is not needed or not known.
+  private let idOffset: Int?
+  let byteOrder: ByteOrder
+
+  init(_ file: PerfDataFile) {
+    let attributes = file.attributes
+    layouts = attributes.map(\.samples)
+    eventOfAttribute = attributes.indices.map { file.eventOfAttribute[$0] ?? -1 }
+    byteOrder = file.context.machine.byteOrder
+    var attributeOfID: [UInt64: Int] = [:]
+    for index in attributes.indices { for id in attributes[index].ids { attributeOfID[id] = index } }
+    self.attributeOfID = attributeOfID
+    common = Set(layouts).count == 1 ? layouts[0] : nil
+    let needsAttribute = attributes.count > 1 && (common == nil || !file.eventOfAttribute.isEmpty)
+    idOffset = needsAttribute ? layouts.lazy.compactMap { $0.identifier ?? $0.id }.first : nil
+  }
+
+  /// The layout of non-samples' trailers, which all attributes share.
+  var trailer: SampleLayout { layouts[0] }
+
+  /// The attribute that a sample belongs to; nil if it is none of the file's.
+  private func attribute(_ bytes: RawSpan, _ record: Range<Int>) -> Int? {
+    guard let idOffset else { return 0 }
+    guard idOffset &+ 8 <= record.count else { return nil }
+    return attributeOfID[bytes.load(UInt64.self, at: record.lowerBound &+ idOffset, byteOrder)]
+  }
+
+  /// The layout of a sample, and the event that its attribute is if it is no tracepoint.
+  @inline(__always)
+  func layout(_ bytes: RawSpan, _ record: Range<Int>) -> (layout: SampleLayout, event: Int32)? {
+    if let common, idOffset == nil { return (common, eventOfAttribute[0]) }
+    guard let index = attribute(bytes, record) else { return nil }
+    return (layouts[index], eventOfAttribute[index])
+  }
+
+  /// The time of a record; nil if it has none.
+  @inline(__always)
+  func time(_ bytes: RawSpan, _ record: PerfRecord) -> UInt64? {
+    if record.type == .sample {
+      guard let offset = (common ?? layout(bytes, record.range)?.layout)?.time, offset &+ 8 <= record.range.count else {
+        return nil
+      }
+      return bytes.load(UInt64.self, at: record.range.lowerBound &+ offset, byteOrder)
+    }
+    guard record.type.rawValue < 64, let back = trailer.trailerTime,
+      record.range.count >= PerfRecord.headSize &+ trailer.trailerSize
+    else { return nil }
+    let time = bytes.load(UInt64.self, at: record.range.upperBound &- back, byteOrder)
+    // What perf makes up for what was there before the recording has no time.
+    return time == 0 ? nil : time
+  }
+}
