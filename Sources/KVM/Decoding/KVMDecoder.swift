@@ -1,0 +1,68 @@
+public import Traces
+
+/// Decodes the records of one tracepoint, whose fields it looks up by name once.
+///
+/// Any layout will do: a field that this kernel does not record is nil in the event, or makes it undecodable if the
+/// event means nothing without it.
+public struct KVMDecoder: Sendable {
+  public let format: EventFormat
+  private let tracepoint: KVMTracepoint?
+  /// For each of the tracepoint's fields, where it is.
+  private let locations: [FieldLocation?]
+  /// The field that is no integer.
+  private let bytesField: EventField?
+
+  /// Nil for an event that is not of kvm or kvmmmu.
+  public init?(format: EventFormat) {
+    guard format.system == "kvm" || format.system == "kvmmmu" else { return nil }
+    self.format = format
+    tracepoint = KVMTracepoint.named(format.name)
+    let fields = (tracepoint?.fields ?? []).map { names in
+      names.split(separator: "|").lazy.compactMap { format.field(String($0)) }.first
+    }
+    locations = fields.map { $0?.kind == .scalar ? $0?.location : nil }
+    bytesField = fields.lazy.compactMap { $0 }.first { $0.kind != .scalar }
+  }
+
+  /// Whether the event has a case of its own in `KVMEvent`; others come out as `other`.
+  public var isTyped: Bool { tracepoint != nil }
+
+  /// Decodes a record, from its first common field on.
+  public func decode(_ record: RawSpan) -> KVMEvent {
+    guard let tracepoint else { return .other(name: format.name, text: fieldList(record)) }
+    var values = KVMFieldValues()
+    for index in locations.indices {
+      guard let location = locations[index] else { continue }
+      guard let value = location.integer(in: record) else {
+        return .undecodable(
+          name: format.name,
+          reason: "the record has \(record.byteCount) bytes and ends before its field \(tracepoint.fields[index])")
+      }
+      values[index] = value
+    }
+    if let bytesField {
+      guard let bytes = bytesField.bytes(in: record) else {
+        return .undecodable(
+          name: format.name,
+          reason: "the record has \(record.byteCount) bytes and ends before its field \(bytesField.name)")
+      }
+      values.bytes = Array(bytes.text.indices.map { bytes.text[$0] })
+    }
+    return tracepoint.decode(values)
+  }
+
+  /// The fields with their values, in the order of the format.
+  private func fieldList(_ record: RawSpan) -> String {
+    var text = ""
+    for field in format.fields {
+      if !text.isEmpty { text += " " }
+      text += field.name + "="
+      if field.kind == .scalar {
+        text += field.integer(in: record).map { "0x" + String($0, radix: 16) } ?? "?"
+      } else {
+        text += field.string(in: record) ?? "?"
+      }
+    }
+    return text
+  }
+}

@@ -1,0 +1,160 @@
+import Traces
+
+extension KVMExit {
+  /// The fields of kvm_exit and kvm_nested_vmexit; the name stands for the number in texts.
+  static let fields = [
+    "exit_reason|exit_code", "guest_rip|rip", "isa", "info1|exit_info1", "info2|exit_info2",
+    "intr_info|exit_int_info", "error_code|exit_int_info_err", "vcpu_id", ".name",
+  ]
+
+  init(_ f: KVMFieldValues) throws(KVMDecodingError) {
+    let rip = try f.required(1)
+    let vcpu = f.integer(7)
+    let interruptionInfo = f[5].map { UInt32(truncatingIfNeeded: $0) }
+    let errorCode = f[6].map { UInt32(truncatingIfNeeded: $0) }
+    let vendor: Vendor?
+    let name: String
+    let reason: UInt32?
+    if let bytes = f.bytes {
+      (vendor, name, reason) = Self.reason(text: String(decoding: bytes, as: UTF8.self))
+    } else {
+      let number = try f.required(0, as: UInt32.self)
+      vendor = Self.vendor(isa: f[2])
+      name = Self.name(of: number, vendor)
+      reason = number
+    }
+    self.init(
+      vendor: vendor, reasonName: name, reason: reason, rip: rip, vcpu: vcpu, info1: f[3], info2: f[4],
+      interruptionInfo: interruptionInfo, errorCode: errorCode)
+  }
+
+  /// KVM_ISA_* of trace.h; 3 is kvm_pvm's.
+  private static func vendor(isa: UInt64?) -> Vendor? {
+    switch isa {
+    case 1: .vmx
+    case 2: .svm
+    case 3: .pvm
+    default: nil
+    }
+  }
+
+  private static func name(of reason: UInt32, _ vendor: Vendor?) -> String {
+    let name =
+      switch vendor {
+      case .vmx: VMXExitReason.name(of: reason)
+      case .svm: SVMExitCode.name(of: reason)
+      case .pvm: PVMExitReason.name(of: reason)
+      case nil: nil as String?
+      }
+    return name ?? "0x" + String(reason, radix: 16)
+  }
+
+  /// What a printed reason says: `EPT_MISCONFIG`, `INVALID_STATE FAILED_VMENTRY`, `npf`, `EXIT_NPF`, `UNKNOWN (78)`.
+  ///
+  /// AMD and kvm_pvm share the names of exceptions (`PF excp`) but not their numbers: such a name leaves the vendor open.
+  private static func reason(text: String) -> (Vendor?, String, UInt32?) {
+    if text.hasPrefix("0x"), let number = UInt32(text.dropFirst(2), radix: 16) { return (nil, text, number) }
+    if text.hasPrefix("UNKNOWN ("), text.hasSuffix(")"), let number = UInt32(text.dropFirst(9).dropLast()) {
+      return (nil, "0x" + String(number, radix: 16), number)
+    }
+    if PVMExitReason.isOwn(name: text) { return (.pvm, text, PVMExitReason.reason(named: text)) }
+    let hasFailedEntry = text.hasSuffix(" FAILED_VMENTRY")
+    let base = hasFailedEntry ? String(text.dropLast(15)) : text
+    if let number = VMXExitReason.reason(named: base) {
+      return (
+        .vmx, VMXExitReason.name(of: number) ?? base, hasFailedEntry ? number | VMXExitReason.failedEntry : number
+      )
+    }
+    if hasFailedEntry, base.hasPrefix("0x"), let number = UInt32(base.dropFirst(2), radix: 16) {
+      return (.vmx, base, number | VMXExitReason.failedEntry)
+    }
+    guard let code = SVMExitCode.code(named: text) else { return (nil, text, nil) }
+    if PVMExitReason.reason(named: text) != nil { return (nil, text, nil) }
+    return (.svm, SVMExitCode.name(of: code) ?? text, code)
+  }
+
+  /// Whether the entry failed that this exit reports (Intel; AMD: VMEXIT_INVALID).
+  public var isFailedEntry: Bool {
+    guard let reason else { return false }
+    switch vendor {
+    case .vmx: return reason & VMXExitReason.failedEntry != 0
+    case .svm: return reason == SVMExitCode.invalidGuestState
+    case .pvm, nil: return reasonName == "FAILED_VMENTRY"
+    }
+  }
+
+  /// The event whose delivery the exit interrupted: Intel's IDT-vectoring information, AMD's EXITINTINFO (vmx.c:
+  /// vmx_get_exit_info, svm.c: svm_get_exit_info, Linux 6.19). Nil if there was none or the trace does not show it.
+  public var interruptedDelivery: EventInformation? {
+    let word =
+      switch vendor {
+      case .vmx: info2.map { UInt32(truncatingIfNeeded: $0) }
+      case .svm: interruptionInfo
+      case .pvm, nil: nil as UInt32?
+      }
+    guard let information = word.map(EventInformation.init(rawValue:)), information.isValid else { return nil }
+    return information
+  }
+
+  /// Reads the forms of all kernels, and of trace-cmd's kvm plugin:
+  ///
+  ///     vcpu 0 reason npf rip 0x1 info1 0x2 info2 0x3 intr_info 0x4 error_code 0x5 requests 0x6    6.14
+  ///     reason EPT_MISCONFIG rip 0x133025 info 0 0                                                 5.4, and the plugin
+  ///
+  /// A label this does not know, of a later kernel, is passed over with its value.
+  static func readText(_ text: Span<UInt8>) -> KVMFieldValues? {
+    var values = KVMFieldValues()
+    var cursor = TextCursor(text)
+    if cursor.skip("vcpu ") { values[7] = cursor.takeDecimal() }
+    cursor.skipBlanks()
+    guard cursor.skip("reason") else { return nil }
+    if !cursor.skip(":") { guard cursor.next?.isBlank ?? false else { return nil } }
+    cursor.skipBlanks()
+    let nameStart = cursor.offset
+    guard let nameEnd = text.firstIndex(of: " rip ", from: nameStart) else { return nil }
+    values.bytes = Array(text.extracting(nameStart..<nameEnd).trimmed.string.utf8)
+    cursor.move(to: nameEnd + 5)
+    guard let rip = cursor.takeHexadecimal() else { return nil }
+    values[1] = rip
+    while true {
+      cursor.skipBlanks()
+      let label = cursor.takeWord()
+      if label.isEmpty { break }
+      cursor.skipBlanks()
+      guard let value = cursor.takeHexadecimal() else { return nil }
+      if label.equals("info") {
+        cursor.skipBlanks()
+        values[3] = value
+        guard let second = cursor.takeHexadecimal() else { return nil }
+        values[4] = second
+      } else if let field = field(labelled: label) {
+        values[field] = value
+      }
+      guard cursor.next?.isBlank ?? true else { return nil }
+    }
+    // Every kernel since 2.6.38 prints the information fields: without them the line was cut.
+    return values[4] == nil ? nil : values
+  }
+
+  private static func field(labelled label: Span<UInt8>) -> Int? {
+    if label.equals("info1") { return 3 }
+    if label.equals("info2") { return 4 }
+    if label.equals("intr_info") || label.equals("int_info") { return 5 }
+    if label.equals("error_code") || label.equals("int_info_err") { return 6 }
+    return nil
+  }
+}
+
+extension KVMExit {
+  /// Takes this vendor for an exit whose text left it open.
+  mutating func settle(_ vendor: Vendor) {
+    self.vendor = vendor
+    let number =
+      switch vendor {
+      case .vmx: VMXExitReason.reason(named: reasonName)
+      case .svm: SVMExitCode.code(named: reasonName)
+      case .pvm: PVMExitReason.reason(named: reasonName)
+      }
+    if reason == nil { reason = number }
+  }
+}

@@ -1,0 +1,80 @@
+public import Traces
+
+/// The KVM events of a text trace.
+public struct KVMTrace: Hashable, Sendable {
+  /// In the order of the text.
+  public private(set) var records: [KVMRecord] = []
+  /// Holes in the trace, with the number of records before each.
+  public private(set) var lost: [Hole] = []
+  public private(set) var lineCount = 0
+  /// Lines that are no part of a trace.
+  public private(set) var unrecognizedLineCount = 0
+  /// Events of other systems, such as sched.
+  public private(set) var otherEventCount = 0
+  /// Whether the text ends within a line, so that the last record may be of half a line.
+  public private(set) var endsInsideLine = false
+
+  public struct Hole: Hashable, Sendable {
+    public var events: LostEvents
+    /// The line that says so, from 1.
+    public var line: Int
+    /// The number of records before it.
+    public var position: Int
+  }
+
+  /// Reads a trace as trace-cmd, perf or ftrace print it, with whatever text stands around it.
+  public init(text: Span<UInt8>) {
+    var reader = TextTraceReader(text)
+    // Most events come from a few tasks, and names are shared.
+    var task = ""
+    while let item = reader.next() {
+      switch item {
+      case .lost(let events, let line):
+        lost.append(Hole(events: events, line: line, position: records.count))
+      case .event(let line):
+        guard line.isOfKVM else {
+          otherEventCount += 1
+          continue
+        }
+        if let name = line.task, !name.equals(task) { task = name.string }
+        records.append(
+          KVMRecord(
+            time: line.time, cpu: line.cpu, task: line.task == nil ? nil : task, threadID: line.threadID,
+            event: KVMTextDecoder.decode(name: line.name, text: line.text), line: line.number))
+      }
+    }
+    lineCount = reader.lineCount
+    unrecognizedLineCount = reader.unrecognizedLineCount
+    endsInsideLine = reader.endsInsideLine
+    settleVendor()
+  }
+
+  public init(text: String) {
+    let utf8 = text.utf8
+    self.init(text: utf8.span)
+  }
+
+  /// Gives the exits whose name several vendors use (`PF excp`) the vendor of the other exits, if those have only one.
+  private mutating func settleVendor() {
+    var vendors: Set<KVMExit.Vendor> = []
+    for record in records {
+      if case .exit(let exit) = record.event, let vendor = exit.vendor { vendors.insert(vendor) }
+    }
+    guard vendors.count == 1, let vendor = vendors.first else { return }
+    for index in records.indices {
+      if case .exit(var exit) = records[index].event, exit.vendor == nil {
+        exit.settle(vendor)
+        records[index].event = .exit(exit)
+      }
+    }
+  }
+}
+
+extension TextTraceLine {
+  /// Whether the event is of kvm or kvmmmu. ftrace and trace-cmd do not print the system: then the name must tell.
+  fileprivate var isOfKVM: Bool {
+    if let system { return system.equals("kvm") || system.equals("kvmmmu") }
+    return name.hasPrefix("kvm_") || name.equals("vcpu_match_mmio") || name.equals("fast_page_fault")
+      || name.equals("check_mmio_spte") || name.equals("mark_mmio_spte") || name.equals("handle_mmio_page_fault")
+  }
+}

@@ -1,0 +1,108 @@
+public import X86
+
+/// What a kvm or kvmmmu tracepoint says (arch/x86/kvm/trace.h, mmu/mmutrace.h, include/trace/events/kvm.h).
+///
+/// A field that some kernels do not record is optional.
+public enum KVMEvent: Hashable, Sendable {
+  /// kvm_entry: the vCPU is about to run the guest.
+  case entry(vcpu: Int?, rip: UInt64?)
+  /// kvm_exit: the vCPU left the guest.
+  case exit(KVMExit)
+  /// kvm_page_fault: an intercepted #PF, an EPT violation or a nested page fault.
+  case pageFault(address: UInt64, errorCode: UInt64, rip: UInt64?)
+  /// kvm_inj_exception: KVM itself puts an exception into the guest.
+  case injectException(vector: ExceptionVector, errorCode: UInt32?, isReinjected: Bool)
+  /// kvm_mmu_pagetable_walk: KVM begins to walk the guest's tables for this access.
+  case pagetableWalk(address: LinearAddress, access: PageFaultErrorCode)
+  /// kvm_mmu_paging_element: the entry that the walk read at this level (4 is the PML4).
+  case pagingElement(entry: UInt64, level: Int)
+  /// kvm_mmu_walker_error: the walk failed; this is the #PF error code that results.
+  case walkerError(PageFaultErrorCode)
+  /// kvm_emulate_insn: the emulator decoded an instruction, or failed to emulate it.
+  case emulateInstruction(KVMEmulation)
+  /// kvm_userspace_exit: KVM_RUN returns to QEMU. `errno` is negative if it returns an error, else nil. The reason then
+  /// does not count: it is `interrupted` for -EINTR and `unknown` for other errors, as the kernel prints none.
+  case userspaceExit(reason: UserspaceExitReason, errno: Int32?)
+  /// kvm_cr: a control-register access that KVM intercepts. Intel's is traced before the value is checked.
+  case controlRegister(isWrite: Bool, number: Int, value: UInt64)
+  /// kvm_msr.
+  case msr(isWrite: Bool, index: UInt32, value: UInt64, faulted: Bool)
+  /// kvm_cpuid: what the guest was told.
+  case cpuid(function: UInt32, index: UInt32?, eax: UInt32, ebx: UInt32, ecx: UInt32, edx: UInt32, found: Bool?)
+  /// kvm_pio: the first item of a port access.
+  case portIO(isWrite: Bool, port: UInt16, size: Int, count: Int, value: UInt32?)
+  /// kvm_mmio.
+  case mmio(KVMMMIO)
+  /// kvm_fast_mmio: a write that an ioeventfd takes, without emulation; Intel only.
+  case fastMMIO(address: PhysicalAddress)
+  /// kvm_fpu: the guest's FPU state is loaded at the start of KVM_RUN and unloaded at its end.
+  case fpu(isLoaded: Bool)
+
+  /// kvm_inj_virq: an interrupt is put into the guest. `isSoft`: INT n.
+  case injectInterrupt(vector: UInt8, isSoft: Bool, isReinjected: Bool)
+  /// kvm_apic: an access to the emulated local APIC; the register is its offset in the APIC's page.
+  case apic(isWrite: Bool, register: UInt32, value: UInt64)
+  /// kvm_apic_ipi: the guest sends an interrupt to other vCPUs.
+  case interprocessorInterrupt(destination: UInt32, vector: UInt8, delivery: InterruptDelivery)
+  /// kvm_apic_accept_irq and kvm_apicv_accept_irq: a local APIC took an interrupt.
+  case acceptInterrupt(apicID: UInt32, vector: UInt8, delivery: InterruptDelivery)
+  /// kvm_eoi: the guest ended the handling of an interrupt.
+  case endOfInterrupt(apicID: UInt32, vector: Int)
+  /// kvm_set_irq: a device's line changed.
+  case interruptLine(gsi: UInt32, level: Int)
+  /// kvm_ioapic_set_irq: a line of the I/O APIC changed. `isCoalesced`: the interrupt was already pending.
+  case ioapicLine(pin: Int, vector: UInt8, isMasked: Bool, isCoalesced: Bool)
+  /// kvm_pic_set_irq: a line of an 8259 changed; chip 0 is the master.
+  case picLine(chip: Int, pin: Int, isMasked: Bool, isCoalesced: Bool)
+  /// kvm_msi_set_irq: a message-signalled interrupt.
+  case messageInterrupt(vector: UInt8, delivery: InterruptDelivery)
+  /// kvm_ack_irq: the guest acknowledged an interrupt; chip 0 and 1 are the 8259s, 2 is the I/O APIC.
+  case acknowledgeInterrupt(chip: Int, pin: Int)
+  /// kvm_vcpu_wakeup: a halted vCPU runs again, or was polled for, after this many nanoseconds.
+  case wakeup(nanoseconds: Int64, isWait: Bool)
+  /// kvm_smm_transition.
+  case systemManagementMode(vcpu: Int?, base: UInt64, isEntry: Bool)
+  /// kvm_hypercall.
+  case hypercall(number: UInt64, a0: UInt64, a1: UInt64, a2: UInt64, a3: UInt64)
+  /// kvm_hv_stimer_cleanup: four for each vCPU mark the end of the virtual machine.
+  case hyperVTimerCleanup(vcpu: Int, timer: Int)
+
+  /// kvm_nested_vmenter, kvm_nested_vmrun: a hypervisor in the guest enters its own guest.
+  case nestedEntry(rip: UInt64, nestedRIP: UInt64, eventInjection: EventInformation)
+  /// kvm_nested_vmenter_failed: the checks of such an entry refused it.
+  case nestedEntryFailed(message: String, error: UInt32?)
+  /// kvm_nested_vmexit: the guest's guest was left.
+  case nestedExit(KVMExit)
+
+  /// kvm_mmu_get_page, _sync_page, _unsync_page and _prepare_zap_page: a page of KVM's own page tables.
+  case shadowPage(KVMShadowPage)
+  /// kvm_mmu_set_spte: an entry of KVM's page tables is written; `frame` is the guest's page frame number.
+  case setSPTE(frame: UInt64, entry: UInt64, level: Int)
+  /// kvm_tdp_mmu_spte_changed.
+  case spteChanged(frame: UInt64, old: UInt64, new: UInt64, level: Int)
+  /// kvm_mmu_spte_requested: a fault was resolved and is about to be mapped.
+  case spteRequested(frame: UInt64, hostFrame: UInt64, level: Int)
+  /// mark_mmio_spte: an entry is marked as one of no memory, so that accesses to it are emulated.
+  case markMMIO(frame: UInt64, access: UInt32)
+  /// handle_mmio_page_fault: a fault on such an entry. The address is virtual with shadow paging.
+  case mmioPageFault(address: UInt64, frame: UInt64, access: UInt32)
+  /// check_mmio_spte: whether such an entry is still of the current generation of memory slots.
+  case checkMMIO(entry: UInt64, isValid: Bool)
+  /// vcpu_match_mmio: the emulator knows from before that this address is no memory, so that no walk follows.
+  case matchMMIO(linear: LinearAddress, physical: PhysicalAddress, isWrite: Bool)
+  /// fast_page_fault: a fault that could be resolved by changing one entry.
+  case fastPageFault(vcpu: Int, address: UInt64, old: UInt64, new: UInt64)
+  /// kvm_mmu_set_accessed_bit: KVM's walk sets A in the guest entry at this address.
+  case setAccessed(address: PhysicalAddress)
+  /// kvm_mmu_set_dirty_bit: likewise D.
+  case setDirty(address: PhysicalAddress)
+  /// kvm_mmu_zap_all_fast: all of KVM's page tables are dropped, as after a change of memory slots.
+  case zapAll(pageCount: UInt32)
+  /// kvm_mmu_split_huge_page.
+  case splitHugePage(frame: UInt64, level: Int, errno: Int32)
+
+  /// Any other event, kept by name.
+  case other(name: String, text: String)
+  /// A line or record that bears an event's name and could not be decoded, with the reason.
+  case undecodable(name: String, reason: String)
+}
