@@ -33,15 +33,17 @@ struct LatentReservedBits {
     return nil
   }
 
-  /// The warning, as a verdict shows it.
+  /// The warning, as a verdict shows it. Its remedies must hold under KVM.
   var warnings: [Warning] {
+    var elsewhere = scene
+    elsewhere.host.offers = scene.host.kvmOffers
     guard let cause = ReservedBit(access, rules: rules) else { return [] }
     let others = count > 1 ? " \(count - 1) more entr\(count == 2 ? "y is" : "ies are") like it." : ""
     let summary = cause.summary(scene.decision(on: .pdpe1gb)) + others
     return [
       Warning(
         cause: Cause(id: ReservedBit.id, title: ReservedBit.title, summary: summary, confidence: .likely),
-        condition: condition(cause), walk: cause.account, remedies: cause.remedies(for: scene))
+        condition: condition(cause), walk: cause.account, remedies: cause.remedies(for: elsewhere))
     ]
   }
 

@@ -81,10 +81,15 @@ public struct HostFacts: Hashable, Sendable {
   public var processorHasGiBPages: Sourced<Bool>?
   /// Whether the host's processor is AMD's or Hygon's.
   public var processorIsAMD: Sourced<Bool>?
-  /// Features that the host's accelerator can give a guest, or cannot.
+  /// Features that the accelerator at work can give a guest, or cannot.
   public var offers: [CPUFeatureName: Sourced<Bool>]
+  /// The same of the host's KVM, whether or not it runs this guest.
+  public var kvmOffers: [CPUFeatureName: Sourced<Bool>]
 
-  public init() { offers = [:] }
+  public init() {
+    offers = [:]
+    kvmOffers = [:]
+  }
 }
 
 extension Sourced<QEMUMessage> {

@@ -38,7 +38,8 @@ extension Scene {
   /// Whether `walker` lets a PDPTE map a 1 GiB page.
   ///
   /// - TCG does not ask CPUID (target/i386/tcg/sysemu/excp_helper.c: mmu_translate, 7.2; measured).
-  /// - Shadow paging goes by the guest's CPUID (arch/x86/kvm/mmu/mmu.c: reset_guest_rsvds_bits_mask, 6.1).
+  /// - Shadow paging goes by the guest's CPUID (arch/x86/kvm/mmu/mmu.c: reset_guest_rsvds_bits_mask, 6.1), as far as
+  ///   KVM offers the feature itself (measured with kvm_pvm on 6.18, which refuses the pages whatever the guest's CPUID).
   /// - Hardware under EPT or NPT goes by the host's processor; KVM's walker follows it since Linux 5.14 and went by
   ///   the guest's CPUID before (Linux commit 27de925044e1 "KVM: x86/mmu: Let guest use GBPAGES if supported in hardware
   ///   and TDP is on"). Before 5.14 the two disagree, so only a guest that has the feature is sure of it.
@@ -46,7 +47,7 @@ extension Scene {
     let guest = decision(on: .pdpe1gb).isOn
     switch walker {
     case .tcg: return true
-    case .kvmShadow: return guest
+    case .kvmShadow: return host.kvmOffers[.pdpe1gb]?.value == false ? false : guest
     case .hardware:
       if followsHostGiBPages == true { return host.processorHasGiBPages?.value }
       return guest == true ? true : nil
