@@ -39,17 +39,6 @@ public struct TraceEvent: ~Escapable {
   }
 }
 
-/// Events that are missing from a trace because the recording could not keep up.
-public struct LostEvents: Hashable, Sendable {
-  /// How many; nil if the recording does not say.
-  public var count: UInt64?
-  /// The CPU whose buffer overflowed; nil if the recording does not say.
-  public var cpu: Int?
-  public var buffer: Int
-  /// When the next event that was kept happened; nil if the recording does not say.
-  public var time: UInt64?
-}
-
 /// A part of a file that cannot be read. Reading goes on after it.
 public struct TraceDamage: Hashable, Sendable, CustomStringConvertible {
   public enum Problem: Hashable, Sendable {
@@ -97,7 +86,9 @@ public struct TraceDamage: Hashable, Sendable, CustomStringConvertible {
 /// What a trace is a sequence of.
 public enum TraceItem: ~Escapable {
   case event(TraceEvent)
-  case lost(LostEvents)
+  /// Events are missing here, because the recording could not keep up: before the next event of that CPU, which has
+  /// this time.
+  case lost(LostEvents, buffer: Int, time: UInt64)
   case damage(TraceDamage)
 }
 

@@ -34,67 +34,87 @@ struct PerfAttribute: Sendable {
 }
 
 /// Where the fields of a sample lie (util/evsel.c: evsel__parse_sample, Linux 6.1). Offsets count from the record's
-/// start; nil for what is not recorded.
+/// start; what is not recorded has none.
+///
+/// Kept small, for it is looked at for every sample.
 struct SampleLayout: Hashable, Sendable {
-  private(set) var identifier: Int?
-  private(set) var instruction: Int?
-  private(set) var threadID: Int?
-  private(set) var time: Int?
-  private(set) var id: Int?
-  private(set) var cpu: Int?
-  private(set) var period: Int?
-  /// The end of the fields that every sample has.
-  private(set) var fixedEnd = 8
-  /// The counters' values, whose number varies, come next: what read_format says of them.
-  private let readFormat: UInt64?
-  private let hasCallchain: Bool
+  /// An offset in a record, or none.
+  struct Place: Hashable, Sendable {
+    fileprivate var stored: Int16 = -1
+
+    static let absent = Place()
+
+    var isPresent: Bool { stored >= 0 }
+    /// To be used only if the place is present.
+    var offset: Int { Int(stored) }
+  }
+
+  private(set) var identifier = Place.absent
+  private(set) var threadID = Place.absent
+  private(set) var time = Place.absent
+  private(set) var id = Place.absent
+  private(set) var cpu = Place.absent
+  private var end: Int16 = 8
   let hasRaw: Bool
+  private let hasCallchain: Bool
+  private let hasValues: Bool
+  /// What the counters' values, whose number varies, consist of.
+  private let readFormat: UInt8
 
   /// The fields at the end of records that are no samples, counted from the record's end.
-  private(set) var trailerSize = 0
-  private(set) var trailerTime: Int?
-  private(set) var trailerCPU: Int?
+  private(set) var trailerTime = Place.absent
+  private(set) var trailerCPU = Place.absent
+  private var trailer: Int16 = 0
+
+  /// The end of the fields that every sample has.
+  var fixedEnd: Int { Int(end) }
+  var trailerSize: Int { Int(trailer) }
 
   init(sampleType: UInt64, readFormat: UInt64, hasTrailer: Bool) {
     func has(_ bit: Int) -> Bool { sampleType >> UInt64(bit) & 1 != 0 }
-    var next = 8
-    func place(_ bit: Int) -> Int? {
-      guard has(bit) else { return nil }
+    var next: Int16 = 8
+    func place(_ bit: Int, _ distance: Int16 = 0) -> Place {
+      guard has(bit) else { return .absent }
       next += 8
-      return next - 8
+      return Place(stored: next - 8 + distance)
     }
     identifier = place(16)
-    instruction = place(0)
-    threadID = place(1).map { $0 + 4 }
+    _ = place(0)
+    threadID = place(1, 4)
     time = place(2)
     _ = place(3)
     id = place(6)
     _ = place(9)
     cpu = place(7)
-    period = place(8)
-    fixedEnd = next
-    self.readFormat = has(4) ? readFormat : nil
+    _ = place(8)
+    end = next
+    hasValues = has(4)
+    self.readFormat = UInt8(truncatingIfNeeded: readFormat)
     hasCallchain = has(5)
     hasRaw = has(10)
 
     guard hasTrailer else { return }
     // TID, TIME, ID, STREAM_ID, CPU, IDENTIFIER.
     let bits = [1, 2, 6, 9, 7, 16].filter(has)
-    trailerSize = 8 * bits.count
-    trailerTime = bits.firstIndex(of: 2).map { trailerSize - 8 * $0 }
-    trailerCPU = bits.firstIndex(of: 7).map { trailerSize - 8 * $0 }
+    let size = Int16(8 * bits.count)
+    trailer = size
+    func fromEnd(_ bit: Int) -> Place {
+      bits.firstIndex(of: bit).map { Place(stored: size - 8 * Int16($0)) } ?? .absent
+    }
+    trailerTime = fromEnd(2)
+    trailerCPU = fromEnd(7)
   }
 
   /// Where the raw data's u32 size lies; nil if the sample ends before.
   @inline(__always)
   func rawOffset(in bytes: RawSpan, record: Range<Int>, _ byteOrder: ByteOrder) -> Int? {
     var offset = record.lowerBound &+ fixedEnd
-    if readFormat == nil, !hasCallchain { return offset &+ 4 <= record.upperBound ? offset : nil }
+    if !hasValues, !hasCallchain { return offset &+ 4 <= record.upperBound ? offset : nil }
     func word(_ at: Int) -> UInt64? {
       at &+ 8 <= record.upperBound ? bytes.load(UInt64.self, at: at, byteOrder) : nil
     }
-    if let readFormat {
-      func has(_ bit: Int) -> Int { Int(readFormat >> UInt64(bit) & 1) }
+    if hasValues {
+      func has(_ bit: Int) -> Int { Int(readFormat >> UInt8(bit) & 1) }
       // value, and id and lost, for each; time_enabled and time_running once (PERF_FORMAT_*).
       let once = has(0) + has(1)
       let each = 1 + has(2) + has(4)

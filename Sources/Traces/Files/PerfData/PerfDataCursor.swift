@@ -184,9 +184,10 @@ struct PerfDataCursor {
     guard layout.fixedEnd <= record.range.count else {
       return try body(.damage(TraceDamage(problem: .sampleCut, offset: start, buffer: 0)))
     }
-    let cpu = layout.cpu.map { Int(bytes.load(UInt32.self, at: start &+ $0, byteOrder)) } ?? 0
+    let cpu = layout.cpu.isPresent ? Int(bytes.load(UInt32.self, at: start &+ layout.cpu.offset, byteOrder)) : 0
     if let cpus, !cpus.contains(cpu) { return .proceed }
-    var threadID = layout.threadID.map { bytes.load(Int32.self, at: start &+ $0, byteOrder) } ?? -1
+    var threadID: Int32 = -1
+    if layout.threadID.isPresent { threadID = bytes.load(Int32.self, at: start &+ layout.threadID.offset, byteOrder) }
     var event = attributeEvent
     var payload = bytes.extracting(start..<start)
     if layout.hasRaw {
@@ -196,7 +197,7 @@ struct PerfDataCursor {
       else { return try body(.damage(TraceDamage(problem: .sampleCut, offset: start, cpu: cpu, buffer: 0))) }
       payload = bytes.extracting((rawOffset &+ 4)..<(rawOffset &+ 4 &+ count))
       if event < 0, count >= 2 { event = events.index(ofType: payload.load(UInt16.self, at: 0, byteOrder)) }
-      if layout.threadID == nil, count >= events.threadIDLocation.offset &+ 4 {
+      if !layout.threadID.isPresent, count >= events.threadIDLocation.offset &+ 4 {
         threadID = payload.load(Int32.self, at: events.threadIDLocation.offset, byteOrder)
       }
     }
@@ -219,11 +220,12 @@ struct PerfDataCursor {
         offset: record.range.lowerBound + (record.type == .lost ? 16 : 8), count: 8)
       guard let count, record.range.count >= (record.type == .lost ? 24 : 16), skipped == 0 else { return .proceed }
       var cpu: Int?
-      if let back = samples.trailer.trailerCPU, record.range.count >= 16 + samples.trailer.trailerSize {
-        cpu = Int(bytes.load(UInt32.self, at: record.range.upperBound - back, machine.byteOrder))
+      let place = samples.trailer.trailerCPU
+      if place.isPresent, record.range.count >= 16 + samples.trailer.trailerSize {
+        cpu = Int(bytes.load(UInt32.self, at: record.range.upperBound - place.offset, machine.byteOrder))
       }
-      let lost = count.load(UInt64.self, at: 0, machine.byteOrder)
-      return try body(.lost(LostEvents(count: lost, cpu: cpu, buffer: 0, time: time)))
+      let lost = LostEvents(cpu: cpu, count: count.load(UInt64.self, at: 0, machine.byteOrder))
+      return try body(.lost(lost, buffer: 0, time: time))
     default:
       return .proceed
     }

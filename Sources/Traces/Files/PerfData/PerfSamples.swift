@@ -5,6 +5,10 @@ struct PerfSamples {
   private let attributeOfID: [UInt64: Int]
   /// The layout of all samples, where they share one.
   let common: SampleLayout?
+  /// Where every sample has its time, and where other records have theirs, from their end; -1 for nowhere.
+  private let timeOffset: Int
+  private let trailerTime: Int
+  private let shortestWithTrailer: Int
   /// Where every sample has its id; nil if that is not needed or not known.
   private let idOffset: Int?
   let byteOrder: ByteOrder
@@ -17,9 +21,14 @@ struct PerfSamples {
     var attributeOfID: [UInt64: Int] = [:]
     for index in attributes.indices { for id in attributes[index].ids { attributeOfID[id] = index } }
     self.attributeOfID = attributeOfID
+    let trailer = layouts[0]
+    trailerTime = trailer.trailerTime.isPresent ? trailer.trailerTime.offset : -1
+    shortestWithTrailer = PerfRecord.headSize + trailer.trailerSize
     common = Set(layouts).count == 1 ? layouts[0] : nil
+    // Where it is not common to all, it is looked up.
+    timeOffset = common.map { $0.time.isPresent ? $0.time.offset : -1 } ?? -1
     let needsAttribute = attributes.count > 1 && (common == nil || !file.eventOfAttribute.isEmpty)
-    idOffset = needsAttribute ? layouts.lazy.compactMap { $0.identifier ?? $0.id }.first : nil
+    idOffset = needsAttribute ? layouts.lazy.map { $0.identifier.isPresent ? $0.identifier : $0.id }.first { $0.isPresent }?.offset : nil
   }
 
   /// The layout of non-samples' trailers, which all attributes share.
@@ -44,15 +53,13 @@ struct PerfSamples {
   @inline(__always)
   func time(_ bytes: RawSpan, _ record: PerfRecord) -> UInt64? {
     if record.type == .sample {
-      guard let offset = (common ?? layout(bytes, record.range)?.layout)?.time, offset &+ 8 <= record.range.count else {
-        return nil
-      }
+      var offset = timeOffset
+      if common == nil, let place = layout(bytes, record.range)?.layout.time, place.isPresent { offset = place.offset }
+      guard offset >= 0, offset &+ 8 <= record.range.count else { return nil }
       return bytes.load(UInt64.self, at: record.range.lowerBound &+ offset, byteOrder)
     }
-    guard record.type.rawValue < 64, let back = trailer.trailerTime,
-      record.range.count >= PerfRecord.headSize &+ trailer.trailerSize
-    else { return nil }
-    let time = bytes.load(UInt64.self, at: record.range.upperBound &- back, byteOrder)
+    guard record.type.rawValue < 64, trailerTime >= 0, record.range.count >= shortestWithTrailer else { return nil }
+    let time = bytes.load(UInt64.self, at: record.range.upperBound &- trailerTime, byteOrder)
     // What perf makes up for what was there before the recording has no time.
     return time == 0 ? nil : time
   }

@@ -64,8 +64,8 @@ struct TraceDatCursor {
       if isReady { queue.insert(MergeQueue.Entry(time: time, sequence: index)) } else { unready.append(index) }
     }
     if let lost = streams[index].takeLost(), skipped == 0 {
-      let item = LostEvents(count: lost.count, cpu: cpu, buffer: buffer, time: time)
-      if try body(.lost(item)) == .stop { return .stop }
+      let item = LostEvents(cpu: cpu, count: lost.count)
+      if try body(.lost(item, buffer: buffer, time: time)) == .stop { return .stop }
     }
     repeat {
       var walk = Walk.proceed
