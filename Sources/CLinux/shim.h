@@ -65,14 +65,15 @@ static inline int clinux_pidfd_open(pid_t process) {
 ///
 /// - `error`: becomes the child's standard error.
 /// - `inherited`: `inherited_count` descriptors that the child gets under the same numbers.
-/// - `mask`: the signals that the child blocks.
 ///
+/// The child blocks no signal, whatever the calling thread blocks: threads of a pool often block all.
 /// Standard input and output, the process group, the terminal and all descriptors that are not close-on-exec stay the
 /// caller's. The child gets SIGTERM when the calling thread ends, so it cannot outlive a killed parent.
-static inline pid_t clinux_spawn(char *const arguments[], int error, const int *inherited, size_t inherited_count,
-                                 const sigset_t *mask) {
+static inline pid_t clinux_spawn(char *const arguments[], int error, const int *inherited, size_t inherited_count) {
   int report[2];
   if (clinux_pipe(report) != 0) return -1;
+  sigset_t none;
+  sigemptyset(&none);
   pid_t parent = getpid();
   pid_t child = fork();
   if (child == 0) {
@@ -80,7 +81,7 @@ static inline pid_t clinux_spawn(char *const arguments[], int error, const int *
     if (prctl(PR_SET_PDEATHSIG, SIGTERM) != 0 || dup2(error, STDERR_FILENO) < 0) failure = errno;
     for (size_t i = 0; i < inherited_count && !failure; i++)
       if (fcntl(inherited[i], F_SETFD, 0) != 0) failure = errno;
-    if (!failure && sigprocmask(SIG_SETMASK, mask, NULL) != 0) failure = errno;
+    if (!failure && sigprocmask(SIG_SETMASK, &none, NULL) != 0) failure = errno;
     // The parent may have ended before prctl.
     if (!failure && getppid() != parent) _exit(127);
     if (!failure) {

@@ -102,7 +102,7 @@ private final class GuestWatch {
     do throws(Errno) {
       let process = try ChildProcess(
         program: command.program, arguments: command.arguments + additions.arguments,
-        standardError: errors.writing.descriptor, inheriting: inherited, blockedSignals: signals.maskBefore)
+        standardError: errors.writing.descriptor, inheriting: inherited)
       return QEMUSession(
         process: process, control: control.ours, standardError: errors.reading, log: log?.reading, signals: signals,
         forwardsErrors: run.options.forwardsStandardError)
@@ -112,7 +112,10 @@ private final class GuestWatch {
   }
 
   func watch(_ examine: (GuestScene) -> Resumption) throws(CaptureError) -> GuestOutcome {
-    guard try prepare() else { return finish(session.terminate(asking: false), beforeStart: true) }
+    guard try prepare() else {
+      if let signal = session.takeSignal() { return finish(interrupt(signal), interruptedBy: signal) }
+      return finish(session.terminate(asking: false), beforeStart: true)
+    }
     if !run.commandLine.startsPaused { _ = try? session.execute(.cont) }
     let deadline = run.options.timeLimit.map { ContinuousClock.now + $0 }
     while true {
@@ -131,12 +134,9 @@ private final class GuestWatch {
   /// Gets hold of a QEMU whose guest has not started; false where QEMU does not come that far.
   private func prepare() throws(CaptureError) -> Bool {
     guard session.awaitGreeting(within: GuestRun.startTime), let version = session.greeting else {
+      if session.hasSignal { return false }
       // A QEMU that refuses an option closes its socket a moment before it ends.
       if session.awaitEnd(within: .seconds(2)) != nil { return false }
-      if let signal = session.takeSignal() {
-        lastFreeze = .interrupted(signal: signal)
-        return false
-      }
       _ = session.terminate(asking: false)
       throw .noGreeting(program: run.commandLine.program)
     }

@@ -24,15 +24,13 @@ final class ChildProcess {
   ///
   /// The calling thread must live as long as the process is wanted: the process gets SIGTERM when it ends.
   init(
-    program: String, arguments: [String], standardError: FileDescriptor, inheriting: [FileDescriptor],
-    blockedSignals: sigset_t
+    program: String, arguments: [String], standardError: FileDescriptor, inheriting: [FileDescriptor]
   ) throws(Errno) {
     let inherited = inheriting.map(\.rawValue)
-    var mask = blockedSignals
     // The C strings are this function's own and live until the call has returned; the child has its copy by then.
     var words = unsafe ([program] + arguments).map { unsafe strdup($0) } + [nil]
     defer { unsafe words.forEach { unsafe free($0) } }
-    let child = unsafe clinux_spawn(&words, standardError.rawValue, inherited, inherited.count, &mask)
+    let child = unsafe clinux_spawn(&words, standardError.rawValue, inherited, inherited.count)
     guard child > 0 else { throw Errno(rawValue: errno) }
     processID = child
     do throws(Errno) {

@@ -10,7 +10,7 @@ final class InterruptSignals {
   /// Readable when a signal is pending.
   let descriptor: OwnedDescriptor
   /// The calling thread's mask before.
-  let maskBefore: sigset_t
+  private let maskBefore: sigset_t
   private let mask: sigset_t
 
   init() throws(Errno) {

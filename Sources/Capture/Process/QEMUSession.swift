@@ -68,7 +68,10 @@ final class QEMUSession {
     }
   }
 
-  /// A signal that asked for the end, if one came.
+  /// Whether a signal has asked for the end.
+  var hasSignal: Bool { !pendingSignals.isEmpty }
+
+  /// That signal, if one came.
   func takeSignal() -> Int32? { pendingSignals.isEmpty ? nil : pendingSignals.removeFirst() }
 
   /// Sends a command and waits for its answer.
