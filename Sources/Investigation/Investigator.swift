@@ -89,7 +89,7 @@ extension Investigator {
     verdict.cause = Cause(
       id: ReservedBit.id, title: ReservedBit.title, summary: cause.summary(decision), confidence: confidence(in: cause))
     verdict.walk = cause.account
-    verdict.remedies = cause.remedies(for: scene)
+    verdict.remedies = cause.remedies(for: scene, death)
     verdict.evidence += cause.decisiveFacts(decision, scene)
     verdict.observations += cause.circumstances(scene, death)
   }
@@ -212,16 +212,16 @@ extension Investigator {
 
   private func missing(isExplained: Bool) -> [Missing] {
     var missing: [Missing] = []
-    if scene.trace.isEmpty {
+    if scene.trace.isEmpty, scene.accelerator?.value != .tcg {
       missing.append(
         Missing(
-          what: "KVM's own account: the events of kvm and kvmmmu",
+          what: "KVM's own account, the events of kvm and kvmmmu",
           how: "sudo inquest run -- qemu-system-x86_64 …, or sudo trace-cmd record -e kvm -e kvmmmu while it dies"))
     }
     if scene.memory == nil, recorded == nil, let root = processor.flatMap({ $0.state.pagingRoot }) {
       missing.append(
         Missing(
-          what: "the page tables: the memory from physical \(root.hexadecimal) on",
+          what: "the page tables, in memory from physical \(root.hexadecimal) on",
           how: "in QEMU's monitor: xp /512gx \(root.hexadecimal), or dump-guest-memory FILE"))
     }
     if scene.processors.isEmpty {

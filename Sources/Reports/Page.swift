@@ -28,12 +28,6 @@ struct Page {
 
   init(usesColour: Bool) { self.usesColour = usesColour }
 
-  /// The first line of a report.
-  mutating func heading(_ words: String, as style: Style) {
-    item("", words, as: style)
-    text += "\n"
-  }
-
   /// A title after an empty line.
   mutating func section(_ title: String) {
     text += "\n"
@@ -50,6 +44,19 @@ struct Page {
     let indent = String(repeating: " ", count: mark.count)
     for (index, line) in wrapped(words, to: Self.width - mark.count).enumerated() {
       self.line((index == 0 ? mark : indent) + styled(line, style))
+    }
+  }
+
+  /// Text after a mark, with a note in brackets behind it: on its last line if there is room, else on one of its own.
+  mutating func item(_ mark: String, _ words: String, note: String) {
+    item(mark, words)
+    let lastLine = text.dropLast().split(separator: "\n", omittingEmptySubsequences: false).last ?? ""
+    let note = "[\(note)]"
+    if lastLine.count + 1 + note.count <= Self.width {
+      text.removeLast()
+      line(" " + styled(note, .faint))
+    } else {
+      item(String(repeating: " ", count: mark.count), note, as: .faint)
     }
   }
 

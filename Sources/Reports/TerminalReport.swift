@@ -27,12 +27,14 @@ public struct TerminalReport {
   }
 
   private mutating func answer(_ verdict: Verdict) {
-    page.heading(verdict.ending, as: verdict.outcome.style)
+    page.item("", verdict.ending, as: verdict.outcome.style)
+    guard verdict.outcome != .ended else { return }
+    page.line("")
     if let cause = verdict.cause {
       page.entry("cause", "\(cause.title) [\(cause.confidence.rawValue)]", as: .strong)
       page.entry("", cause.id, as: .faint)
       page.entry("", cause.summary)
-    } else if verdict.outcome != .ended {
+    } else {
       page.entry("cause", "not explained", as: .strong)
     }
   }
@@ -50,12 +52,13 @@ public struct TerminalReport {
   private mutating func walk(_ walk: WalkAccount) {
     let root = walk.root.map { " from CR3 \($0.hexadecimal)" } ?? ""
     page.section("Walk of \(walk.address.rawValue.hexadecimal)\(root)")
+    let placeWidth = walk.levels.map { ($0.entryAddress?.rawValue.hexadecimal.utf8.count ?? 7) + 3 }.max() ?? 0
     let width = walk.levels.map { $0.value.hexadecimal.utf8.count }.max() ?? 0
     for level in walk.levels {
-      let place = level.entryAddress.map { "at \($0.rawValue.hexadecimal)" } ?? "at an unknown address"
+      let place = level.entryAddress.map { "at \($0.rawValue.hexadecimal)" } ?? "at unknown"
       let value = padded(level.value.hexadecimal, to: width, onLeft: true)
       let entry = "\(level.table)[\(level.index)]"
-      page.line("  \(padded(entry, to: 11)) \(padded(place, to: 18)) \(value)  \(level.flags.joined(separator: " "))")
+      page.line("  \(padded(entry, to: 10))  \(padded(place, to: placeWidth)) \(value)  \(level.flags.joined(separator: " "))")
       guard level.offendingBits != 0 || level.verdict != "ok" else { continue }
       page.item("    ^ ", level.verdict, as: .alarm)
     }
@@ -84,18 +87,15 @@ public struct TerminalReport {
   private mutating func list(_ title: String, _ entries: [Evidence]) {
     guard !entries.isEmpty else { return }
     page.section(title)
-    for entry in entries {
-      page.item("  - ", entry.text)
-      page.item("      ", entry.source.citation, as: .faint)
-    }
+    for entry in entries { page.item("  - ", entry.text, note: entry.source.citation) }
   }
 
   private mutating func missing(_ missing: [Missing]) {
     guard !missing.isEmpty else { return }
     page.section("Missing")
     for entry in missing {
-      page.item("  - ", entry.what)
-      page.item("      ", entry.how, as: .faint)
+      page.item("  - ", "\(entry.what):")
+      page.item("    ", entry.how, as: .faint)
     }
   }
 }
@@ -117,8 +117,8 @@ extension Fault {
 extension Source {
   /// The source, with the time where it is a record of a trace.
   fileprivate var citation: String {
-    guard let time else { return description }
-    return "\(description) at \(seconds(time))"
+    guard case .trace(let event, let time?) = self else { return description }
+    return "\(event) \(seconds(time))"
   }
 }
 
@@ -145,7 +145,7 @@ extension Remedy.Kind {
 extension Remedy {
   /// Whether the change can work here, and whether it was tried.
   fileprivate var standing: String {
-    switch (available, verified) {
+    switch (kind == .guest ? nil : available, verified) {
     case (_, true?): "tried: the guest lived"
     case (_, false?): "tried: the guest died all the same"
     case (true?, nil): "possible on this host; not tried"

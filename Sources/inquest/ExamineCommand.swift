@@ -39,7 +39,10 @@ struct ExamineCommand: ParsableCommand {
     throw ExitCode(verdict.exitStatus)
   }
 
-  private func displayName(_ file: String) -> String { file == "-" ? "standard input" : file }
+  /// What a citation calls the file.
+  private func displayName(_ file: String) -> String {
+    file == "-" ? "standard input" : URL(filePath: file).lastPathComponent
+  }
 
   private func standardInput() throws -> [UInt8] {
     if isatty(STDIN_FILENO) == 1 { standardError.write("Paste the dump or the trace, then press Ctrl-D.\n") }

@@ -48,7 +48,7 @@ enum Exhibit {
     case .text(let trace, let log, let name):
       scene.trace += trace.records
       scene.log += Sourced.messages(of: log, named: name)
-      scene.processors += ObservedProcessor.all(in: log.dumpsOfDeath, source: name)
+      scene.processors += ObservedProcessor.all(in: log.dumpsOfDeath) { .log(name: name, line: $0) }
       if let command = log.lastCommandLine { scene.commandLine = command }
       scene.accelerator = scene.accelerator ?? accelerator(trace, log, name: name)
     }

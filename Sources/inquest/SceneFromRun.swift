@@ -18,7 +18,7 @@ extension Scene {
     accelerator = Self.accelerator(guest.identity)
     takeProcessors(guest)
     takeFeatures(guest.identity)
-    if case .recorded(let recording) = guest.recording { trace = recording.records }
+//TEMP     if case .recorded(let recording) = guest.recording { trace = recording.records }
     host = HostFacts(asking: accelerator?.value)
   }
 
@@ -29,11 +29,11 @@ extension Scene {
   /// The registers at the end, and those that TCG logged while the guest ran.
   private mutating func takeProcessors(_ guest: GuestScene) {
     if let registers = guest.registers {
-      processors = ObservedProcessor.all(in: QEMULog.parse(registers), source: .registers("QMP: info registers"))
+      processors = ObservedProcessor.all(in: QEMULog.parse(registers)) { _ in .registers("QMP: info registers") }
     }
     let logged = QEMULog.parse(utf8: guest.log)
     log += Sourced.messages(of: logged.filter { $0.message == .tripleFault }, named: "QEMU's log")
-    samples = ObservedProcessor.all(in: logged, source: .registers("QEMU's log of a control-register write"))
+    samples = ObservedProcessor.all(in: logged) { _ in .registers("QEMU's log of a control-register write") }
       .filter { $0.state.cr0.contains(.paging) }
   }
 
@@ -49,10 +49,12 @@ extension Scene {
 
 extension ObservedProcessor {
   /// The processors whose registers a log shows whole, in order.
-  static func all(in log: [QEMULogEntry], source: Source) -> [ObservedProcessor] {
+  ///
+  /// - Parameter source: What to cite, from the first line of the dump.
+  static func all(in log: some Sequence<QEMULogEntry>, source: (Int) -> Source) -> [ObservedProcessor] {
     log.compactMap { entry in
       guard case .registerDump(let dump) = entry.message, let state = dump.state else { return nil }
-      return ObservedProcessor(index: dump.cpu ?? 0, state: state, source: source)
+      return ObservedProcessor(index: dump.cpu ?? 0, state: state, source: source(entry.lines.lowerBound))
     }
   }
 }

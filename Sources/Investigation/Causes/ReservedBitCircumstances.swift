@@ -49,7 +49,7 @@ extension ReservedBit {
 
 extension KVMExit {
   /// Whether the exit is one that only EPT or NPT makes.
-  fileprivate var usesTwoDimensionalPaging: Bool { reasonName.hasPrefix("EPT_") || reasonName == "npf" }
+  var usesTwoDimensionalPaging: Bool { reasonName.hasPrefix("EPT_") || reasonName == "npf" }
 }
 
 extension ReservedBitCondition {

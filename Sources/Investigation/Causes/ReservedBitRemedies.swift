@@ -3,10 +3,12 @@ import X86
 
 extension ReservedBit {
   /// What cures it, the surest first.
-  func remedies(for scene: Scene) -> [Remedy] {
+  ///
+  /// - Parameter death: The death in the trace, which may show that EPT or NPT was on.
+  func remedies(for scene: Scene, _ death: RecordedDeath? = nil) -> [Remedy] {
     violations.flatMap { violation -> [Remedy] in
       switch violation.rule {
-      case .pageSizeWithoutGiBPages: gibPageRemedies(scene)
+      case .pageSizeWithoutGiBPages: gibPageRemedies(scene) + kernelRemedies(death)
       case .executeDisableWithoutNXE: executeDisableRemedies(scene)
       case .addressAboveMAXPHYADDR: addressRemedies(scene, violation)
       case .largePageAddress:
@@ -70,6 +72,16 @@ extension ReservedBit {
         kind: .commandLine, change: "-cpu \(other)",
         reason: "A model that has 1 GiB pages by itself, and more features that the host must offer.",
         available: nil),
+    ]
+  }
+
+  /// A newer KVM lets the walk pass where the processor does.
+  private func kernelRemedies(_ death: RecordedDeath?) -> [Remedy] {
+    guard death?.exit?.exit.usesTwoDimensionalPaging == true else { return [] }
+    return [
+      Remedy(
+        kind: .host, change: "Linux 5.14 or newer on the host",
+        reason: "With EPT or NPT on, its KVM goes by the host's processor instead of the guest's CPUID.", available: nil)
     ]
   }
 
