@@ -9,7 +9,9 @@ import X86
 /// are there they are held against each other.
 public struct Investigator {
   private let scene: Scene
+  private let deaths: [RecordedDeath]
   private let death: RecordedDeath?
+  /// The vCPU that died, as far as it can be told from the others.
   private let processor: ObservedProcessor?
   private let rules: PagingRules
   /// The first fault as KVM recorded it.
@@ -28,28 +30,17 @@ public struct Investigator {
   private init(_ scene: Scene) {
     self.scene = scene
     let deaths = RecordedDeath.deaths(in: scene.trace)
+    self.deaths = deaths
     death =
       deaths.last { death in scene.processors.contains { $0.state.rip == death.rip } } ?? deaths.last
     let rip = death?.rip
-    processor = scene.processors.first { $0.state.rip == rip } ?? scene.processors.first
+    processor = scene.processors.first { $0.state.rip == rip } ?? scene.processorThatCannotGoOn
     rules = scene.rules(of: scene.walker, for: processor?.state)
     let root = processor.flatMap { $0.state.rip == rip ? $0.state.cr3 : nil }
     recorded = death?.firstFailedWalk.flatMap { FailedAccess($0, root: root) }
-    if let processor, let memory = scene.memory {
-      (reenacted, delivery) = Self.reenact(processor.state, in: memory, by: rules)
-    } else {
-      (reenacted, delivery) = (nil, nil)
-    }
+    (reenacted, delivery) = processor.flatMap(scene.reenact) ?? (nil, nil)
     conclusion =
       scene.recordedConclusion(death) ?? scene.concludedEnd(processor, reenacted: reenacted, delivery: delivery)
-  }
-
-  private static func reenact(
-    _ state: ProcessorState, in memory: some PhysicalMemory, by rules: PagingRules
-  ) -> (NextInstruction, Delivery?) {
-    let next = NextInstruction(of: state, in: memory, rules: rules)
-    guard case .pageFault = next.outcome else { return (next, nil) }
-    return (next, Delivery(ofPageFaultIn: state, memory: memory, rules: rules))
   }
 
   private func verdict() -> Verdict {
@@ -65,6 +56,22 @@ public struct Investigator {
       verdict.missing += missing(isExplained: verdict.cause != nil)
     }
     return verdict
+  }
+}
+
+extension Scene {
+  /// What a processor must do next, and what becomes of the page fault if that is one; nil without memory.
+  fileprivate func reenact(_ processor: ObservedProcessor) -> (NextInstruction?, Delivery?)? {
+    guard let memory else { return nil }
+    let rules = rules(of: walker, for: processor.state)
+    let next = NextInstruction(of: processor.state, in: memory, rules: rules)
+    guard case .pageFault = next.outcome else { return (next, nil) }
+    return (next, Delivery(ofPageFaultIn: processor.state, memory: memory, rules: rules))
+  }
+
+  /// The first processor whose next instruction leads to a triple fault, else the first of all.
+  fileprivate var processorThatCannotGoOn: ObservedProcessor? {
+    processors.first { reenact($0)?.1?.end == .tripleFault } ?? processors.first
   }
 }
 
@@ -191,7 +198,18 @@ extension Investigator {
 
 extension Investigator {
   private var observations: [Evidence] {
-    scene.processors.flatMap { ProcessorObservations(of: $0).evidence } + staleBytes
+    scene.processors.flatMap { ProcessorObservations(of: $0).evidence } + staleBytes + otherDeaths
+  }
+
+  /// The deaths of other threads; a thread that dies again and again is a guest that reboots.
+  private var otherDeaths: [Evidence] {
+    guard let death else { return [] }
+    var seen: Set<Int32?> = [death.threadID]
+    return deaths.reversed().filter { seen.insert($0.threadID).inserted }.map { other in
+      Evidence(
+        "Another vCPU died in this trace: \(other.threadName) (this verdict is on \(death.threadName))",
+        .trace(event: "kvm_userspace_exit", time: other.records.last?.time))
+    }
   }
 
   /// The emulator's trace shows what is in its fetch buffer, which a failed fetch leaves as it was.

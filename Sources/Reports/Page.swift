@@ -104,7 +104,6 @@ func padded(_ text: String, to width: Int, onLeft: Bool = false) -> String {
   return onLeft ? blanks + text : text + blanks
 }
 
-
 /// Nanoseconds as `seconds.microseconds`, the form of trace-cmd and perf.
 func seconds(_ nanoseconds: UInt64) -> String {
   let micro = nanoseconds / 1000 % 1_000_000

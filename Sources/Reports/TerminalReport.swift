@@ -58,7 +58,8 @@ public struct TerminalReport {
       let place = level.entryAddress.map { "at \($0.rawValue.hexadecimal)" } ?? "at unknown"
       let value = padded(level.value.hexadecimal, to: width, onLeft: true)
       let entry = "\(level.table)[\(level.index)]"
-      page.line("  \(padded(entry, to: 10))  \(padded(place, to: placeWidth)) \(value)  \(level.flags.joined(separator: " "))")
+      page.line(
+        "  \(padded(entry, to: 10))  \(padded(place, to: placeWidth)) \(value)  \(level.flags.joined(separator: " "))")
       guard level.offendingBits != 0 || level.verdict != "ok" else { continue }
       page.item("    ^ ", level.verdict, as: .alarm)
     }

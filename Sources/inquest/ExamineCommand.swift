@@ -24,6 +24,11 @@ struct ExamineCommand: ParsableCommand {
   @Argument(help: ArgumentHelp("Files, or - for standard input.", valueName: "file"))
   var files: [String]
 
+  @Option(
+    help: ArgumentHelp(
+      "Of a trace, take only the events of this thread: a vCPU of one guest among several.", valueName: "pid"))
+  var thread: Int32?
+
   func validate() throws {
     if files.count(where: { $0 == "-" }) > 1 { throw ValidationError("standard input can be read once only") }
   }
@@ -31,16 +36,21 @@ struct ExamineCommand: ParsableCommand {
   func run() throws {
     var scene = Scene()
     for file in files {
-      let exhibit = try Exhibit(file == "-" ? standardInput() : contents(ofFileAt: file), name: displayName(file))
-      exhibit.add(to: &scene)
+      let bytes = try file == "-" ? standardInput() : contents(ofFileAt: file)
+      do {
+        try Exhibit(bytes, name: citedName(file)).add(to: &scene)
+      } catch {
+        throw Failure("\(file == "-" ? "standard input" : file): \(error)")
+      }
     }
+    if let thread { scene.trace.removeAll { $0.threadID != thread } }
     let verdict = Investigator.verdict(on: scene)
     try reporting.write(verdict)
     throw ExitCode(verdict.exitStatus)
   }
 
   /// What a citation calls the file.
-  private func displayName(_ file: String) -> String {
+  private func citedName(_ file: String) -> String {
     file == "-" ? "standard input" : URL(filePath: file).lastPathComponent
   }
 

@@ -9,23 +9,24 @@ enum Exhibit {
   case text(KVMTrace, [QEMULogEntry], name: String)
   case image(GuestImage)
 
+  /// - Parameter name: What a citation calls the file.
   init(_ bytes: [UInt8], name: String) throws(Failure) {
-    guard !bytes.isEmpty else { throw Failure("\(name): the file is empty") }
+    guard !bytes.isEmpty else { throw Failure("empty") }
     if bytes.starts(with: [0x7F, 0x45, 0x4C, 0x46]) {
       do throws(ImageError) {
         self = .image(try GuestImage(bytes))
       } catch {
-        throw Failure("\(name): \(error)")
+        throw Failure(error.description)
       }
       return
     }
-    if let kind = Self.unsupportedKind(bytes) { throw Failure("\(name): \(kind)") }
+    if let kind = Self.unsupportedKind(bytes) { throw Failure(kind) }
     let trace = KVMTrace(text: bytes.span)
     let log = QEMULog.parse(utf8: bytes)
     guard !trace.records.isEmpty || !log.isEmpty else {
       throw Failure(
-        "\(name): nothing in it is known: no KVM event, no register dump, no message or command line of QEMU, and it is no "
-          + "ELF file")
+        "nothing in it is known: no KVM event, no register dump, no message or command line of QEMU, and it is no ELF file"
+      )
     }
     self = .text(trace, log, name: name)
   }

@@ -58,7 +58,8 @@ struct NoFalseAlarmTests {
   func dumpAlone() {
     var scene = Scene()
     scene.processors = [Story.processor(Story.state(idtLimit: 0))]
-    scene.log = Sourced.messages(of: QEMULog.parse("KVM internal error. Suberror: 1\nemulation failure\n"), named: "log")
+    scene.log = Sourced.messages(
+      of: QEMULog.parse("KVM internal error. Suberror: 1\nemulation failure\n"), named: "log")
     let verdict = Investigator.verdict(on: scene)
     #expect(verdict.outcome == .died)
     #expect(verdict.cause == nil)

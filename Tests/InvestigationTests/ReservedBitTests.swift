@@ -222,8 +222,45 @@ struct ReservedBitTests {
   func warning() {
     var scene = Scene()
     scene.trace = Story.traceWithShadowPaging()
-    scene.log = Sourced.messages(of: QEMULog.parse("qemu-system-x86_64: warning: host doesn't support requested feature: CPUID.80000001H:EDX.pdpe1gb [bit 26]"), named: "log")
+    scene.log = Sourced.messages(
+      of: QEMULog.parse(
+        "qemu-system-x86_64: warning: host doesn't support requested feature: CPUID.80000001H:EDX.pdpe1gb [bit 26]"),
+      named: "log")
     let verdict = Investigator.verdict(on: scene)
     #expect(verdict.cause?.summary.contains("which was asked for and which the host's KVM does not offer") == true)
+  }
+}
+
+@Suite("Which death")
+struct WhichDeathTests {
+  @Test("of two guests in one trace the last to die is judged, and the other named")
+  func twoGuests() {
+    var scene = Scene()
+    var other = Story.traceWithEPT
+    for index in other.indices { other[index].threadID = 9 }
+    scene.trace = other + Story.traceWithShadowPaging()
+    let verdict = Investigator.verdict(on: scene)
+    #expect(verdict.fault?.address == LinearAddress(0x10006d))
+    #expect(verdict.observations.contains { $0.text.contains("Another vCPU died in this trace: qemu-system-x86-9") })
+  }
+
+  @Test("a guest that reboots dies many times and is told of once")
+  func reboots() {
+    var scene = Scene()
+    scene.trace = Story.traceWithShadowPaging() + Story.traceWithShadowPaging()
+    #expect(!Investigator.verdict(on: scene).observations.contains { $0.text.contains("Another vCPU") })
+  }
+
+  @Test("of several processors the one that cannot go on is judged")
+  func severalProcessors() {
+    var scene = Scene(ending: .reset)
+    scene.accelerator = Sourced(.kvm, .commandLine)
+    scene.commandLine = Story.commandLine()
+    scene.host = Story.shadowPagingHost(offersGiBPages: true)
+    scene.memory = Story.memory()
+    var halted = Story.state()
+    halted.cr0.remove(.paging)
+    scene.processors = [Story.processor(halted), Story.processor()]
+    #expect(Investigator.verdict(on: scene).cause?.id == "paging.reserved-bit")
   }
 }

@@ -81,7 +81,8 @@ extension ReservedBit {
     return [
       Remedy(
         kind: .host, change: "Linux 5.14 or newer on the host",
-        reason: "With EPT or NPT on, its KVM goes by the host's processor instead of the guest's CPUID.", available: nil)
+        reason: "With EPT or NPT on, its KVM goes by the host's processor instead of the guest's CPUID.", available: nil
+      )
     ]
   }
 

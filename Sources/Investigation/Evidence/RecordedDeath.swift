@@ -98,6 +98,9 @@ extension RecordedDeath {
     return fetches.contains { $0.address.rawValue == rip } ? LinearAddress(rip) : nil
   }
 
+  /// `qemu-system-x86-128`, as traces name a thread.
+  var threadName: String { [task ?? "thread", threadID.map(String.init) ?? "?"].joined(separator: "-") }
+
   /// The exit that began the stretch, where the trace has one.
   var exit: (exit: KVMExit, source: Source)? {
     for record in records {

@@ -69,7 +69,8 @@ extension Scene {
 
   private var endingByItself: Conclusion? {
     switch ending {
-    case .exited(let status): Conclusion(outcome: .ended, sentence: "The guest ended by itself; QEMU's status is \(status).")
+    case .exited(let status):
+      Conclusion(outcome: .ended, sentence: "The guest ended by itself; QEMU's status is \(status).")
     case .poweredOff: Conclusion(outcome: .ended, sentence: "The guest turned itself off.")
     case .stopped: Conclusion(outcome: .ended, sentence: "The guest was stopped from outside.")
     case .signalled(let signal):
