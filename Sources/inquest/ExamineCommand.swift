@@ -5,6 +5,7 @@ import Investigation
 import KVM
 import QEMU
 import Reports
+import SystemPackage
 
 /// `inquest examine`: the same verdict from what is at hand.
 struct ExamineCommand: ParsableCommand {
@@ -56,6 +57,6 @@ struct ExamineCommand: ParsableCommand {
 
   private func standardInput() throws -> [UInt8] {
     if isatty(STDIN_FILENO) == 1 { standardError.write("Paste the dump or the trace, then press Ctrl-D.\n") }
-    return try Array(FileHandle.standardInput.readToEnd() ?? Data())
+    return try inquest.contents(of: .standardInput)
   }
 }

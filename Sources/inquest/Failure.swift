@@ -26,13 +26,24 @@ let standardError = Stream(descriptor: .standardError)
 /// The contents of a file, or why it cannot be read.
 func contents(ofFileAt path: String) throws(Failure) -> [UInt8] {
   do {
-    return try Array(Data(contentsOf: URL(filePath: path), options: .mappedIfSafe))
-  } catch let error as CocoaError where error.code == .fileReadNoSuchFile {
-    throw Failure("\(path): no such file")
-  } catch let error as CocoaError where error.code == .fileReadNoPermission {
-    throw Failure("\(path): you may not read it")
+    let file = try FileDescriptor.open(FilePath(path), .readOnly, options: .closeOnExec)
+    return try file.closeAfter { try contents(of: file) }
+  } catch let error as Errno {
+    throw Failure("\(path): \(error)")
   } catch {
     throw Failure("\(path): \(error.localizedDescription)")
+  }
+}
+
+/// All that can be read from a descriptor to its end.
+func contents(of file: FileDescriptor) throws -> [UInt8] {
+  var contents: [UInt8] = []
+  var buffer = [UInt8](repeating: 0, count: 1 << 16)
+  while true {
+    // The kernel writes into the buffer's own storage.
+    let count = unsafe try buffer.withUnsafeMutableBytes { unsafe try file.read(into: $0) }
+    if count == 0 { return contents }
+    contents += buffer[..<count]
   }
 }
 

@@ -82,9 +82,11 @@ struct RunCommand: ParsableCommand {
   }
 
   private func refusal(_ end: ProcessEnd, _ outcome: GuestOutcome) -> String {
-    switch end {
-    case .exited(let status): "\(command[0]) did not start the guest; its status is \(status), its message is above"
-    case .signalled(let signal): "\(command[0]) did not start the guest: signal \(signal) ended it"
+    let words = String(decoding: outcome.scene.standardError, as: UTF8.self)
+    let last = words.split(whereSeparator: \.isNewline).last.map { ": \($0)" } ?? ""
+    return switch end {
+    case .exited(let status): "\(command[0]) did not start the guest (status \(status))\(last)"
+    case .signalled(let signal): "\(command[0]) did not start the guest (signal \(signal))\(last)"
     }
   }
 
