@@ -2,18 +2,23 @@ extension QEMUCommandLine {
   /// The options that use QEMU's standard input and output.
   ///
   /// A character device on `stdio` or `mon:stdio`, a `-chardev stdio`, and `-nographic`, which puts the first serial
-  /// port and the monitor there unless both were put elsewhere (`softmmu/vl.c: qemu_create_default_devices`, 7.2).
+  /// port and the monitor there unless both are placed elsewhere (`softmmu/vl.c: qemu_create_default_devices`, 7.2).
   public var standardIOOptions: [Option] {
     options.filter { option in
       switch option.name {
       case "serial", "monitor", "qmp", "qmp-pretty", "parallel", "debugcon", "virtioconsole", "gdb":
         usesStandardIO(option.value ?? "")
       case "chardev": OptionProperties(option.value ?? "", impliedKey: "backend")["backend"] == "stdio"
-      case "nographic": !(has("serial") && has("monitor"))
+      case "nographic": !(isSerialPortPlaced && isMonitorPlaced)
       default: false
       }
     }
   }
+
+  private var isSerialPortPlaced: Bool { has("serial") || has("nodefaults") }
+
+  /// A QMP monitor, too, does away with the default one.
+  private var isMonitorPlaced: Bool { ["monitor", "qmp", "qmp-pretty", "mon", "nodefaults"].contains(where: has) }
 
   private func usesStandardIO(_ device: String) -> Bool {
     device == "stdio" || device == "mon:stdio" || device.hasPrefix("stdio,") || device.hasPrefix("mon:stdio,")

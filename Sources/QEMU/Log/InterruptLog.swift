@@ -50,16 +50,26 @@ public struct InterruptLog: Hashable, Sendable {
     return number
   }
 
-  /// Takes the rest of a line that was broken before `SP=` or a later field; false where `line` is something else.
-  mutating func takeContinuation(_ line: LogLine) -> Bool {
-    var scanner = LineScanner(line.bytes)
-    guard cr2 == nil, rax == nil, Self.lastFields.contains(where: { scanner.skip($0) }) else { return false }
-    scanner = LineScanner(line.bytes)
-    readFields(&scanner)
-    return true
+  /// How many of the optional fields there are.
+  var fieldCount: Int {
+    let values: [UInt64?] = [instructionPointer, programCounter, stackPointer, cr2, rax]
+    return values.count { $0 != nil } + (isSoftware == nil ? 0 : 1) + (currentPrivilegeLevel == nil ? 0 : 1)
   }
 
-  private static let lastFields: [StaticString] = ["IP=", "pc=", "SP=", "CR2=", "env->regs[R_EAX]=", "EAX="]
+  /// The interrupt of a line that was broken and of its rest; nil where `rest` adds nothing to the line.
+  static func joining(_ line: LogLine, _ rest: LogLine) -> Self? {
+    var isDump = LineScanner(rest.bytes)
+    guard !isDump.skip(past: "EBX=") else { return nil }
+    let candidates = [[], [UInt8(ascii: " ")]].compactMap { separator in
+      let joined = LogLine(number: line.number, bytes: (line.bytes + separator + rest.bytes)[...])
+      if case .interrupt(let interrupt) = QEMUMessage(joined) { return interrupt }
+      return nil
+    }
+    guard case .interrupt(let alone) = QEMUMessage(line),
+      let best = candidates.max(by: { $0.fieldCount < $1.fieldCount })
+    else { return nil }
+    return best.fieldCount > alone.fieldCount ? best : nil
+  }
 
   private mutating func readFields(_ scanner: inout LineScanner) {
     while !scanner.isAtEnd {

@@ -78,6 +78,8 @@ private struct QEMULogParser {
   private var entries: [QEMULogEntry] = []
   private var dumps = RegisterDumpParser()
   private var commands = CommandLineFinder()
+  /// The line of the last interrupt, which may have been broken.
+  private var brokenLine: LogLine?
 
   mutating func take(_ line: LogLine) {
     if takeCommandLine(line) || continueEntry(line) { return }
@@ -85,6 +87,7 @@ private struct QEMULogParser {
       endDump()
       entries.append(QEMULogEntry(message: message, lines: line.number...line.number))
       if case .cpuReset(let cpu) = message { dumps.announce(cpu: cpu) }
+      if case .interrupt = message { brokenLine = line }
       return
     }
     dumps.take(line)
@@ -117,9 +120,12 @@ private struct QEMULogParser {
     case .kvmInternalError(var error):
       guard distance <= 2, error.takeContinuation(line) else { return false }
       entries[last].message = .kvmInternalError(error)
-    case .interrupt(var interrupt):
-      guard distance == 1, interrupt.takeContinuation(line) else { return false }
-      entries[last].message = .interrupt(interrupt)
+    case .interrupt(let interrupt):
+      guard distance == 1, interrupt.cr2 == nil, interrupt.rax == nil, let start = brokenLine,
+        let whole = InterruptLog.joining(start, line)
+      else { return false }
+      brokenLine = nil
+      entries[last].message = .interrupt(whole)
     default: return false
     }
     entries[last].lines = entries[last].lines.lowerBound...line.number
