@@ -10,12 +10,12 @@ import X86
 /// Real runs of Debian's QEMU with guests of one sector, under TCG unless a test says otherwise.
 @Suite(.serialized) struct GuestRunTests {
   /// One run and what was seen of it.
-  private struct Run {
+  struct Run {
     var outcome: GuestOutcome
     var frozen: [GuestEnding] = []
   }
 
-  private func options() -> GuestRun.Options {
+  func options() -> GuestRun.Options {
     var options = GuestRun.Options()
     options.forwardsStandardError = false
     options.timeLimit = .seconds(120)
@@ -31,7 +31,7 @@ import X86
       ] + more)
   }
 
-  private func run(
+  func run(
     _ sector: BootSector, _ more: [String] = [], options changed: GuestRun.Options? = nil,
     examine: (GuestScene) throws -> Resumption = { _ in .carryOn }
   ) throws -> Run {
@@ -219,7 +219,8 @@ import X86
   // MARK: QEMU that does not start
 
   @Test(arguments: [
-    (["-nosuchoption"], "-nosuchoption"), (["-machine", "nosuch"], "unsupported machine type"), (["-cpu", "nosuch"], "nosuch"),
+    (["-nosuchoption"], "-nosuchoption"), (["-machine", "nosuch"], "unsupported machine type"),
+    (["-cpu", "nosuch"], "nosuch"),
     (["-drive", "file=/nonexistent/disk.img,format=raw"], "/nonexistent/disk.img"), (["-m", "12x"], "12x"),
     (["-device", "nosuch"], "nosuch"),
   ]) func `options that QEMU refuses`(more: [String], word: String) throws {

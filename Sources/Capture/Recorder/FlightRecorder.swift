@@ -60,8 +60,7 @@ final class FlightRecorder {
 
   private static func refusal(_ error: Errno) -> RecordingRefusal {
     guard error == .permissionDenied || error == .notPermitted else { return .perfFailed(errno: error.rawValue) }
-    let text = try? wholeText("/proc/sys/kernel/perf_event_paranoid")
-    return .perfForbidden(paranoid: text.flatMap { Int($0.prefix { $0 != "\n" }) })
+    return .perfForbidden(paranoid: RecordingRefusal.paranoidLevel)
   }
 
   /// What has happened until now. Recording goes on.

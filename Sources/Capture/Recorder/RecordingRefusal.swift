@@ -1,9 +1,12 @@
+import Glibc
+import SystemPackage
+
 /// Why KVM's tracepoints cannot be recorded, and what would let them be.
 public enum RecordingRefusal: Error, Hashable, Sendable {
-  /// tracefs is at none of its places.
-  case tracefsNotMounted
-  /// tracefs is there and its files are not readable.
-  case tracefsUnreadable
+  /// tracefs is at none of its places; with `kernel.perf_event_paranoid` where that is in the way too.
+  case tracefsNotMounted(paranoid: Int?)
+  /// tracefs is there and its files are not readable; likewise.
+  case tracefsUnreadable(paranoid: Int?)
   /// The kernel has no kvm tracepoints: KVM is not there, or tracing is not configured.
   case noTracepoints
   /// perf_event_open is refused; with `kernel.perf_event_paranoid`, where it can be read.
@@ -28,13 +31,31 @@ public enum RecordingRefusal: Error, Hashable, Sendable {
   /// The kernel's rule (kernel/trace/trace_event_perf.c: perf_trace_event_perm; include/linux/perf_event.h:
   /// perf_allow_tracepoint, 6.1 to 6.18): a sample with raw tracepoint data needs CAP_PERFMON (or CAP_SYS_ADMIN) unless
   /// perf_event_paranoid is -1, also for a process of one's own. The event's id is in tracefs, whose files have no
-  /// permission for others since Linux 5.16 (commit 21ccc9cd7211), whatever mode it is mounted with; a group they have.
+  /// permission for others since Linux 5.16 (commit 21ccc9cd7211), whatever mode it is mounted with; a group they have
+  /// (tried as an ordinary user on 6.18).
   public var remedy: String? {
-    switch self {
-    case .tracefsNotMounted: "sudo mount -t tracefs nodev /sys/kernel/tracing"
-    case .tracefsUnreadable: "sudo mount -o remount,mode=750,gid=$(id -g) /sys/kernel/tracing"
-    case .perfForbidden: "sudo sysctl kernel.perf_event_paranoid=-1"
+    let lowering = "sudo sysctl kernel.perf_event_paranoid=-1"
+    return switch self {
+    case .tracefsNotMounted(let paranoid):
+      "sudo mount -t tracefs -o mode=750,gid=$(id -g) nodev /sys/kernel/tracing"
+        + (paranoid == nil ? "" : " && " + lowering)
+    case .tracefsUnreadable(let paranoid):
+      "sudo mount -o remount,mode=750,gid=$(id -g) /sys/kernel/tracing" + (paranoid == nil ? "" : " && " + lowering)
+    case .perfForbidden: lowering
     case .noTracepoints, .perfFailed: nil
     }
+  }
+}
+
+extension RecordingRefusal {
+  /// `kernel.perf_event_paranoid`; nil where it cannot be read.
+  static var paranoidLevel: Int? {
+    (try? wholeText("/proc/sys/kernel/perf_event_paranoid")).flatMap { Int($0.prefix { $0 != "\n" }) }
+  }
+
+  /// The level where it forbids this process to record; a capability granted by file is not looked for.
+  static var hinderingParanoidLevel: Int? {
+    guard geteuid() != 0, let level = paranoidLevel, level > -1 else { return nil }
+    return level
   }
 }

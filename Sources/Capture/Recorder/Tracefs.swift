@@ -27,7 +27,8 @@ struct Tracefs {
       default: continue
       }
     }
-    throw isForbidden ? .tracefsUnreadable : .tracefsNotMounted
+    let paranoid = RecordingRefusal.hinderingParanoidLevel
+    throw isForbidden ? .tracefsUnreadable(paranoid: paranoid) : .tracefsNotMounted(paranoid: paranoid)
   }
 
   private static func probe(_ path: FilePath) -> Errno? {
@@ -51,7 +52,7 @@ struct Tracefs {
         guard let id = UInt64(id.prefix { $0.isNumber }) else { continue }
         events.append(Event(system: system, name: name, id: id, format: format))
       } catch Errno.permissionDenied {
-        throw .tracefsUnreadable
+        throw .tracefsUnreadable(paranoid: RecordingRefusal.hinderingParanoidLevel)
       } catch {
         // `enable` and `filter` are files, not events.
         continue

@@ -1,0 +1,44 @@
+public import KVM
+import Traces
+
+extension FlightRecording {
+  /// The events in KVM's terms, by time.
+  ///
+  /// - Parameter last: how many of the last to decode; nil decodes all.
+  public func records(last: Int? = nil) -> [KVMRecord] {
+    let decoders = self.decoders
+    return samples.suffix(last ?? samples.count).map { sample in
+      KVMRecord(
+        time: sample.time, cpu: sample.cpu, task: threadNames[sample.threadID], threadID: sample.threadID,
+        event: Self.event(of: sample, decoders))
+    }
+  }
+
+  private var decoders: [UInt16: KVMDecoder] {
+    var decoders: [UInt16: KVMDecoder] = [:]
+    for format in formats {
+      // An event whose format cannot be read is shown as one that cannot be decoded.
+      guard let layout = try? EventFormat(parsing: format.text, system: format.system, machine: .x86_64) else {
+        continue
+      }
+      decoders[format.id] = KVMDecoder(format: layout)
+    }
+    return decoders
+  }
+
+  private static func event(of sample: PerfSample, _ decoders: [UInt16: KVMDecoder]) -> KVMEvent {
+    guard let id = sample.eventID else { return .undecodable(name: "", reason: "the record has no event number") }
+    guard let decoder = decoders[id] else {
+      return .undecodable(name: "event \(id)", reason: "its format is not known")
+    }
+    return decoder.decode(sample.payload.span.record)
+  }
+}
+
+extension PerfSample {
+  /// `common_type`: which tracepoint; nil for a record too short to say.
+  public var eventID: UInt16? {
+    guard payload.count >= 2 else { return nil }
+    return UInt16(payload[payload.startIndex]) | UInt16(payload[payload.startIndex + 1]) << 8
+  }
+}

@@ -1,0 +1,152 @@
+import Foundation
+import Glibc
+import KVM
+import QEMU
+import Testing
+import X86
+
+@testable import Capture
+
+/// Rings as the kernel writes them, newest record first.
+@Suite struct PerfRingContentsTests {
+  /// A PERF_RECORD_SAMPLE with pid, tid, time, cpu and raw data.
+  private func sample(time: UInt8, thread: UInt8, raw: [UInt8]) -> [UInt8] {
+    let size = UInt8(36 + raw.count)
+    return [9, 0, 0, 0, 0, 0, size, 0] + [1, 0, 0, 0, thread, 0, 0, 0] + [time, 0, 0, 0, 0, 0, 0, 0]
+      + [3, 0, 0, 0, 0, 0, 0, 0] + [UInt8(raw.count), 0, 0, 0] + raw
+  }
+
+  private let raw: [UInt8] = [85, 0, 1, 2]
+
+  @Test func `samples come out oldest first`() {
+    let ring = sample(time: 2, thread: 7, raw: raw) + sample(time: 1, thread: 7, raw: raw)
+    let samples = PerfSample.all(in: ring)
+    #expect(samples.map(\.time) == [1, 2])
+    #expect(samples.map(\.eventID) == [85, 85])
+    #expect(samples.map(\.threadID) == [7, 7])
+    #expect(samples.map { Array($0.payload) } == [raw, raw])
+  }
+
+  @Test func `a ring that is not full ends at an empty header`() {
+    let records = sample(time: 2, thread: 7, raw: raw)
+    let end = PerfRecordHeaders.end(of: records + [UInt8](repeating: 0, count: 100))
+    #expect(end.offset == records.count)
+    #expect(!end.isFull)
+  }
+
+  @Test(arguments: [1, 8, 39]) func `a record that was overwritten is left out`(left: Int) {
+    let whole = sample(time: 2, thread: 7, raw: raw)
+    let end = PerfRecordHeaders.end(of: whole + whole.prefix(left))
+    #expect(end.offset == whole.count)
+    #expect(end.isFull)
+  }
+
+  @Test(
+    arguments: [
+      [], [9], [9, 0, 0, 0, 0, 0, 7, 0], [9, 0, 0, 0, 0, 0, 0xFF, 0xFF], [9, 0, 0, 0, 0, 0, 8, 0],
+      [9, 0, 0, 0, 0, 0, 36, 0] + [UInt8](repeating: 0xFF, count: 28),
+    ] as [[UInt8]]) func `records that claim too much give nothing`(bytes: [UInt8])
+  {
+    #expect(PerfSample.all(in: bytes).isEmpty)
+  }
+
+  @Test func `records of other kinds are passed over`() {
+    let lost: [UInt8] = [2, 0, 0, 0, 0, 0, 40, 0] + [UInt8](repeating: 0, count: 32)
+    #expect(PerfSample.all(in: lost + sample(time: 1, thread: 7, raw: raw)).count == 1)
+  }
+}
+
+@Suite struct RecordingRefusalTests {
+  @Test(arguments: [
+    (RecordingRefusal.tracefsNotMounted(paranoid: nil), "mount -t tracefs", "perf_event_paranoid", false),
+    (.tracefsNotMounted(paranoid: 2), "mount -t tracefs", "perf_event_paranoid=-1", true),
+    (.tracefsUnreadable(paranoid: 2), "remount,mode=750,gid=$(id -g)", "perf_event_paranoid=-1", true),
+    (.perfForbidden(paranoid: 2), "sysctl", "perf_event_paranoid=-1", true),
+  ]) func `a refusal names the command that clears it`(
+    refusal: RecordingRefusal, command: String, other: String, hasOther: Bool
+  ) throws {
+    let remedy = try #require(refusal.remedy)
+    #expect(remedy.contains(command))
+    #expect(remedy.contains(other) == hasOther)
+    #expect(!refusal.lack.contains("\n"))
+  }
+}
+
+/// What this machine's KVM can do, or why these tests are skipped.
+enum HostAbility {
+  static let hasKVM: Bool = {
+    let device = HostKVM.current().device
+    if device != .usable { print("Skipped: /dev/kvm is \(device)") }
+    return device == .usable
+  }()
+
+  static let canRecord: Bool = {
+    guard hasKVM else { return false }
+    do throws(RecordingRefusal) {
+      _ = try FlightRecorder(process: getpid(), vcpuThreads: [], ringSize: 1 << 16, filters: [:])
+      return true
+    } catch {
+      print("Skipped: \(error.lack)")
+      return false
+    }
+  }()
+}
+
+extension GuestRunTests {
+  @Test(.enabled(if: HostAbility.hasKVM, "needs /dev/kvm")) func `KVM's offer is read with its sources`() throws {
+    let host = HostKVM.current()
+    let cpuid = try #require(host.supportedCPUID)
+    #expect(cpuid.value[leaf: 0] != nil)
+    #expect(cpuid.value[leaf: 0x8000_0001] != nil)
+    #expect(cpuid.source.contains("/dev/kvm"))
+    #expect(host.kernelRelease?.source == "/proc/sys/kernel/osrelease")
+    if host.vendorModule?.value == "kvm_pvm" { #expect(host.usesTwoDimensionalPaging?.value == false) }
+  }
+
+  @Test(.enabled(if: HostAbility.canRecord, "needs KVM's tracepoints"))
+  func `the end of a guest under KVM is recorded`() throws {
+    let recording = try recordKernel(ringSize: 1 << 20)
+    #expect(!recording.isCut)
+    #expect(recording.formats.contains { $0.name == "kvm_userspace_exit" })
+    let records = recording.records()
+    #expect(records.count == recording.samples.count)
+    #expect(zip(records, records.dropFirst()).allSatisfy { ($0.time ?? 0) <= ($1.time ?? 0) })
+    // The guest's last act: the port write that ends QEMU.
+    let lastExit = records.last { if case .userspaceExit = $0.event { true } else { false } }
+    #expect(
+      lastExit?.event == .userspaceExit(reason: .io, errno: nil)
+        || lastExit?.event == .userspaceExit(reason: .io, errno: 0))
+    let writes = records.compactMap { if case .portIO(true, let port, _, _, _) = $0.event { port } else { nil } }
+    #expect(writes.last == 0xF4)
+    let undecodable = records.filter { if case .undecodable = $0.event { true } else { false } }
+    #expect(undecodable.isEmpty)
+  }
+
+  @Test(.enabled(if: HostAbility.canRecord, "needs KVM's tracepoints")) func `a small ring keeps the end`() throws {
+    let recording = try recordKernel(ringSize: 1 << 12)
+    #expect(recording.isCut)
+    let writes = recording.records().compactMap { record in
+      if case .portIO(true, let port, _, _, _) = record.event { port } else { nil }
+    }
+    #expect(writes.last == 0xF4)
+  }
+
+  private func recordKernel(ringSize: Int) throws -> FlightRecording {
+    try withKernel { file in
+      let line = QEMUCommandLine(
+        program: "qemu-system-x86_64",
+        arguments: [
+          "-nodefaults", "-display", "none", "-machine", "microvm", "-accel", "kvm", "-kernel", file,
+          "-device", "isa-debug-exit,iobase=0xf4,iosize=4",
+        ])
+      var options = self.options()
+      options.ringSize = ringSize
+      let outcome = try GuestRun(line, options: options).run { _ in .end }
+      #expect(outcome.ending == .exited(status: 85))
+      guard case .recorded(let recording) = outcome.scene.recording else { throw NotRecorded() }
+      return recording
+    }
+  }
+
+  private struct NotRecorded: Error {}
+}
