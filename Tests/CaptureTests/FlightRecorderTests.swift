@@ -83,7 +83,7 @@ enum HostAbility {
   static let canRecord: Bool = {
     guard hasKVM else { return false }
     do throws(RecordingRefusal) {
-      _ = try FlightRecorder(process: getpid(), vcpuThreads: [], ringSize: 1 << 16, filters: [:])
+      _ = try FlightRecorder(process: getpid(), vcpuThreads: [], ringSize: 1 << 16, wanted: ["kvm_exit"], filters: [:])
       return true
     } catch {
       print("Skipped: \(error.lack)")

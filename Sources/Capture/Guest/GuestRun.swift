@@ -22,6 +22,8 @@ public struct GuestRun {
     public var sharesMemory = true
     /// Whether KVM's tracepoints are recorded, where they can be.
     public var recordsKVM = true
+    /// Which events of kvm and kvmmmu; nil takes those that tell how a guest came to its end.
+    public var events: Set<String>?
     /// Bytes kept for each vCPU thread's events; a power of two.
     public var ringSize = 8 << 20
 
@@ -156,7 +158,8 @@ private final class GuestWatch {
     do throws(RecordingRefusal) {
       let recorder = try FlightRecorder(
         process: session.process.processID, vcpuThreads: identity.processors.map(\.cpu.threadID),
-        ringSize: run.options.ringSize, filters: FlightRecorder.filters(for: .current()))
+        ringSize: run.options.ringSize, wanted: run.options.events ?? FlightRecorder.defaultEvents,
+        filters: FlightRecorder.filters(for: .current()))
       recording = .running(recorder)
     } catch {
       recording = .refused(error)
@@ -281,7 +284,9 @@ private final class GuestWatch {
   {
     var ending = lastFreeze ?? (beforeStart ? .refusedToStart(end) : GuestEnding(end))
     if lastFreeze == nil, let signal = signal ?? session.takeSignal() { ending = .interrupted(signal: signal) }
-    return GuestOutcome(ending: ending, processEnd: end, scene: scene(ending, nil))
+    var recorder: FlightRecorder?
+    if case .running(let running) = recording { recorder = running }
+    return GuestOutcome(ending: ending, processEnd: end, scene: scene(ending, nil), recorder: recorder)
   }
 }
 

@@ -45,4 +45,6 @@ public struct GuestOutcome {
   public let processEnd: ProcessEnd
   /// The last scene; one of ``GuestEnding/exited(status:)`` and its kin was not shown before.
   public let scene: GuestScene
+  /// Closing its tracepoints takes the kernel a while: that shall not come before a verdict.
+  let recorder: FlightRecorder?
 }

@@ -40,11 +40,11 @@ struct Tracefs {
     }
   }
 
-  /// The events of one system (`kvm`, `kvmmmu`); none where the kernel lacks it.
-  func events(of system: String) throws(RecordingRefusal) -> [Event] {
+  /// The wanted events of one system (`kvm`, `kvmmmu`) that the kernel has.
+  func events(of system: String, wanted: Set<String>) throws(RecordingRefusal) -> [Event] {
     let folder = root.appending("events").appending(system)
     var events: [Event] = []
-    for name in directoryEntries(folder) {
+    for name in directoryEntries(folder) where wanted.contains(name) {
       let event = folder.appending(name)
       do {
         let id = try wholeText(event.appending("id"))
@@ -54,7 +54,7 @@ struct Tracefs {
       } catch Errno.permissionDenied {
         throw .tracefsUnreadable(paranoid: RecordingRefusal.hinderingParanoidLevel)
       } catch {
-        // `enable` and `filter` are files, not events.
+        // The event went with its module.
         continue
       }
     }
