@@ -1,0 +1,117 @@
+import Foundation
+import SystemPackage
+import Traces
+
+/// Bytes in the making, for files that no tool makes.
+struct ByteBuilder {
+  var bytes: [UInt8] = []
+  var byteOrder = ByteOrder.littleEndian
+
+  init(_ byteOrder: ByteOrder = .littleEndian) { self.byteOrder = byteOrder }
+
+  mutating func integer<T: FixedWidthInteger & UnsignedInteger>(_ value: T) {
+    let size = T.bitWidth / 8
+    for index in 0..<size {
+      bytes.append(
+        UInt8(truncatingIfNeeded: value >> T(8 * (byteOrder == .littleEndian ? index : size - 1 - index))))
+    }
+  }
+
+  mutating func string(_ text: String) { bytes += Array(text.utf8) + [0] }
+
+  mutating func text(_ text: String) { bytes += Array(text.utf8) }
+
+  mutating func pad(to multiple: Int) {
+    while bytes.count % multiple != 0 { bytes.append(0) }
+  }
+}
+
+/// A file in a directory of its own, removed with this object.
+final class ScratchFile {
+  let path: FilePath
+
+  init(_ bytes: [UInt8] = []) throws {
+    path = FilePath(NSTemporaryDirectory()).appending("inquest-test-\(UUID().uuidString)")
+    try Data(bytes).write(to: URL(filePath: path.string))
+  }
+
+  deinit { try? FileManager.default.removeItem(atPath: path.string) }
+
+  func contents() throws -> [UInt8] { try Self.contents(of: path) }
+
+  static func contents(of path: FilePath) throws -> [UInt8] { Array(try Data(contentsOf: URL(filePath: path.string))) }
+}
+
+/// An item of a trace, kept.
+enum KeptItem: Equatable {
+  case event(time: UInt64, cpu: Int, threadID: Int32, name: String?, task: String?, payload: [UInt8])
+  case lost(UInt64?, cpu: Int?)
+  case damage(TraceDamage.Problem)
+}
+
+extension TraceFile {
+  init(bytes: [UInt8]) throws {
+    let file = try ScratchFile(bytes)
+    try self.init(path: file.path)
+  }
+
+  func kept(_ cursor: TraceCursor? = nil) -> [KeptItem] {
+    var items: [KeptItem] = []
+    var cursor = cursor ?? self.cursor()
+    let context = context
+    cursor.forEach { item in
+      switch item {
+      case .event(let event):
+        items.append(
+          .event(
+            time: event.time, cpu: event.cpu, threadID: event.threadID,
+            name: event.event.map { context.events[$0].name }, task: context.taskNames.text(of: event.taskName),
+            payload: (0..<event.payload.byteCount).map { event.payload.byte(at: $0) }))
+      case .lost(let lost, _, _): items.append(.lost(lost.count, cpu: lost.cpu))
+      case .damage(let damage): items.append(.damage(damage.problem))
+      }
+      return .proceed
+    }
+    return items
+  }
+
+  func times(_ cursor: TraceCursor? = nil) -> [UInt64] {
+    kept(cursor).compactMap { if case .event(let time, _, _, _, _, _) = $0 { time } else { nil } }
+  }
+}
+
+/// The fixtures of all test targets.
+func fixture(_ path: String) -> FilePath {
+  var root = FilePath(#filePath)
+  for _ in 0..<4 { root.removeLastComponent() }
+  return root.appending("Tests/Fixtures").appending(path)
+}
+
+/// An event's `format` text with the usual common fields, and one u64 `value` after them.
+func formatText(_ name: String, id: Int) -> [UInt8] {
+  Array(
+    """
+    name: \(name)
+    ID: \(id)
+    format:
+    \tfield:unsigned short common_type;\toffset:0;\tsize:2;\tsigned:0;
+    \tfield:unsigned char common_flags;\toffset:2;\tsize:1;\tsigned:0;
+    \tfield:unsigned char common_preempt_count;\toffset:3;\tsize:1;\tsigned:0;
+    \tfield:int common_pid;\toffset:4;\tsize:4;\tsigned:1;
+
+    \tfield:u64 value;\toffset:8;\tsize:8;\tsigned:0;
+
+    print fmt: "value %llu", REC->value
+
+    """.utf8)
+}
+
+/// A record of such an event.
+func record(_ type: UInt16 = 300, threadID: UInt32 = 42, value: UInt64, _ byteOrder: ByteOrder = .littleEndian) -> [UInt8] {
+  var builder = ByteBuilder(byteOrder)
+  builder.integer(type)
+  builder.integer(UInt16(0))
+  builder.integer(threadID)
+  builder.integer(value)
+  return builder.bytes
+}
