@@ -37,6 +37,15 @@ struct BootSector {
   static let powerOff = Self(
     name: "power-off",
     code: [0xBA, 0x04, 0x06, 0xB8, 0x00, 0x20, 0xEF, 0xF4])  // mov dx, 0x604; mov ax, 0x2000; out dx, ax; hlt
+  /// Writes CR0 twenty thousand times, each time coming by the address 0x7C09, then ends QEMU with status 85.
+  static let loop = Self(
+    name: "loop",
+    code: [
+      0xB9, 0x20, 0x4E,  // mov cx, 20000
+      0x0F, 0x20, 0xC0, 0x0F, 0x22, 0xC0,  // mov eax, cr0; mov cr0, eax
+      0xE2, 0xF8,  // loop
+      0xB0, 0x2A, 0xE6, 0xF4, 0xF4,  // mov al, 42; out 0xf4, al; hlt
+    ])
   /// Waits for ever with interrupts off.
   static let hang = Self(name: "hang", code: [0xFA, 0xF4, 0xEB, 0xFD])  // cli; hlt; jmp to the hlt
 

@@ -152,6 +152,16 @@ import X86
     #expect(log.contains("EIP=00007c00"))
   }
 
+  @Test func `a log without end is kept to its tail`() throws {
+    var logging = options()
+    logging.loggedAddresses = [0x7C09]
+    // All of it would be 15 MB.
+    let run = try run(.loop, options: logging)
+    #expect(run.outcome.ending == .exited(status: 85))
+    #expect(run.outcome.scene.log.count <= 1 << 20)
+    #expect(String(decoding: run.outcome.scene.log, as: UTF8.self).contains("EIP=00007c09"))
+  }
+
   @Test func `a log that the user asked for is left to him`() throws {
     let run = try run(.tripleFault, ["-d", "cpu_reset"]) { scene throws in
       #expect(scene.log.isEmpty)

@@ -53,6 +53,7 @@ private final class GuestWatch {
   let run: GuestRun
   let actions: LifecycleActions
   let signals: InterruptSignals
+  let terminal = TerminalState()
   let ram: SharedRAM?
   let session: QEMUSession
   var identity: GuestIdentity?
@@ -284,6 +285,8 @@ private final class GuestWatch {
   {
     var ending = lastFreeze ?? (beforeStart ? .refusedToStart(end) : GuestEnding(end))
     if lastFreeze == nil, let signal = signal ?? session.takeSignal() { ending = .interrupted(signal: signal) }
+    // QEMU does this itself unless a signal kept it from it.
+    if case .signalled = end { terminal?.restore() }
     var recorder: FlightRecorder?
     if case .running(let running) = recording { recorder = running }
     return GuestOutcome(ending: ending, processEnd: end, scene: scene(ending, nil), recorder: recorder)

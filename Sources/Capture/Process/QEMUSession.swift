@@ -9,6 +9,9 @@ final class QEMUSession {
   /// How long QEMU may take to answer while its guest stands still.
   static let answerTime = Duration.seconds(10)
 
+  /// A guest that runs into a logged address again and again slows down by logging: after this much the registers are
+  /// logged at resets only.
+  private static let plentyOfLog = 4 << 20
   /// More events than any QEMU has waiting.
   private static let maximumEvents = 100_000
 
@@ -38,6 +41,7 @@ final class QEMUSession {
   private var reply: Result<JSONValue, QMPFailure>?
   private(set) var greeting: QEMUVersion?
   private var lastCommand: UInt64 = 0
+  private var isLogReduced = false
   private var buffer = [UInt8](repeating: 0, count: 1 << 16)
 
   init(
@@ -187,6 +191,10 @@ final class QEMUSession {
 
   private func hearLog() {
     drain(&logPipe) { log.append($0) }
+    guard log.total > Self.plentyOfLog, !isLogReduced else { return }
+    isLogReduced = true
+    // Nobody waits for this answer: its id is that of no command.
+    try? send(QMPCommand.monitor("log cpu_reset").encoded(id: 0))
   }
 
   private func hearControl() {
