@@ -123,8 +123,17 @@ extension GuestImage {
       offset: address.rawValue - raw.start)
   }
 
-  /// The source line of the instruction at `address`, by the file's DWARF; nil where it has none for it.
+  /// The functions that the instruction at `address` is of, by the file's DWARF: the innermost of those inlined there
+  /// first, last the one whose code it is, at most 64; none where DWARF says nothing of it.
+  ///
+  /// An address outside the image has none: a linker leaves the DWARF of functions that it removed, at address 0.
+  public func frames(at address: LinearAddress) -> [SourceFrame] {
+    place(of: address) == nil ? [] : file.frames(at: address.rawValue)
+  }
+
+  /// The source line of the instruction at `address`, by the file's DWARF; nil where it has none for it. Code that was
+  /// inlined has the line where it was written, not where it was called.
   public func sourceLine(at address: LinearAddress) -> SourceLine? {
-    file.sourceLine(at: address.rawValue)
+    frames(at: address).first?.line
   }
 }

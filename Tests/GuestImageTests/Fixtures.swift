@@ -6,6 +6,7 @@ import X86
 enum Fixtures {
   static let oneGiBPages = "one-gib-pages/guest.elf"
   static let higherHalf = "guest-image/higher-half.elf"
+  static let inlined = "guest-image/inlined.elf"
 
   static func bytes(_ name: String) throws -> [UInt8] {
     let folder = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../Fixtures")

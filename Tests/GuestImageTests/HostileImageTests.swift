@@ -66,7 +66,7 @@ import X86
       ])
   }
 
-  @Test(arguments: [Fixtures.oneGiBPages, Fixtures.higherHalf])
+  @Test(arguments: [Fixtures.oneGiBPages, Fixtures.higherHalf, Fixtures.inlined])
   func survivesEveryPrefix(fixture: String) throws {
     let file = try Fixtures.bytes(fixture)
     var images = 0
@@ -78,7 +78,7 @@ import X86
     #expect(images > file.count / 2)
   }
 
-  @Test(arguments: [Fixtures.oneGiBPages, Fixtures.higherHalf])
+  @Test(arguments: [Fixtures.oneGiBPages, Fixtures.higherHalf, Fixtures.inlined])
   func survivesFlippedBytes(fixture: String) throws {
     let file = try Fixtures.bytes(fixture)
     var random = SplitMix64(state: 20)
@@ -98,11 +98,11 @@ import X86
 
   /// Asks everything that reads the file; only a trap fails.
   private func exercise(_ image: GuestImage) {
-    for address in [0, 0x10_006D, 0x10_1008, 0x20_0003, 0xFFFF_FFFF_8020_1022, .max] as [UInt64] {
+    for address in [0, 0x10_0013, 0x10_003A, 0x10_006D, 0x10_1008, 0x20_0003, 0xFFFF_FFFF_8020_1022, .max] as [UInt64] {
       let linear = LinearAddress(address)
       _ = image.place(of: address)
       _ = image.symbol(containing: linear)
-      _ = image.sourceLine(at: linear)
+      #expect(image.frames(at: linear).count <= 64)
       _ = image.bytes(atVirtual: linear, count: 64)
       _ = try? ImageAsLoaded(image).loadUInt64(at: PhysicalAddress(address))
     }

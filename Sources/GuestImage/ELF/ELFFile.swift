@@ -2,7 +2,7 @@ import CElfutils
 import Synchronization
 import X86
 
-/// The bytes of an ELF file, and elfutils' view of them; nothing else calls elfutils.
+/// The bytes of an ELF file, and elfutils' view of them; nothing else calls elfutils but `FunctionScopes` for it.
 ///
 /// libelf and libdw hand out pointers into the bytes and into caches of their own, which are valid as long as their
 /// handle and are not to be used by two threads at once. So one lock owns the bytes and the handles, every pointer stays
@@ -123,15 +123,16 @@ final class ELFFile: Sendable {
     return symbols
   }
 
-  // MARK: Source lines
+  // MARK: Source
 
-  /// The row of DWARF's line tables that covers `address`; nil where there is none or no DWARF.
+  /// The functions that the instruction at `address` is of, innermost first, by DWARF; none where it does not say.
   ///
   /// Units are asked one by one because .debug_aranges, which would lead to the right one, is optional and clang does
-  /// not write it.
-  func sourceLine(at address: UInt64) -> SourceLine? {
+  /// not write it. A unit with a line for the address goes before one without.
+  func frames(at address: UInt64) -> [SourceFrame] {
     contents.withLock { contents in
-      guard let dwarf = unsafe contents.openDWARF() else { return nil }
+      guard let dwarf = unsafe contents.openDWARF() else { return [] }
+      var framesWithoutLine: [SourceFrame] = []
       var unit: OpaquePointer? = nil
       var next: OpaquePointer? = nil
       var version: Dwarf_Half = 0
@@ -140,27 +141,23 @@ final class ELFFile: Sendable {
       while unsafe dwarf_get_units(dwarf, unit, &next, &version, &type, &die, nil) == 0 {
         unsafe unit = next
         guard unsafe dwarf_haspc(&die, address) == 1 else { continue }
-        if let line = unsafe dwarf_getsrc_die(&die, address), let place = unsafe Self.place(of: line) { return place }
+        let line = unsafe dwarf_getsrc_die(&die, address).flatMap { unsafe Self.place(of: $0) }
+        let frames = unsafe FunctionScopes(in: die, version: version, at: address).frames(innermost: line)
+        if line != nil { return frames }
+        if framesWithoutLine.isEmpty { framesWithoutLine = frames }
       }
-      return nil
+      return framesWithoutLine
     }
   }
 
-  /// Nil for line 0, by which DWARF says that an instruction belongs to no line (DWARF 5, 6.2.2).
   private static func place(of line: OpaquePointer) -> SourceLine? {
     var number: Int32 = 0
     var column: Int32 = 0
-    guard unsafe dwarf_lineno(line, &number) == 0, number > 0 else { return nil }
+    guard unsafe dwarf_lineno(line, &number) == 0, let number = UInt64(exactly: number) else { return nil }
     guard let file = unsafe dwarf_linesrc(line, nil, nil) else { return nil }
-    let hasColumn = unsafe dwarf_linecol(line, &column) == 0 && column > 0
+    let hasColumn = unsafe dwarf_linecol(line, &column) == 0
     return SourceLine(
-      file: singleSlashes(unsafe String(cString: file)), line: Int(number), column: hasColumn ? Int(column) : nil)
-  }
-
-  /// Joining a directory that ends in a slash with a name leaves two, as with NASM's DWARF.
-  private static func singleSlashes(_ path: String) -> String {
-    let parts = path.split(separator: "/", omittingEmptySubsequences: true).joined(separator: "/")
-    return path.hasPrefix("/") ? "/" + parts : parts
+      dwarfFile: unsafe String(cString: file), line: number, column: hasColumn ? UInt64(exactly: column) : nil)
   }
 
   fileprivate static func lastError() -> String {

@@ -21,3 +21,19 @@ extension SourceLine: CustomStringConvertible {
     return "\(file):\(line):\(column)"
   }
 }
+
+extension SourceLine {
+  /// A place as DWARF has it, where a column of 0 is none; nil for line 0, by which DWARF says that code belongs to no
+  /// line (DWARF 5, 6.2.2), and for a line that no file has.
+  init?(dwarfFile file: String, line: UInt64, column: UInt64?) {
+    guard line > 0, let line = Int(exactly: line) else { return nil }
+    self.init(
+      file: Self.singleSlashes(file), line: line, column: column.flatMap { $0 > 0 ? Int(exactly: $0) : nil })
+  }
+
+  /// Joining a directory that ends in a slash with a name leaves two, as with NASM's DWARF.
+  private static func singleSlashes(_ path: String) -> String {
+    let parts = path.split(separator: "/", omittingEmptySubsequences: true).joined(separator: "/")
+    return path.hasPrefix("/") ? "/" + parts : parts
+  }
+}
