@@ -54,8 +54,9 @@ final class FlightRecorder {
   /// Which records to keep on this host, by the name of the event.
   ///
   /// kvm_pvm emulates the guest instruction by instruction and traces each: 6.37 of 6.4 million events of a guest's
-  /// boot. All of them doubled QEMU's processor time here (5.4 s to 11.6 s) and pushed the rest of the history out of
-  /// the ring; with this filter it took 5.7 s, and the ring held the whole run. What the last instructions were is then
+  /// boot. Keeping all of them more than doubled QEMU's processor time (5.4 s to 11.6 s) and pushed the rest of the
+  /// history out of the ring. With this filter it rose by 5 to 40 % on a busy machine, since the kernel still
+  /// assembles each record before it drops it, and the ring held the whole run. What the last instructions were is
   /// left to the registers, which survive on kvm_pvm.
   static func filters(for host: HostKVM) -> [String: String] {
     host.vendorModule?.value == "kvm_pvm" ? ["kvm_emulate_insn": "failed==1"] : [:]
