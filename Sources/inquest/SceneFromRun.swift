@@ -18,7 +18,7 @@ extension Scene {
     accelerator = Self.accelerator(guest.identity)
     takeProcessors(guest)
     takeFeatures(guest.identity)
-    //TEMP     if case .recorded(let recording) = guest.recording { trace = recording.records }
+    if case .recorded(let recording) = guest.recording { trace = recording.records() }
     host = HostFacts(asking: accelerator?.value)
   }
 
