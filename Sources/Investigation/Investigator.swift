@@ -14,6 +14,8 @@ public struct Investigator {
   /// The vCPU that died, as far as it can be told from the others.
   private let processor: ObservedProcessor?
   private let rules: PagingRules
+  /// Whether the registers are those of the death that the trace shows, as far as RIP tells; true without a trace.
+  private let isSameDeath: Bool
   /// The first fault as KVM recorded it.
   private let recorded: FailedAccess?
   /// The next instruction as the registers and the memory have it.
@@ -31,16 +33,26 @@ public struct Investigator {
     self.scene = scene
     let deaths = RecordedDeath.deaths(in: scene.trace)
     self.deaths = deaths
-    death =
+    let death =
       deaths.last { death in scene.processors.contains { $0.state.rip == death.rip } } ?? deaths.last
+    self.death = death
     let rip = death?.rip
-    processor = scene.processors.first { $0.state.rip == rip } ?? scene.processorThatCannotGoOn
+    let processor = scene.processors.first { $0.state.rip == rip } ?? scene.processorThatCannotGoOn
+    self.processor = processor
     rules = scene.rules(of: scene.walker, for: processor?.state)
-    let root = processor.flatMap { $0.state.rip == rip ? $0.state.cr3 : nil }
+    let isSameDeath = processor.map { Self.isOf(death, $0.state) } ?? false
+    self.isSameDeath = isSameDeath
+    let root = isSameDeath ? processor?.state.cr3 : nil
     recorded = death?.firstFailedWalk.flatMap { FailedAccess($0, root: root) }
     (reenacted, delivery) = processor.flatMap(scene.reenact) ?? (nil, nil)
     conclusion =
       scene.recordedConclusion(death) ?? scene.concludedEnd(processor, reenacted: reenacted, delivery: delivery)
+  }
+
+  private static func isOf(_ death: RecordedDeath?, _ state: ProcessorState) -> Bool {
+    guard let death else { return true }
+    guard let rip = death.rip else { return !ProcessorObservations.isReset(state) }
+    return state.rip == rip
   }
 
   private func verdict() -> Verdict {
@@ -133,7 +145,7 @@ extension Investigator {
     fault.instruction = instruction(at: pointer)?.text
     if let place = scene.image?.place(of: pointer.rawValue) {
       fault.symbol = scene.image?.symbol(containing: place.virtual)?.description
-      fault.source = scene.image?.sourceLine(at: place.virtual)?.description
+      fault.source = scene.image?.sourceLines(at: place.virtual)
     }
     return fault
   }
@@ -165,13 +177,6 @@ extension Investigator {
 // MARK: Agreement
 
 extension Investigator {
-  /// Whether the registers are those of the death that the trace shows, as far as RIP tells; true without a trace.
-  private var isSameDeath: Bool {
-    guard let processor else { return false }
-    guard let rip = death?.rip else { return true }
-    return processor.state.rip == rip
-  }
-
   private func compareAccounts(_ verdict: inout Verdict) {
     guard let processor, let death, let rip = death.rip else { return }
     if isSameDeath {
@@ -255,6 +260,14 @@ extension Investigator {
           how: "inquest examine … with a file that has it"))
     }
     return missing
+  }
+}
+
+extension GuestImage {
+  /// The source line at an address, and those that it is inlined in: `vga.c:8, inlined in main.c:27`.
+  fileprivate func sourceLines(at address: LinearAddress) -> String? {
+    let lines = frames(at: address).compactMap { $0.line?.description }
+    return lines.isEmpty ? nil : lines.joined(separator: ", inlined in ")
   }
 }
 

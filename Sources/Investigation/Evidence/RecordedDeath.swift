@@ -18,7 +18,7 @@ public struct RecordedDeath: Hashable, Sendable {
   public var task: String?
   /// RIP at the death, an offset in CS; nil where no event of the last stretch shows it.
   public var rip: UInt64?
-  /// The records of this thread from the last change of RIP to the death, the death included.
+  /// The records of this thread from its last sign of progress to the death, the death included.
   public var records: [KVMRecord]
 }
 
@@ -39,6 +39,7 @@ extension RecordedDeath {
     var rip: UInt64?
     var stretch: [KVMRecord] = []
     for record in trace[...index].reversed() where record.threadID == last.threadID {
+      if !stretch.isEmpty, record.event.isProgress { break }
       if let here = record.event.rip {
         if let rip, rip != here { break }
         rip = here
@@ -132,6 +133,12 @@ extension KVMEvent {
     case .emulateInstruction(let emulation): emulation.rip
     default: nil
     }
+  }
+
+  /// Whether the guest got something done: QEMU served an instruction of it. A signal that QEMU got is no such thing.
+  fileprivate var isProgress: Bool {
+    guard case .userspaceExit(let reason, let errno) = self else { return false }
+    return reason != .interrupted && (errno ?? 0) >= 0
   }
 
   fileprivate var runsGuest: Bool {
