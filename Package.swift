@@ -61,7 +61,7 @@ let package = Package(
     + room("Reports", ["X86", "Investigation"])
     + room(
       "Capture",
-      ["X86", "Traces", "GuestMemory", "GuestImage", "KVM", "QEMU", "Investigation", "CLinux", system, subprocess])
+      ["X86", "Traces", "GuestMemory", "GuestImage", "KVM", "QEMU", "Investigation", "CLinux", system])
     + [
       .executableTarget(
         name: "inquest",
