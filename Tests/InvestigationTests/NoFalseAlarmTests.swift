@@ -54,6 +54,28 @@ struct NoFalseAlarmTests {
     #expect(verdict.cause == nil)
   }
 
+  @Test(
+    "entries that no single walk can have read are not taken for one",
+    arguments: [
+      ("on behind a 1 GiB page", [0x20_3007, 0x4000_00b7, 0x8000_0000_0020_0083]),
+      ("on behind an entry that is not present", [0x10_3002, 0x83]),
+      ("a reserved bit in an entry that is not present", [0x10_3003, 0x82]),
+    ] as [(String, [UInt64])])
+  func notOneWalk(_ what: String, _ entries: [UInt64]) {
+    var scene = Scene()
+    scene.trace = Story.records(
+      [.entry(vcpu: 0, rip: 0x1000), .pagetableWalk(address: LinearAddress(0x1000), access: .fetch)]
+        + entries.enumerated().map { .pagingElement(entry: $1, level: 4 - $0) }
+        + [
+          .walkerError([.present, .reserved]),
+          .injectException(vector: .pageFault, errorCode: 9, isReinjected: false),
+          .userspaceExit(reason: .shutdown, errno: nil),
+        ])
+    let verdict = Investigator.verdict(on: scene)
+    #expect(verdict.outcome == .died)
+    #expect(verdict.cause == nil)
+  }
+
   @Test("a dump alone explains nothing, and says what it proves and what is missing")
   func dumpAlone() {
     var scene = Scene()

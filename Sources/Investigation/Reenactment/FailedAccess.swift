@@ -42,10 +42,20 @@ extension FailedAccess {
           entryAddress: table.map { structure.entryAddress(of: walk.address, in: $0) }, source: element.source))
       table = entry.isLeaf(at: structure) ? nil : entry.table
     }
-    guard steps.count == walk.elements.count else { return nil }
+    guard steps.count == walk.elements.count, Self.isOneWalk(steps, error) else { return nil }
     self.init(
       address: walk.address, access: PageAccess(walk.access), errorCode: error, root: root, steps: steps,
       source: errorSource)
+  }
+
+  /// Whether the entries can be those of one failed walk: it goes on only behind a present entry that leads to a table,
+  /// and sets P in the error code only for a present one.
+  ///
+  /// In a nested guest KVM walks the tables of the guest's hypervisor in the middle of a walk, and the trace does not
+  /// tell whose an entry is (arch/x86/kvm/mmu/paging_tmpl.h: walk_addr_generic calls kvm_translate_gpa, 6.1).
+  private static func isOneWalk(_ steps: [Step], _ error: PageFaultErrorCode) -> Bool {
+    steps.dropLast().allSatisfy { $0.entry.isPresent && !$0.entry.isLeaf(at: $0.structure) }
+      && (!error.contains(.present) || steps.last?.entry.isPresent == true)
   }
 
   /// A walk of the reenactment; nil unless it ends in a page fault.
