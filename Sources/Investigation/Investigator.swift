@@ -178,7 +178,17 @@ extension Investigator {
 
 extension Investigator {
   private func compareAccounts(_ verdict: inout Verdict) {
-    guard let processor, let death, let rip = death.rip else { return }
+    if let processor, let rip = death?.rip { compare(rip, with: processor, in: &verdict) }
+    guard recorded != nil, let reenactedAccess, isSameDeath else { return }
+    let text =
+      contradictsRecord
+      ? "The reenactment finds another first fault than the trace: \(reenactedAccess.errorCode.words) at "
+        + reenactedAccess.address.rawValue.hexadecimal
+      : "The reenactment from registers and memory finds the same walk, entry by entry"
+    verdict.evidence.append(Evidence(text, .reenactment))
+  }
+
+  private func compare(_ rip: UInt64, with processor: ObservedProcessor, in verdict: inout Verdict) {
     if isSameDeath {
       verdict.evidence.append(
         Evidence("The trace and the registers agree: RIP is \(rip.hexadecimal) in both", processor.source))
@@ -189,13 +199,6 @@ extension Investigator {
             + "\(processor.state.rip.hexadecimal) in the registers, so they are not of the same death", processor.source
         ))
     }
-    guard recorded != nil, let reenactedAccess, isSameDeath else { return }
-    let text =
-      contradictsRecord
-      ? "The reenactment finds another first fault than the trace: \(reenactedAccess.errorCode.words) at "
-        + reenactedAccess.address.rawValue.hexadecimal
-      : "The reenactment from registers and memory finds the same walk, entry by entry"
-    verdict.evidence.append(Evidence(text, .reenactment))
   }
 }
 

@@ -70,8 +70,7 @@ public struct TerminalReport {
     page.section("Cure")
     for (index, remedy) in remedies.enumerated() {
       page.item("  \(index + 1). ", "\(remedy.kind.words): \(remedy.change)", as: .strong)
-      page.item("     ", remedy.reason)
-      page.item("     ", remedy.standing, as: .faint)
+      page.item("     ", remedy.reason, note: remedy.standing)
     }
   }
 

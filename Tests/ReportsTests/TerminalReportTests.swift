@@ -11,7 +11,7 @@ struct TerminalReportTests {
     arguments: [
       "The guest died of a triple fault.", "[proven]", "paging.reserved-bit", "0x10006d", "_start+0x6d",
       "#PF, error code 0x9 (P|RSVD), at address 0x10006d", "from CR3 0x102000", "PML4E[0]", "at unknown",
-      "^ bit 7 (PS) is reserved here", "QEMU: -cpu Haswell,+pdpe1gb", "possible on this host; not tried",
+      "^ bit 7 (PS) is reserved here", "QEMU: -cpu Haswell,+pdpe1gb", "[possible on this host; not tried]",
       "Warning: this guest would die elsewhere", "KVM with shadow paging", "[kvm_inj_exception 10.631826]",
       "guest memory", "run it as root",
     ])
