@@ -13,6 +13,8 @@ public struct Investigator {
   private let death: RecordedDeath?
   /// The vCPU that died, as far as it can be told from the others.
   private let processor: ObservedProcessor?
+  /// Whether the registers are those of the death that the trace shows, as far as can be told; true without a trace.
+  private let isSameDeath: Bool
   private let rules: PagingRules
   /// Whether the registers are those of the death that the trace shows, as far as RIP tells; true without a trace.
   private let isSameDeath: Bool
@@ -37,12 +39,11 @@ public struct Investigator {
       deaths.last { death in scene.processors.contains { $0.state.rip == death.rip } } ?? deaths.last
     self.death = death
     let rip = death?.rip
-    let processor = scene.processors.first { $0.state.rip == rip } ?? scene.processorThatCannotGoOn
-    self.processor = processor
-    rules = scene.rules(of: scene.walker, for: processor?.state)
-    let isSameDeath = processor.map { Self.isOf(death, $0.state) } ?? false
-    self.isSameDeath = isSameDeath
-    let root = isSameDeath ? processor?.state.cr3 : nil
+    processor = scene.processors.first { $0.state.rip == rip } ?? scene.processorThatCannotGoOn
+    let state = processor?.state
+    isSameDeath = Self.isSameDeath(death, state)
+    rules = scene.rules(of: scene.walker, for: isSameDeath ? state : nil)
+    let root = state?.rip == rip ? state?.cr3 : nil
     recorded = death?.firstFailedWalk.flatMap { FailedAccess($0, root: root) }
     (reenacted, delivery) = processor.flatMap(scene.reenact) ?? (nil, nil)
     conclusion =
@@ -91,7 +92,7 @@ extension Scene {
 
 extension Investigator {
   private var reenactedAccess: FailedAccess? {
-    if case .pageFault(let access) = reenacted?.outcome { return access }
+    if isSameDeath, case .pageFault(let access) = reenacted?.outcome { return access }
     return nil
   }
 
@@ -103,11 +104,15 @@ extension Investigator {
     verdict.evidence += access.evidence
     compareAccounts(&verdict)
     guard let cause = ReservedBit(access, rules: rules) else { return }
+    verdict.walk = cause.account
+    guard !cause.violations.isEmpty else {
+      verdict.observations.append(Evidence(cause.summary(nil), access.source))
+      return
+    }
     let decision =
       cause.violations.contains { $0.rule == .pageSizeWithoutGiBPages } ? scene.decision(on: .pdpe1gb) : nil
     verdict.cause = Cause(
       id: ReservedBit.id, title: ReservedBit.title, summary: cause.summary(decision), confidence: confidence(in: cause))
-    verdict.walk = cause.account
     verdict.remedies = cause.remedies(for: scene, death)
     verdict.evidence += cause.decisiveFacts(decision, scene)
     verdict.observations += cause.circumstances(scene, death)
@@ -116,14 +121,14 @@ extension Investigator {
   /// A recorded refusal is proof as far as one rule alone can be its reason; a reenacted one needs a recorded fact that it
   /// predicts.
   private func confidence(in cause: ReservedBit) -> Confidence {
-    guard cause.isDecided else { return cause.violations.isEmpty ? .possible : .likely }
+    guard cause.isDecided else { return .likely }
     if recorded != nil { return contradictsRecord ? .likely : .proven }
     return conclusion.recordsTripleFault && predictsCR2 && delivery?.end == .tripleFault ? .proven : .likely
   }
 
   /// Whether the reenactment found another first fault than the trace shows.
   private var contradictsRecord: Bool {
-    guard let recorded, let reenactedAccess, isSameDeath else { return false }
+    guard let recorded, let reenactedAccess else { return false }
     return !recorded.agrees(with: reenactedAccess)
   }
 
@@ -177,15 +182,11 @@ extension Investigator {
 // MARK: Agreement
 
 extension Investigator {
-  private func compareAccounts(_ verdict: inout Verdict) {
-    if let processor, let rip = death?.rip { compare(rip, with: processor, in: &verdict) }
-    guard recorded != nil, let reenactedAccess, isSameDeath else { return }
-    let text =
-      contradictsRecord
-      ? "The reenactment finds another first fault than the trace: \(reenactedAccess.errorCode.words) at "
-        + reenactedAccess.address.rawValue.hexadecimal
-      : "The reenactment from registers and memory finds the same walk, entry by entry"
-    verdict.evidence.append(Evidence(text, .reenactment))
+  /// RIP tells; where the trace does not show it, registers that were reset are still known to be of a later moment.
+  private static func isSameDeath(_ death: RecordedDeath?, _ state: ProcessorState?) -> Bool {
+    guard let state else { return false }
+    guard let death else { return true }
+    return death.rip.map { $0 == state.rip } ?? !ProcessorObservations.isReset(state)
   }
 
   private func compare(_ rip: UInt64, with processor: ObservedProcessor, in verdict: inout Verdict) {
@@ -199,6 +200,13 @@ extension Investigator {
             + "\(processor.state.rip.hexadecimal) in the registers, so they are not of the same death", processor.source
         ))
     }
+    guard recorded != nil, let reenactedAccess else { return }
+    let text =
+      contradictsRecord
+      ? "The reenactment finds another first fault than the trace: \(reenactedAccess.errorCode.words) at "
+        + reenactedAccess.address.rawValue.hexadecimal
+      : "The reenactment from registers and memory finds the same walk, entry by entry"
+    verdict.evidence.append(Evidence(text, .reenactment))
   }
 }
 

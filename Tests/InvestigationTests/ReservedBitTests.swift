@@ -150,13 +150,30 @@ struct ReservedBitTests {
     #expect(verdict.walk?.levels.last?.offendingBits == 1 << 63 | 1 << 7)
   }
 
-  @Test("a refusal that no rule explains is not proven")
-  func unexplained() throws {
+  @Test("a refusal that no rule explains is shown, and is no cause")
+  func unexplained() {
     var scene = Scene()
     scene.trace = Story.traceWithShadowPaging(entry: 0x104003)
-    let cause = try #require(Investigator.verdict(on: scene).cause)
-    #expect(cause.confidence == .possible)
-    #expect(cause.summary.contains("no rule known here"))
+    let verdict = Investigator.verdict(on: scene)
+    #expect(verdict.cause == nil)
+    #expect(verdict.walk?.levels.last?.value == 0x104003)
+    #expect(verdict.observations.contains { $0.text.contains("no rule known here") })
+  }
+
+  @Test("EFER of registers that are not of this death decides nothing", arguments: [true, false])
+  func otherEFER(_ isReset: Bool) {
+    var state = Story.state(rip: 0xFFF0, efer: [])
+    if isReset {
+      state.cs.base = 0xFFFF_0000
+      state.cs.selector = SegmentSelector(rawValue: 0xF000)
+      state.cr0 = CR0(rawValue: 0x6000_0010)
+    }
+    var scene = Scene()
+    scene.trace = Story.traceWithShadowPaging(entry: 1 << 63 | 0x83)
+    scene.processors = [Story.processor(state)]
+    let verdict = Investigator.verdict(on: scene)
+    #expect(verdict.cause?.confidence == .likely)
+    #expect(verdict.walk?.levels.last?.offendingBits == 1 << 63 | 1 << 7)
   }
 
   @Test("what is known of the processor can contradict the refusal: both are shown")
