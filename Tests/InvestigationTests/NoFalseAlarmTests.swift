@@ -95,12 +95,34 @@ struct NoFalseAlarmTests {
     #expect(verdict.missing.contains { $0.what.contains("kvmmmu") })
   }
 
-  @Test("a reset that the guest asked for is no death", arguments: [0x64 as UInt16, 0x92, 0xCF9])
-  func deliberateReset(_ port: UInt16) {
-    var scene = Scene(ending: .reset)
-    scene.processors = [Story.processor()]
-    scene.trace = Story.records([.portIO(isWrite: true, port: port, size: 1, count: 1, value: 6)])
-    #expect(Investigator.verdict(on: scene).outcome == .ended)
+  /// Writes to the ports that can reset the machine, and whether these do.
+  static let writes: [(port: UInt16, value: UInt8, resets: Bool)] = [
+    (0x64, 0xFE, true), (0x64, 0xF0, true), (0x64, 0xD1, false), (0x64, 0xFF, false),
+    (0x92, 3, true), (0x92, 2, false), (0xCF9, 6, true), (0xCF9, 2, false), (0x80, 0xFE, false),
+  ]
+
+  @Test("a reset that the guest asked for is no death, and not every write to these ports asks for one")
+  func deliberateReset() {
+    for write in Self.writes {
+      var traced = Scene(ending: .reset)
+      traced.processors = [Story.processor()]
+      traced.trace = Story.records([
+        .portIO(isWrite: true, port: write.port, size: 1, count: 1, value: UInt32(write.value))
+      ])
+      var seen = Scene(ending: .reset)
+      var state = Story.state(rip: 0x10006d, cr3: 0)
+      state.cr0 = [.protectionEnable]
+      state.efer = []
+      state.generalPurpose.rax = UInt64(write.value)
+      state.generalPurpose.rdx = UInt64(write.port)
+      seen.processors = [Story.processor(state)]
+      var memory = Story.memory()
+      memory.store([0xEE, 0x0F, 0x0B], at: 0x10006c)  // out dx, al; ud2
+      seen.memory = memory
+      for scene in [traced, seen] {
+        #expect(Investigator.verdict(on: scene).outcome == (write.resets ? .ended : .undetermined), "\(write)")
+      }
+    }
   }
 
   @Test("a reset that nothing explains is undetermined")

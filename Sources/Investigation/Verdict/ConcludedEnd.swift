@@ -22,19 +22,28 @@ extension Scene {
   }
 
   /// The port through which the guest reset the machine, where the trace or the instruction before RIP shows it.
-  ///
-  /// 64H is the keyboard controller's, 92H the fast one, CF9H the chipset's (QEMU 7.2 hw/input/pckbd.c, hw/isa/port92.c,
-  /// hw/isa/lpc_ich9.c, hw/isa/piix3.c).
   private func resetPort(_ processor: ObservedProcessor?) -> UInt16? {
     for record in trace.reversed() {
-      guard case .portIO(let isWrite, let port, _, _, _) = record.event, isWrite else { continue }
-      return Self.resetPorts.contains(port) ? port : nil
+      guard case .portIO(true, let port, _, _, let value) = record.event else { continue }
+      return value.flatMap { Self.resets(port, UInt8(truncatingIfNeeded: $0)) ? port : nil }
     }
-    guard let processor, let memory else { return nil }
-    return writtenPort(processor.state, in: memory).flatMap { Self.resetPorts.contains($0) ? $0 : nil }
+    guard let processor, let memory, let port = writtenPort(processor.state, in: memory) else { return nil }
+    return Self.resets(port, UInt8(truncatingIfNeeded: processor.state.generalPurpose.rax)) ? port : nil
   }
 
-  private static let resetPorts: Set<UInt16> = [0x64, 0x92, 0xCF9]
+  /// Whether a write of `value` to `port` resets the machine: the same ports also have other uses, such as A20.
+  ///
+  /// 64H is the keyboard controller's command port, where an even F0H to FEH pulses the reset line; 92H the fast one,
+  /// bit 0; CF9H the chipset's, bit 2 (QEMU 7.2 hw/input/pckbd.c: kbd_write_command, hw/isa/port92.c: port92_write,
+  /// hw/isa/piix3.c: rcr_write, hw/isa/lpc_ich9.c: ich9_rst_cnt_write).
+  private static func resets(_ port: UInt16, _ value: UInt8) -> Bool {
+    switch port {
+    case 0x64: value & 0xF1 == 0xF0
+    case 0x92: value & 1 != 0
+    case 0xCF9: value & 4 != 0
+    default: false
+    }
+  }
 
   /// The port of the OUT that RIP stands at or right behind; nil if it is no OUT or its bytes are not known.
   private func writtenPort(_ state: ProcessorState, in memory: some PhysicalMemory) -> UInt16? {
