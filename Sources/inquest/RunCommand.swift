@@ -75,7 +75,7 @@ struct RunCommand: ParsableCommand {
 
   private func conclude(_ outcome: GuestOutcome, _ examination: Examination) throws {
     if case .refusedToStart(let end) = outcome.ending { throw Failure(refusal(end, outcome)) }
-    let verdict = examination.verdict ?? examination.judge(outcome.scene)
+    let verdict = examination.verdict(on: outcome.scene)
     if case .refused(let refusal) = outcome.scene.recording { warn(refusal) }
     try reporting.write(verdict)
     throw ExitCode(status(verdict, outcome.processEnd))
@@ -108,8 +108,8 @@ struct RunCommand: ParsableCommand {
 private final class Examination {
   let commandLine: QEMUCommandLine
   let image: GuestImage?
-  /// The verdict on a guest that was ended because it is dead.
-  private(set) var verdict: Verdict?
+  /// The last examination of a guest that stood still.
+  private var last: (ending: GuestEnding, verdict: Verdict)?
 
   init(commandLine: QEMUCommandLine, image: GuestImage?) {
     self.commandLine = commandLine
@@ -123,11 +123,14 @@ private final class Examination {
   /// A dead guest is ended, for it would only begin again; one that reset or turned off the machine goes its way.
   func examine(_ scene: GuestScene) -> Resumption {
     let verdict = judge(scene)
-    if verdict.outcome == .ended {
-      self.verdict = scene.ending == .poweroff ? verdict : nil
-      return .carryOn
-    }
-    self.verdict = verdict
-    return .end
+    last = (scene.ending, verdict)
+    return verdict.outcome == .ended ? .carryOn : .end
+  }
+
+  /// The verdict on a run that is over: the one from when the guest stood still, while its registers could be read,
+  /// unless it went on after that and came to another end.
+  func verdict(on scene: GuestScene) -> Verdict {
+    if let last, last.ending == scene.ending { return last.verdict }
+    return judge(scene)
   }
 }
