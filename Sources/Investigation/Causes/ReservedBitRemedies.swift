@@ -35,7 +35,7 @@ extension ReservedBit {
 
   /// 1 GiB pages: the guest's processor must have them, or the guest must do without.
   private func gibPageRemedies(_ scene: Scene) -> [Remedy] {
-    let offer = scene.host.offers[.pdpe1gb]
+    let offer = scene.offer(of: .pdpe1gb)
     let fallback = guestRemedy(
       "ask CPUID 80000001H:EDX[26] before using 1 GiB pages, and map with 2 MiB pages where it is 0",
       "The guest then runs on every processor.")
@@ -43,11 +43,11 @@ extension ReservedBit {
       let elsewhere = Remedy(
         kind: .host, change: "run the guest on a host whose KVM offers pdpe1gb, with -cpu MODEL,+pdpe1gb",
         reason:
-          "No -cpu option helps here: this host's KVM does not offer the feature (\(offer?.source.description ?? "")).",
+          "No -cpu option helps here: the host's KVM does not offer the feature (\(offer?.source.description ?? "")).",
         available: nil)
       return [fallback, elsewhere]
     }
-    return commandLineRemedies(scene, offer) + [fallback]
+    return scene.asks(for: .pdpe1gb) ? [fallback] : commandLineRemedies(scene, offer) + [fallback]
   }
 
   private func commandLineRemedies(_ scene: Scene, _ offer: Sourced<Bool>?) -> [Remedy] {

@@ -14,8 +14,9 @@ extension Scene {
   /// then what the command line asks for.
   func decision(on feature: CPUFeatureName) -> FeatureDecision {
     if let refusal = refusal(of: feature) {
+      let who = refusal.value.isByKVM ? "host's KVM" : "accelerator \(refusal.value.accelerator)"
       return FeatureDecision(
-        isOn: false, words: "which was asked for and which the \(refusal.value) does not offer", source: refusal.source)
+        isOn: false, words: "although it was asked for: the \(who) does not offer it", source: refusal.source)
     }
     let request = request(of: feature)
     guard let measured = guestFeatures[feature] else { return effect(of: request, on: feature) }
@@ -30,12 +31,21 @@ extension Scene {
     return FeatureDecision(isOn: measured.value, words: words, source: measured.source)
   }
 
+  /// Whether KVM can give a guest `feature`: what the host answers, else what QEMU printed; nil where neither tells.
+  func offer(of feature: CPUFeatureName) -> Sourced<Bool>? {
+    if let offer = host.offers[feature] { return offer }
+    guard let refusal = refusal(of: feature), refusal.value.isByKVM else { return nil }
+    return Sourced(false, refusal.source)
+  }
+
+  /// Whether the command line gives the guest `feature` already, as far as the host can.
+  func asks(for feature: CPUFeatureName) -> Bool { request(of: feature).isOn == true }
+
   /// QEMU's own word that the accelerator lacks a feature that was asked for.
-  private func refusal(of feature: CPUFeatureName) -> Sourced<String>? {
+  private func refusal(of feature: CPUFeatureName) -> Sourced<UnsupportedFeature>? {
     for entry in log {
       guard case .unsupportedFeature(let refused) = entry.value, refused.feature == feature else { continue }
-      let who = refused.accelerator == "host" ? "host's KVM" : "accelerator \(refused.accelerator)"
-      return Sourced(who, entry.source)
+      return Sourced(refused, entry.source)
     }
     return nil
   }
@@ -68,4 +78,9 @@ extension Scene {
       isOn: false, words: "although it was asked for: the accelerator of this host does not offer it",
       source: offer.source)
   }
+}
+
+extension UnsupportedFeature {
+  /// QEMU calls KVM "host" (target/i386/cpu.c: x86_cpu_filter_features, 7.2).
+  fileprivate var isByKVM: Bool { accelerator == "host" }
 }
