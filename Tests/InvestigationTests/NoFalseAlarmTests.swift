@@ -95,6 +95,43 @@ struct NoFalseAlarmTests {
     #expect(verdict.missing.contains { $0.what.contains("kvmmmu") })
   }
 
+  /// States in which a register that often tells something does not tell it.
+  static let states: [(String, String, @Sendable (inout ProcessorState) -> Void)] = [
+    (
+      "32-bit paging has no bit 63", "EFER.NXE",
+      {
+        $0.efer = []
+        $0.cr4 = []
+      }
+    ),
+    ("CR0 was only read", "a few instructions ago", { $0.generalPurpose.rcx = 1 }),
+    ("a 32-bit program on a 64-bit kernel", "far jump", { $0.currentPrivilegeLevel = 3 }),
+  ]
+
+  @Test("registers prove no more than they do")
+  func modestObservations() {
+    for (what, words, change) in Self.states {
+      var state = Story.state()
+      var scene = Scene()
+      scene.processors = [Story.processor(state)]
+      #expect(Investigator.verdict(on: scene).observations.contains { $0.text.contains(words) }, "\(what)")
+      change(&state)
+      scene.processors = [Story.processor(state)]
+      #expect(!Investigator.verdict(on: scene).observations.contains { $0.text.contains(words) }, "\(what)")
+    }
+  }
+
+  @Test("an injected fault is the guest's to handle, and no reason of an internal error")
+  func injectedFetch() {
+    var scene = Scene()
+    scene.trace = Story.traceWithEPT
+    scene.trace.insert(
+      contentsOf: Story.records([.injectException(vector: .pageFault, errorCode: 9, isReinjected: false)]), at: 5)
+    let verdict = Investigator.verdict(on: scene)
+    #expect(verdict.outcome == .died)
+    #expect(verdict.cause == nil)
+  }
+
   /// Writes to the ports that can reset the machine, and whether these do.
   static let writes: [(port: UInt16, value: UInt8, resets: Bool)] = [
     (0x64, 0xFE, true), (0x64, 0xF0, true), (0x64, 0xD1, false), (0x64, 0xFF, false),

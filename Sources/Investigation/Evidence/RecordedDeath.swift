@@ -70,7 +70,11 @@ extension RecordedDeath {
     case .tripleFault: return walkInjected(among: walks)
     case .internalError:
       guard let last = walks.last, last.error != nil, last.access.contains(.fetch) else { return nil }
-      return last
+      // A fault that was injected was the guest's to handle, and what ended the emulation came after it.
+      let isInjected = records[last.lastRecord...].contains {
+        if case .injectException = $0.event { true } else { false }
+      }
+      return isInjected ? nil : last
     case .failedEntry: return nil
     }
   }

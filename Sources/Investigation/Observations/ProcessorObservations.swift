@@ -11,8 +11,8 @@ struct ProcessorObservations {
     source = processor.source
     guard !Self.isReset(state) else {
       note(
-        "The registers are those of a reset processor, so they say nothing about the death. KVM on AMD resets a "
-          + "processor at a triple fault (arch/x86/kvm/svm/svm.c: shutdown_interception)")
+        "The registers are those of a reset processor: it has run nothing since. KVM on AMD resets a processor at a triple "
+          + "fault (arch/x86/kvm/svm/svm.c: shutdown_interception); after one they say nothing about it")
       return
     }
     mode()
@@ -57,23 +57,24 @@ struct ProcessorObservations {
     let root = state.cr3 & 0x000F_FFFF_FFFF_F000
     let table = mode == .fiveLevel ? "PML5 table" : mode == .fourLevel ? "PML4 table" : "root table"
     note("\(mode.name) is on; CR3 points to the \(table) at physical \(root.hexadecimal)")
-    if let efer = state.efer, !efer.contains(.executeDisableEnable) {
+    if mode != .twoLevel, let efer = state.efer, !efer.contains(.executeDisableEnable) {
       note("EFER.NXE is clear: bit 63 (XD) of a page-table entry is reserved")
     }
     justEnabled()
   }
 
   /// The usual way to turn on paging leaves its traces in the registers: `mov %eax, %cr0`, and before it EFER's number in
-  /// ECX for WRMSR.
+  /// ECX for WRMSR. EAX alone may as well have been read from CR0.
   private mutating func justEnabled() {
     let eax = state.generalPurpose.rax & 0xFFFF_FFFF
-    guard eax == state.cr0.rawValue, state.cr0.contains(.paging) else { return }
-    let ecx = state.generalPurpose.rcx & 0xFFFF_FFFF == 0xC000_0080 ? " and ECX the number of EFER" : ""
-    note("EAX still holds the value of CR0\(ecx): paging was turned on a few instructions ago")
+    let ecx = state.generalPurpose.rcx & 0xFFFF_FFFF
+    guard eax == state.cr0.rawValue, ecx == 0xC000_0080, state.cr0.contains(.paging) else { return }
+    note("EAX still holds the value of CR0 and ECX the number of EFER: paging was turned on a few instructions ago")
   }
 
   private mutating func nextStep() {
-    guard case .compatibility = state.mode else { return }
+    // At CPL 3 it is a 32-bit program on a 64-bit kernel, which is where it is to be.
+    guard case .compatibility = state.mode, state.currentPrivilegeLevel == 0 else { return }
     note("The next step to 64-bit code is a far jump to a code segment whose L bit is set; it has not been made")
   }
 
@@ -90,7 +91,7 @@ struct ProcessorObservations {
     }
   }
 
-  /// A selector may lie outside the GDT when the segment was loaded from another one.
+  /// A selector may lie outside the GDT when the segment was loaded from another one, or in real mode.
   private mutating func segments() {
     guard state.mode != .real, state.mode != .virtual8086 else { return }
     let outside = [("CS", state.cs), ("SS", state.ss), ("DS", state.ds), ("ES", state.es)].filter {
@@ -99,8 +100,8 @@ struct ProcessorObservations {
     guard !outside.isEmpty else { return }
     let names = outside.map { "\($0.0) \($0.1.selector.rawValue.hexadecimal)" }.joined(separator: ", ")
     note(
-      "\(names) lie\(outside.count == 1 ? "s" : "") outside the GDT (limit \(state.gdtr.limit.hexadecimal)): loaded from "
-        + "an earlier GDT, and not to be loaded again")
+      "\(names) lie\(outside.count == 1 ? "s" : "") outside the GDT (limit \(state.gdtr.limit.hexadecimal)): loaded "
+        + "before this GDT was in force, and not to be loaded again")
   }
 
   private mutating func halted() {
