@@ -40,6 +40,20 @@ struct LatentReservedBitTests {
     #expect(Investigator.verdict(on: unused).warnings.isEmpty)
   }
 
+  @Test("tables that the guest left are not looked at: their memory may hold anything now")
+  func leftTables() {
+    var scene = scene(pdpte: 0xa3, guestHasPages: false)
+    var memory = Story.memory(pml4e: 0x103023, pdpte: 0xa3)
+    memory.store(0x105023, at: 0x104000)
+    memory.store(0x106023, at: 0x105000)
+    memory.store(0xe3, at: 0x106000)
+    scene.memory = memory
+    scene.samples = [Story.processor(), Story.processor(Story.state(cr3: 0x104000))]
+    #expect(Investigator.verdict(on: scene).warnings.isEmpty)
+    scene.samples.reverse()
+    #expect(Investigator.verdict(on: scene).warnings.count == 1)
+  }
+
   @Test("a table that leads to itself does not keep the search going")
   func selfMap() {
     let verdict = Investigator.verdict(on: scene(pdpte: 0x102023, guestHasPages: false))
