@@ -1,5 +1,5 @@
 /// Items of a trace, copied, so that they can be worked on apart from the file.
-public final class EventBatch {
+public struct EventBatch: ~Copyable {
   private struct Entry {
     var time: UInt64
     /// Where the record lies in `records`; -1 for what is no event.
@@ -36,17 +36,18 @@ public final class EventBatch {
   /// The number of items.
   public var count: Int { entries.count }
 
-  func removeAll() {
+  mutating func removeAll() {
     entries.removeAll(keepingCapacity: true)
     marks.removeAll(keepingCapacity: true)
     used = 0
   }
 
   /// Whether another record of usual size will fit.
-  var hasRoom: Bool { entries.count < Self.mostEntries && used <= Self.capacity - 4096 }
+  private var hasRoom: Bool { entries.count < Self.mostEntries && used <= Self.capacity - 4096 }
 
+  /// Adds an item; `stop` if the batch has no room for more.
   @inline(__always)
-  func append(_ item: borrowing TraceItem) throws(TraceFileError) {
+  public mutating func append(_ item: borrowing TraceItem) throws(TraceFileError) -> Walk {
     switch item {
     case .event(let event):
       let count = event.payload.byteCount
@@ -69,9 +70,10 @@ public final class EventBatch {
     case .damage(let damage):
       append(mark: .damage(damage))
     }
+    return hasRoom ? .proceed : .stop
   }
 
-  private func append(mark: Mark) {
+  private mutating func append(mark: Mark) {
     entries.append(
       Entry(
         time: 0, start: -1, count: 0, cpu: -1, threadID: -1, eventIndex: Int32(truncatingIfNeeded: marks.count),
@@ -79,7 +81,7 @@ public final class EventBatch {
     marks.append(mark)
   }
 
-  private func makeRoom(_ count: Int) throws(TraceFileError) {
+  private mutating func makeRoom(_ count: Int) throws(TraceFileError) {
     let larger = try Self.memory(2 * records.byteCount + count)
     let old = records
     unsafe larger.withUnsafeMutableBytes { new in

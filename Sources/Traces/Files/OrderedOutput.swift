@@ -9,7 +9,7 @@ import Synchronization
 public enum OrderedOutput {
   /// One batch on its way.
   private final class Slot {
-    let events: EventBatch
+    var events: EventBatch
     var text = TextBuffer(capacity: 1 << 18)
     var ticket = 0
 
@@ -54,9 +54,9 @@ public enum OrderedOutput {
   ///   - write: takes text in order; false to end everything.
   public static func run<Source, Printer>(
     _ source: Source, workers: Int,
-    read: @escaping @Sendable (inout Source, EventBatchFiller) throws(TraceFileError) -> Bool,
+    read: @escaping @Sendable (inout Source, inout EventBatch) throws(TraceFileError) -> Bool,
     makePrinter: @escaping @Sendable () -> Printer,
-    print: @escaping @Sendable (inout Printer, EventBatch, inout TextBuffer) -> Void,
+    print: @escaping @Sendable (inout Printer, borrowing EventBatch, inout TextBuffer) -> Void,
     write: @escaping @Sendable (Span<UInt8>) -> Bool
   ) throws(TraceFileError) {
     let workers = max(workers, 1)
@@ -82,14 +82,14 @@ public enum OrderedOutput {
   /// The next batch of the trace, in a free slot; nil at the end.
   private static func take<Source, Printer>(
     _ state: State<Source, Printer>,
-    _ read: @Sendable (inout Source, EventBatchFiller) throws(TraceFileError) -> Bool
+    _ read: @Sendable (inout Source, inout EventBatch) throws(TraceFileError) -> Bool
   ) -> Slot? {
     let isClosed = state.outputLock.withLock { _ in state.output.isClosed }
     return state.inputLock.withLock { _ in
       guard !isClosed, !state.input.isFinished, let slot = state.input.free.popLast() else { return nil }
       slot.events.removeAll()
       do throws(TraceFileError) {
-        state.input.isFinished = try !read(&state.input.source, EventBatchFiller(batch: slot.events))
+        state.input.isFinished = try !read(&state.input.source, &slot.events)
       } catch {
         state.input.isFinished = true
         state.failure.withLock { $0 = error }
@@ -115,17 +115,5 @@ public enum OrderedOutput {
     }
     state.inputLock.withLock { _ in state.input.free += written }
     for _ in written { state.slotIsFree.signal() }
-  }
-}
-
-/// Fills a batch.
-public struct EventBatchFiller {
-  fileprivate let batch: EventBatch
-
-  /// Adds an item and says whether there is room for more.
-  @inline(__always)
-  public func append(_ item: borrowing TraceItem) throws(TraceFileError) -> Walk {
-    try batch.append(item)
-    return batch.hasRoom ? .proceed : .stop
   }
 }

@@ -110,7 +110,9 @@ struct PerfDataBuilder {
   }
 
   private var attributes: [(body: [UInt8], id: UInt64)] {
-    [(attribute(second: false), 7)] + (hasSecondAttribute ? [(attribute(second: true), 8)] : [])
+    let first: (body: [UInt8], id: UInt64) = (attribute(second: false), 7)
+    let second: (body: [UInt8], id: UInt64) = (attribute(second: true), 8)
+    return hasSecondAttribute ? [first, second] : [first]
   }
 
   private var tracingData: [UInt8] {
@@ -196,7 +198,7 @@ struct PerfDataBuilder {
         $0.integer(UInt64(4))
         $0.bytes += paddedString("6.18.0")
       })
-    let tracingData = tracingData
+    let tracingData = tracingData + [UInt8](repeating: 0, count: (8 - tracingData.count % 8) % 8)
     file.bytes += record(
       66,
       make {
@@ -204,7 +206,6 @@ struct PerfDataBuilder {
         $0.integer(UInt32(0))
       })
     file.bytes += tracingData
-    file.pad(to: 8)
     file.bytes += records
     return file.bytes
   }

@@ -65,7 +65,9 @@ import Testing
     builder.finishRound()
     let file = try TraceFile(bytes: form.build(&builder))
     let all = times.flatMap { [$0, $0 + 1] }
-    #expect(file.times() == all)
+    // Said of the first difference alone: there are thousands.
+    #expect(zip(file.times(), all).first { $0 != $1 } == nil)
+    #expect(file.times().count == all.count)
     var cursor = file.cursor()
     cursor.startAtLast(7)
     #expect(file.times(cursor) == all.suffix(7))

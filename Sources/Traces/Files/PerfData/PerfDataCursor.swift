@@ -253,6 +253,10 @@ struct PerfDataCursor {
   /// Records cannot be found from the end, so the heads of all are read, which also tells the threads' names; that takes
   /// a hundredth of the time of printing them.
   mutating func startAtLast(_ count: Int) {
+    guard count > 0 else {
+      scanned = end
+      return
+    }
     let memory = memory
     let bytes = memory.bytes
     // For each round its place and the number of samples before it; the last one stands for the end.

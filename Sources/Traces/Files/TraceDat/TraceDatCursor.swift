@@ -105,6 +105,10 @@ struct TraceDatCursor {
 
   /// Starts at the last `count` events: of each CPU only as many of the last pages are read as hold that many.
   mutating func startAtLast(_ count: Int) {
+    guard count > 0 else {
+      unready = []
+      return
+    }
     var total = 0
     for index in streams.indices { total += streams[index].startAtLast(count) }
     skipped = max(total - count, 0)
