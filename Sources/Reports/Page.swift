@@ -93,10 +93,17 @@ private func wrapped(_ words: String, to width: Int) -> [String] {
   return lines
 }
 
-/// `words` without control characters: a guest's bytes and file names must not drive the reader's terminal.
+/// `words` without control characters: a guest's bytes and file names must not drive the reader's terminal, nor reverse
+/// or hide what stands there.
 private func printable(_ words: String) -> String {
-  String(
-    words.map { $0 == "\n" || !$0.unicodeScalars.contains { $0.properties.generalCategory == .control } ? $0 : "?" })
+  String(words.map { $0 == "\n" || !$0.unicodeScalars.contains(where: isControl) ? $0 : "?" })
+}
+
+private func isControl(_ scalar: Unicode.Scalar) -> Bool {
+  switch scalar.properties.generalCategory {
+  case .control, .format, .lineSeparator, .paragraphSeparator: true
+  default: false
+  }
 }
 
 func padded(_ text: String, to width: Int, onLeft: Bool = false) -> String {

@@ -35,9 +35,9 @@ struct TerminalReportTests {
   @Test("a guest's control characters do not reach the terminal")
   func controlCharacters() {
     var verdict = sampleVerdict()
-    verdict.observations = [Evidence("symbol \u{1B}]0;x\u{7} \u{9B}31m", .guestMemory)]
+    verdict.observations = [Evidence("symbol \u{1B}]0;x\u{7} \u{9B}31m \u{202E}txet\u{2028}", .guestMemory)]
     let text = TerminalReport(usesColour: false).text(of: verdict)
-    #expect(text.contains("symbol ?]0;x? ?31m"))
+    #expect(text.contains("symbol ?]0;x? ?31m ?txet?"))
     #expect(!text.unicodeScalars.contains { $0.value < 0x20 && $0 != "\n" || 0x7F...0x9F ~= $0.value })
   }
 
