@@ -121,6 +121,37 @@ struct NoFalseAlarmTests {
     }
   }
 
+  @Test(
+    "a failed emulation in a user program is no death: QEMU lets the guest go on", arguments: [0x33 as UInt16, 0x10])
+  func userEmulation(_ selector: UInt16) {
+    let dump = """
+      KVM internal error. Suberror: 1
+      emulation failure
+      EAX=00000000 EBX=00000000 ECX=00000000 EDX=00000000
+      ESI=00000000 EDI=00000000 EBP=00000000 ESP=00000000
+      EIP=08048000 EFL=00000202 [-------] CPL=\(selector & 3) II=0 A20=1 SMM=0 HLT=0
+      ES =0000 00000000 ffffffff 00c00000
+      CS =\(String(0x10000 + Int(selector), radix: 16).dropFirst()) 00000000 ffffffff 00c0fb00
+      SS =0000 00000000 ffffffff 00c00000
+      DS =0000 00000000 ffffffff 00c00000
+      FS =0000 00000000 ffffffff 00c00000
+      GS =0000 00000000 ffffffff 00c00000
+      LDT=0000 00000000 0000ffff 00008200
+      TR =0000 00000000 0000ffff 00008b00
+      GDT=     00000000 0000ffff
+      IDT=     00000000 0000ffff
+      CR0=80000011 CR2=00000000 CR3=00001000 CR4=00000000
+      EFER=0000000000000000
+      """
+    var scene = Scene()
+    scene.log = Sourced.messages(of: QEMULog.parse(dump), named: "log")
+    #expect(Investigator.verdict(on: scene).outcome == (selector == 0x33 ? .undetermined : .died))
+    scene.ending = .exited(status: 0)
+    #expect(Investigator.verdict(on: scene).outcome == (selector == 0x33 ? .ended : .died))
+    scene.ending = .internalError
+    #expect(Investigator.verdict(on: scene).outcome == .died)
+  }
+
   @Test("an injected fault is the guest's to handle, and no reason of an internal error")
   func injectedFetch() {
     var scene = Scene()

@@ -19,7 +19,7 @@ extension Scene {
   /// A reset is not yet a death: QEMU reports a triple fault and a reset that the guest asked for alike
   /// (accel/kvm/kvm-all.c: kvm_cpu_exec, 7.2).
   func recordedConclusion(_ death: RecordedDeath?) -> Conclusion? {
-    death.map(conclusion) ?? loggedDeath ?? endingByItself
+    death.map(conclusion) ?? loggedDeath ?? survivableErrors ?? endingByItself
   }
 
   private func conclusion(_ death: RecordedDeath) -> Conclusion {
@@ -46,7 +46,7 @@ extension Scene {
         evidence: [Evidence("QEMU logged \"Triple fault\"", entry.source)],
         recordsTripleFault: true)
     }
-    if !internalErrors.isEmpty {
+    if !internalErrors.isEmpty, !areOnlyOfUserPrograms {
       return Conclusion(
         outcome: .died, sentence: "KVM gave up on the guest: an internal error.", evidence: internalErrors)
     }
@@ -56,6 +56,36 @@ extension Scene {
         evidence: [failure])
     }
     return nil
+  }
+
+  /// Whether every internal error is a failed emulation at CPL 3, after which QEMU lets the guest go on: KVM has injected
+  /// #UD (target/i386/kvm/kvm.c: kvm_arch_stop_on_emulation_error, 7.2).
+  private var areOnlyOfUserPrograms: Bool {
+    var isPending = false
+    for entry in log {
+      switch entry.value {
+      case .kvmInternalError(let error):
+        guard !isPending, error.suberror == 1 else { return false }
+        isPending = true
+      case .registerDump(let dump) where isPending:
+        guard let state = dump.state, state.cr0.contains(.protectionEnable),
+          state.cs.selector.requestedPrivilegeLevel == 3
+        else { return false }
+        isPending = false
+      default: continue
+      }
+    }
+    return !isPending
+  }
+
+  /// What a log alone says of such errors.
+  private var survivableErrors: Conclusion? {
+    guard ending == .unknown, !internalErrors.isEmpty else { return nil }
+    return Conclusion(
+      outcome: .undetermined,
+      sentence:
+        "KVM could not emulate an instruction of a user program. QEMU lets the guest go on after that; how it ended, "
+        + "nothing here shows.", evidence: internalErrors)
   }
 
   private var internalErrors: [Evidence] {
