@@ -58,7 +58,7 @@ let package = Package(
     + room("KVM", ["X86", "Traces"])
     + room("QEMU", ["X86"])
     + room("Investigation", ["X86", "GuestMemory", "GuestImage", "KVM", "QEMU"])
-    + room("Reports", ["X86", "Investigation"])
+    + room("Reports", ["X86", "Investigation"], tests: ["JSONDocuments"])
     + room(
       "Capture",
       ["X86", "Traces", "GuestMemory", "GuestImage", "KVM", "QEMU", "Investigation", "CLinux", system])
@@ -70,6 +70,9 @@ let package = Package(
           argumentParser, system,
         ],
         swiftSettings: settings),
-      .testTarget(name: "InquestTests", dependencies: ["inquest", subprocess, system], swiftSettings: settings),
+      .testTarget(
+        name: "InquestTests", dependencies: ["inquest", "JSONDocuments", subprocess, system], swiftSettings: settings),
+      // JSON and its schema, for the tests of what Inquest writes.
+      .target(name: "JSONDocuments", path: "Tests/JSONDocuments", swiftSettings: settings),
     ]
 )

@@ -1,13 +1,11 @@
 import Foundation
 import Investigation
+import JSONDocuments
 import Reports
 import Testing
 
 @Suite("JSON report")
 struct JSONReportTests {
-  private static let schema = URL(filePath: #filePath).deletingLastPathComponent()
-    .appending(path: "../../docs/verdict.schema.json").standardizedFileURL
-
   static let verdicts: [(String, Verdict)] = [
     ("everything", sampleVerdict()),
     ("nothing", Verdict(outcome: .undetermined, ending: "Nobody knows.")),
@@ -15,7 +13,7 @@ struct JSONReportTests {
 
   @Test("fits the schema in docs", arguments: verdicts)
   func fitsSchema(_ label: String, _ verdict: Verdict) throws {
-    let schema = try JSONSchema(contentsOf: Self.schema)
+    let schema = try JSONSchema.ofVerdicts()
     #expect(schema.problems(in: try JSONValue(JSONReport().text(of: verdict))) == [], "\(label)")
   }
 
@@ -28,7 +26,7 @@ struct JSONReportTests {
   func schemaRefuses(_ key: String, _ value: JSONValue) throws {
     var document = try JSONValue(JSONReport().text(of: sampleVerdict()))
     document[key] = value
-    #expect(!(try JSONSchema(contentsOf: Self.schema).problems(in: document).isEmpty))
+    #expect(!(try JSONSchema.ofVerdicts().problems(in: document).isEmpty))
   }
 
   @Test("addresses are hexadecimal strings and what is not known is null")

@@ -1,14 +1,17 @@
 import Foundation
 
 /// As much of JSON Schema 2020-12 as the verdict's schema uses; a keyword that it does not know is a problem, too.
-struct JSONSchema {
+public struct JSONSchema {
   private let root: JSONValue
 
-  init(contentsOf url: URL) throws {
-    root = try JSONValue(String(contentsOf: url, encoding: .utf8))
+  /// docs/verdict.schema.json, which every verdict fits.
+  public static func ofVerdicts() throws -> JSONSchema {
+    let file = URL(filePath: #filePath).appending(path: "../../../docs/verdict.schema.json").standardizedFileURL
+    return JSONSchema(root: try JSONValue(String(contentsOf: file, encoding: .utf8)))
   }
 
-  func problems(in document: JSONValue) -> [String] { problems(in: document, by: root, at: "$") }
+  /// What is wrong with a document, each with its place; empty where it fits.
+  public func problems(in document: JSONValue) -> [String] { problems(in: document, by: root, at: "$") }
 
   private static let annotations: Set<String> = ["$schema", "$defs", "title", "description"]
 

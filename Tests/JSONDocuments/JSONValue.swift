@@ -1,7 +1,7 @@
 import Foundation
 
 /// Any JSON document.
-enum JSONValue: Decodable, Hashable, Sendable {
+public enum JSONValue: Decodable, Hashable, Sendable {
   case null
   case boolean(Bool)
   case number(Double)
@@ -9,9 +9,9 @@ enum JSONValue: Decodable, Hashable, Sendable {
   case array([JSONValue])
   case object([String: JSONValue])
 
-  init(_ text: String) throws { self = try JSONDecoder().decode(Self.self, from: Data(text.utf8)) }
+  public init(_ text: String) throws { self = try JSONDecoder().decode(Self.self, from: Data(text.utf8)) }
 
-  init(from decoder: any Decoder) throws {
+  public init(from decoder: any Decoder) throws {
     let container = try decoder.singleValueContainer()
     if container.decodeNil() {
       self = .null
@@ -29,7 +29,7 @@ enum JSONValue: Decodable, Hashable, Sendable {
   }
 
   /// The value under a key; nil where there is none or this is no object.
-  subscript(key: String) -> JSONValue? {
+  public subscript(key: String) -> JSONValue? {
     get { object?[key] }
     set {
       var members = object ?? [:]
@@ -38,8 +38,8 @@ enum JSONValue: Decodable, Hashable, Sendable {
     }
   }
 
-  var object: [String: JSONValue]? { if case .object(let members) = self { members } else { nil } }
-  var array: [JSONValue]? { if case .array(let items) = self { items } else { nil } }
-  var string: String? { if case .string(let text) = self { text } else { nil } }
-  var number: Double? { if case .number(let value) = self { value } else { nil } }
+  public var object: [String: JSONValue]? { if case .object(let members) = self { members } else { nil } }
+  public var array: [JSONValue]? { if case .array(let items) = self { items } else { nil } }
+  public var string: String? { if case .string(let text) = self { text } else { nil } }
+  public var number: Double? { if case .number(let value) = self { value } else { nil } }
 }
