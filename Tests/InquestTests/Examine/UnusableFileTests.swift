@@ -1,0 +1,81 @@
+import Foundation
+import Testing
+
+/// A file that cannot be examined.
+struct UnusableFile: Sendable, CustomTestStringConvertible {
+  let testDescription: String
+  /// Makes it, and returns its path.
+  let make: @Sendable (Folder) throws -> String
+
+  static let all: [UnusableFile] = [
+    UnusableFile(testDescription: "missing") { $0.path("missing") },
+    UnusableFile(testDescription: "a folder") { try $0.makeFolder("folder") },
+    UnusableFile(testDescription: "empty") { try $0.write([], to: "empty.log") },
+    UnusableFile(testDescription: "a single byte") { try $0.write([0], to: "byte") },
+    UnusableFile(testDescription: "binary garbage") { try $0.write(garbage, to: "garbage.bin") },
+    UnusableFile(testDescription: "a picture") {
+      try $0.write([0xFF, 0xD8, 0xFF, 0xE0, 0, 16] + Array("JFIF".utf8) + garbage, to: "photo.jpg")
+    },
+    UnusableFile(testDescription: "text about something else") {
+      try $0.write("Dear all,\n\nthe guest died again this morning.\n".utf8, to: "letter.txt")
+    },
+    UnusableFile(testDescription: "the first bytes of an ELF file") {
+      try $0.write([0x7F, 0x45, 0x4C, 0x46, 2, 1, 1, 0], to: "cut.elf")
+    },
+    UnusableFile(testDescription: "a program of this host") { folder in
+      try FileManager.default.copyItem(atPath: InquestCommand.path(), toPath: folder.path("program"))
+      return folder.path("program")
+    },
+  ]
+
+  /// No text, and the same every time (a linear congruential generator).
+  private static let garbage: [UInt8] = {
+    var state: UInt32 = 1
+    return (0..<4096).map { _ in
+      state = state &* 1_664_525 &+ 1_013_904_223
+      return UInt8(truncatingIfNeeded: state >> 24)
+    }
+  }()
+}
+
+@Suite("inquest examine: files that are not what they should be")
+struct UnusableFileTests {
+  @Test("is refused by name, alone and beside good ones", arguments: UnusableFile.all, [[], ["post.trace.txt"]])
+  func refused(_ file: UnusableFile, _ others: [String]) async throws {
+    let folder = try Folder()
+    let path = try file.make(folder)
+    let finished = try await inquest(["examine"] + others.map(fixture) + [path])
+    #expect(finished.status == 1, "\(finished)")
+    #expect(finished.standardOutput.isEmpty)
+    #expect(finished.standardError.hasPrefix("inquest: \(path): "), "\(finished)")
+    #expect(!finished.standardError.contains("Error Domain"), "\(finished)")
+  }
+
+  @Test("that may not be read is refused by name", .disabled(if: getuid() == 0, "root may read every file"))
+  func unreadable() async throws {
+    let folder = try Folder()
+    let path = try folder.write(try contents(ofFixture: "post.trace.txt"), to: "secret.txt")
+    try FileManager.default.setAttributes([.posixPermissions: 0], ofItemAtPath: path)
+    let finished = try await inquest(["examine", path])
+    #expect(finished.status == 1, "\(finished)")
+    #expect(finished.standardError.hasPrefix("inquest: \(path): "), "\(finished)")
+  }
+
+  static let pastes: [(String, [UInt8])] = [("nothing", []), ("something else", Array("hello\n".utf8))]
+
+  @Test("standard input with nothing in it is refused by name", arguments: pastes)
+  func standardInput(_ label: String, _ bytes: [UInt8]) async throws {
+    let finished = try await inquest(["examine", "-"], standardInput: bytes)
+    #expect(finished.status == 1, "\(finished)")
+    #expect(finished.standardError.hasPrefix("inquest: standard input: "), "\(label): \(finished)")
+  }
+
+  @Test("a verdict that cannot be written where it was asked for")
+  func output() async throws {
+    let folder = try Folder()
+    let path = folder.path("missing/verdict.txt")
+    let finished = try await inquest(["examine", "--output", path, fixture("post.trace.txt")])
+    #expect(finished.status == 1, "\(finished)")
+    #expect(finished.standardError.contains(path))
+  }
+}

@@ -1,0 +1,48 @@
+import Foundation
+import Testing
+
+/// What KVM can do on this machine, found out without Inquest.
+enum HostKVM {
+  /// Whether KVM runs a guest here: the device may be there and of no use. Says so where it does not.
+  static var isUsable: Bool {
+    get async { await whyNot.value == nil }
+  }
+
+  private static let whyNot = Task<String?, Never> {
+    let reason = await reasonAgainst()
+    if let reason { print("InquestTests: nothing is tested under KVM: \(reason)") }
+    return reason
+  }
+
+  private static func reasonAgainst() async -> String? {
+    guard unsafe access("/dev/kvm", R_OK | W_OK) == 0 else { return "/dev/kvm cannot be opened" }
+    do {
+      let command = try ExampleGuest("two-mib-pages").command(accelerator: "kvm")
+      let finished = try await runQEMU(command)
+      return finished.status == 1 && finished.standardOutput.contains("OK") ? nil : "\(finished)"
+    } catch {
+      return "\(error)"
+    }
+  }
+
+  /// Whether this user may record KVM's tracepoints, as perf has it.
+  static var recordsTracepoints: Bool {
+    get async throws {
+      try await Command("perf", ["stat", "-e", "kvm:kvm_exit,kvmmmu:kvm_mmu_paging_element", "true"]).run().status == 0
+    }
+  }
+
+  /// Whether KVM can give a guest `feature`: with `enforce`, QEMU refuses to start where it cannot.
+  static func offers(_ feature: String) async throws -> Bool {
+    var command = Command(
+      "qemu-system-x86_64",
+      ["-accel", "kvm", "-cpu", "qemu64,+\(feature),enforce", "-S", "-display", "none", "-monitor", "stdio"])
+    command.standardInput = Array("quit\n".utf8)
+    return try await command.run().status == 0
+  }
+}
+
+/// Runs a QEMU command line as it is, without Inquest.
+func runQEMU(_ command: [String]) async throws -> FinishedCommand {
+  try await Command(command[0], Array(command.dropFirst())).run()
+}

@@ -1,0 +1,63 @@
+import Testing
+
+extension UnderTCG {
+  /// Ends that are no deaths.
+  @Suite("guests that end, or do not")
+  struct GuestEndTests {
+    @Test("a guest that resets the machine goes on", arguments: Reset.allCases)
+    func reset(_ reset: Reset) async throws {
+      let folder = try Folder()
+      let command = qemu(try BootSector.resetsOnce(by: reset).options(in: folder))
+      let (finished, verdict) = try await run(command)
+      #expect(finished.standardOutput == "12", "\(finished)")
+      #expect(finished.status == 1)
+      #expect(verdict.outcome == "ended")
+      #expect(verdict.cause == nil)
+    }
+
+    @Test("with -no-reboot, a reset is the end and no death", arguments: Reset.allCases)
+    func noReboot(_ reset: Reset) async throws {
+      let folder = try Folder()
+      let command = qemu(try BootSector.resetsOnce(by: reset).options(in: folder) + ["-no-reboot"])
+      let (finished, verdict) = try await run(command)
+      #expect(finished.standardOutput == "1", "\(finished)")
+      #expect(finished.status == 0)
+      #expect(verdict.outcome == "ended")
+      #expect(verdict.cause == nil)
+    }
+
+    @Test("a guest that dies without page tables is dead of a triple fault, and no more is claimed")
+    func tripleFault() async throws {
+      let folder = try Folder()
+      let (finished, verdict) = try await run(qemu(try BootSector.tripleFaults.options(in: folder)))
+      #expect(finished.status == 4, "\(finished)")
+      #expect(verdict.outcome == "died")
+      #expect(verdict.ending.contains("triple fault"))
+      #expect(verdict.cause == nil)
+    }
+
+    @Test("a guest that turns the machine off ends well", arguments: [[], ["-no-reboot"]])
+    func powerOff(_ options: [String]) async throws {
+      let folder = try Folder()
+      let (finished, verdict) = try await run(qemu(try BootSector.turnsOff.options(in: folder) + options))
+      #expect(finished.status == 0, "\(finished)")
+      #expect(finished.standardOutput == "O")
+      #expect(verdict.outcome == "ended")
+      #expect(verdict.cause == nil)
+    }
+
+    @Test(
+      "--timeout ends a guest that runs on, and one that QEMU keeps when it is off",
+      arguments: [
+        (BootSector.runsForEver, [String]()), (BootSector.turnsOff, ["-no-shutdown"]),
+      ])
+    func timeout(_ sector: BootSector, _ options: [String]) async throws {
+      let folder = try Folder()
+      let (finished, verdict) = try await run(
+        qemu(try sector.options(in: folder) + options), options: ["--timeout", "3"])
+      #expect(finished.status == 0, "\(finished)")
+      #expect(verdict.outcome == "ended")
+      #expect(verdict.cause == nil)
+    }
+  }
+}

@@ -1,0 +1,74 @@
+import Subprocess
+import Testing
+
+/// A signal that ends `inquest run` while a guest runs.
+struct Interruption: Sendable, CustomTestStringConvertible {
+  let testDescription: String
+  let signal: Signal
+  var toGroup = false
+  /// Whether Inquest can do something before it ends.
+  var isFelt = true
+
+  static let all = [
+    Interruption(testDescription: "SIGINT", signal: .interrupt),
+    Interruption(testDescription: "SIGINT from the terminal, to QEMU too", signal: .interrupt, toGroup: true),
+    Interruption(testDescription: "SIGTERM", signal: .terminate),
+    Interruption(testDescription: "SIGHUP", signal: .terminalClosed),
+    Interruption(testDescription: "SIGKILL", signal: .kill, isFelt: false),
+  ]
+}
+
+extension UnderTCG {
+  @Suite("ends and refusals from outside")
+  struct InterruptionTests {
+    /// That QEMU is gone is checked after every command.
+    @Test("a signal to inquest ends the guest", arguments: Interruption.all)
+    func signal(_ interruption: Interruption) async throws {
+      let folder = try Folder()
+      let command = qemu(try BootSector.runsForEver.options(in: folder))
+      let finished = try await inquest(["run", "--"] + command) { running in
+        try await running.awaitOutput("R")
+        try running.send(interruption.signal, toGroup: interruption.toGroup)
+      }
+      guard interruption.isFelt else {
+        #expect(finished.end == .signaled(interruption.signal.rawValue), "\(finished)")
+        return
+      }
+      #expect(finished.status != nil, "\(finished)")
+      #expect(finished.status != 3 && finished.status != 4, "\(finished)")
+      #expect(finished.standardOutput.contains("stopped from outside"), "\(finished)")
+    }
+
+    static let refusals: [([String], String)] = [
+      (["no-such-qemu", "-accel", "tcg"], "no-such-qemu"),
+      (["/no/such/qemu", "-accel", "tcg"], "/no/such/qemu"),
+      (qemu(["-no-such-option"]), "-no-such-option"),
+      (qemu(["-cpu", "NoSuchModel"]), "NoSuchModel"),
+      (qemu(["-machine", "no-such-machine"]), "no-such-machine"),
+      (qemu(["-kernel", "/no/such/kernel"]), "/no/such/kernel"),
+      (qemu(["-drive", "file=/no/such/disk"]), "/no/such/disk"),
+      (qemu(["-device", "no-such-device"]), "no-such-device"),
+      (qemu(["-m", "no-such-size"]), "no-such-size"),
+      (qemu(["-daemonize"]), "-daemonize"),
+      (["false"], "false"),
+      (["true"], "true"),
+      (["/dev/null"], "/dev/null"),
+    ]
+
+    @Test("what keeps QEMU from starting is named", arguments: refusals)
+    func refusal(_ command: [String], _ name: String) async throws {
+      let finished = try await inquest(["run", "--"] + command)
+      #expect(finished.status == 1, "\(finished)")
+      #expect(finished.standardOutput.isEmpty)
+      #expect(finished.standardError.contains("inquest: "))
+      #expect(finished.standardError.contains(name), "\(finished)")
+    }
+
+    @Test("an image that --image names and that cannot be read")
+    func image() async throws {
+      let finished = try await inquest(["run", "--image", "/no/such/image", "--"] + qemu([]))
+      #expect(finished.status == 1, "\(finished)")
+      #expect(finished.standardError.contains("/no/such/image"))
+    }
+  }
+}

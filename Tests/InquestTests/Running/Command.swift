@@ -1,0 +1,107 @@
+import Foundation
+import Subprocess
+import SystemPackage
+import Testing
+
+/// A program as a user starts it, in a session and with temporary folders of its own.
+struct Command: Sendable {
+  var program: String
+  var arguments: [String]
+  var standardInput: [UInt8] = []
+  /// What differs from the environment of every command.
+  var environment: [String: String] = [:]
+  /// When to kill it. No test is about time: this only ends a test that hangs.
+  var timeLimit = Duration.seconds(180)
+
+  init(_ program: String, _ arguments: [String]) {
+    self.program = program
+    self.arguments = arguments
+  }
+
+  /// Runs the program to its end, and finds it a fault if it leaves a process or a temporary file behind.
+  ///
+  /// - Parameter whileRunning: What to do meanwhile.
+  func run(
+    sourceLocation: SourceLocation = #_sourceLocation,
+    whileRunning: @escaping @Sendable (RunningCommand) async throws -> Void = { _ in }
+  ) async throws -> FinishedCommand {
+    let folder = try Folder()
+    let places = try Places(in: folder)
+    let status = try await withThrowingTaskGroup(of: TerminationStatus?.self) { group in
+      group.addTask { try await end(places, whileRunning) }
+      group.addTask {
+        try await Task.sleep(for: timeLimit)
+        return nil
+      }
+      defer { group.cancelAll() }
+      return try await group.next() ?? nil
+    }
+    let finished = FinishedCommand(
+      command: ([program] + arguments).joined(separator: " "), end: status,
+      standardOutput: try folder.text(of: "output"), standardError: try folder.text(of: "error"))
+    let leftovers = try await places.leftovers()
+    #expect(leftovers == [], "\(finished)", sourceLocation: sourceLocation)
+    return finished
+  }
+
+  /// Output goes to files: a process that is left behind would keep a pipe open for ever.
+  private func end(
+    _ places: Places, _ whileRunning: @escaping @Sendable (RunningCommand) async throws -> Void
+  ) async throws -> TerminationStatus {
+    var options = PlatformOptions()
+    options.createSession = true
+    let result = try await Subprocess.run(
+      program.contains("/") ? .path(FilePath(program)) : .name(program), arguments: Arguments(arguments),
+      environment: places.environment(with: environment), platformOptions: options,
+      input: .array(standardInput), output: try places.file("output"), error: try places.file("error")
+    ) { execution in
+      let running = RunningCommand(folder: places.folder) { signal, toGroup in
+        try execution.send(signal: signal, toProcessGroup: toGroup)
+      }
+      try await whileRunning(running)
+    }
+    return result.terminationStatus
+  }
+}
+
+/// A command while it runs.
+struct RunningCommand: Sendable {
+  fileprivate let folder: Folder
+  fileprivate let signal: @Sendable (Signal, Bool) throws -> Void
+
+  /// Sends a signal to the program alone, or to its whole process group as a terminal does.
+  func send(_ signal: Signal, toGroup: Bool = false) throws { try self.signal(signal, toGroup) }
+
+  /// Waits until the program's standard output contains `text`.
+  func awaitOutput(_ text: String) async throws {
+    try await eventually { try folder.text(of: "output").contains(text) }
+  }
+}
+
+/// Waits until something is so; a command's time limit ends the wait, too.
+func eventually(_ condition: () throws -> Bool) async throws {
+  while try !condition() { try await Task.sleep(for: .milliseconds(20)) }
+}
+
+/// A command that has ended.
+struct FinishedCommand: CustomStringConvertible {
+  let command: String
+  /// Nil where the time limit ended it.
+  let end: TerminationStatus?
+  let standardOutput: String
+  let standardError: String
+
+  /// The exit status; nil where a signal ended the program.
+  var status: Int32? {
+    if case .exited(let code) = end { code } else { nil }
+  }
+
+  var description: String {
+    """
+    \(command)
+    \(end.map(\.description) ?? "killed at its time limit")
+    standard output: \(standardOutput)
+    standard error: \(standardError)
+    """
+  }
+}

@@ -1,0 +1,63 @@
+import Foundation
+import JSONDocuments
+import Testing
+
+/// What the tests read of a verdict's JSON.
+struct VerdictDocument: Decodable {
+  struct Cause: Decodable { let id, title, summary, confidence: String }
+
+  struct Fault: Decodable {
+    let vector: Int
+    let errorCode, address, instructionPointer, instruction, symbol, source: String?
+  }
+
+  struct Walk: Decodable {
+    struct Level: Decodable {
+      let table, value, offendingBits: String
+      let entryAddress: String?
+    }
+
+    let address: String
+    let root: String?
+    let levels: [Level]
+  }
+
+  struct Remedy: Decodable {
+    let kind, change: String
+    let available: Bool?
+  }
+
+  struct Warning: Decodable {
+    let cause: Cause
+    let condition: String
+    let walk: Walk?
+    let remedies: [Remedy]
+  }
+
+  struct Evidence: Decodable { let text, source: String }
+
+  struct Missing: Decodable { let what, how: String }
+
+  let outcome, ending: String
+  let cause: Cause?
+  let fault: Fault?
+  let walk: Walk?
+  let remedies: [Remedy]
+  let warnings: [Warning]
+  let chain, observations, evidence: [Evidence]
+  let missing: [Missing]
+
+  /// The verdict in `text`, which must fit the schema.
+  init(_ text: String, of finished: FinishedCommand, sourceLocation: SourceLocation) throws {
+    let document = try #require(try? JSONValue(text), "no verdict from \(finished)", sourceLocation: sourceLocation)
+    #expect(try JSONSchema.ofVerdicts().problems(in: document) == [], "\(text)", sourceLocation: sourceLocation)
+    self = try JSONDecoder().decode(Self.self, from: Data(text.utf8))
+  }
+}
+
+extension [VerdictDocument.Evidence] {
+  /// Whether one of them has all these words.
+  func mention(_ words: String...) -> Bool {
+    contains { evidence in words.allSatisfy(evidence.text.contains) }
+  }
+}
