@@ -33,7 +33,7 @@ public struct Investigator {
 
   private init(_ scene: Scene) {
     self.scene = scene
-    let deaths = RecordedDeath.deaths(in: scene.trace)
+    let deaths = RecordedDeath.deaths(in: scene.trace, holes: scene.traceHoles)
     self.deaths = deaths
     let death =
       deaths.last { death in scene.processors.contains { $0.state.rip == death.rip } } ?? deaths.last

@@ -44,7 +44,7 @@ struct ExamineCommand: ParsableCommand {
         throw Failure("\(file == "-" ? "standard input" : file): \(error)")
       }
     }
-    if let thread { scene.trace.removeAll { $0.threadID != thread } }
+    if let thread { scene.takeTrace(ofThread: thread) }
     let verdict = Investigator.verdict(on: scene)
     try reporting.write(verdict)
     throw ExitCode(verdict.exitStatus)

@@ -47,6 +47,7 @@ enum Exhibit {
     switch self {
     case .image(let image): scene.image = image
     case .text(let trace, let log, let name):
+      scene.traceHoles.formUnion(trace.lost.map { scene.trace.count + $0.position })
       scene.trace += trace.records
       scene.log += Sourced.messages(of: log, named: name)
       scene.processors += ObservedProcessor.all(in: log.dumpsOfDeath) { .log(name: name, line: $0) }

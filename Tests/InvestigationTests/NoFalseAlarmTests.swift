@@ -152,6 +152,22 @@ struct NoFalseAlarmTests {
     #expect(Investigator.verdict(on: scene).outcome == .died)
   }
 
+  @Test("what lies before a loss of events is not joined to the death behind it")
+  func lostEvents() {
+    var scene = Scene()
+    scene.trace = Story.traceWithEPT
+    for hole in scene.trace.indices {
+      scene.traceHoles = [hole]
+      let verdict = Investigator.verdict(on: scene)
+      #expect(verdict.outcome == .died)
+      #expect((verdict.cause == nil) == (2...7 ~= hole), "\(hole)")
+    }
+    scene.traceHoles = [3]
+    scene.takeTrace(ofThread: 7)
+    #expect(scene.traceHoles == [3])
+    #expect(Investigator.verdict(on: scene).cause == nil)
+  }
+
   @Test("an injected fault is the guest's to handle, and no reason of an internal error")
   func injectedFetch() {
     var scene = Scene()

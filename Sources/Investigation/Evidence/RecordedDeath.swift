@@ -18,7 +18,7 @@ public struct RecordedDeath: Hashable, Sendable {
   public var task: String?
   /// RIP at the death, an offset in CS; nil where no event of the last stretch shows it.
   public var rip: UInt64?
-  /// The records of this thread from its last sign of progress to the death, the death included.
+  /// The records of this thread from the last change of RIP, or the last loss of events, to the death, the death included.
   public var records: [KVMRecord]
 }
 
@@ -27,19 +27,23 @@ extension RecordedDeath {
   private static let longestStretch = 2048
 
   /// The deaths in a trace, in order. A guest that reboots may die several times.
-  public static func deaths(in trace: [KVMRecord]) -> [RecordedDeath] {
+  ///
+  /// - Parameter holes: The indices of the records before which events were lost. What is before the last hole is not
+  ///   joined to a death behind it: any event may be missing between the two.
+  public static func deaths(in trace: [KVMRecord], holes: Set<Int> = []) -> [RecordedDeath] {
     trace.indices.compactMap { index in
       guard let kind = Kind(trace[index].event), isLastRun(index, of: trace, kind: kind) else { return nil }
-      return RecordedDeath(kind: kind, at: index, of: trace)
+      return RecordedDeath(kind: kind, at: index, of: trace, holes)
     }
   }
 
-  private init(kind: Kind, at index: Int, of trace: [KVMRecord]) {
+  private init(kind: Kind, at index: Int, of trace: [KVMRecord], _ holes: Set<Int>) {
     let last = trace[index]
     var rip: UInt64?
     var stretch: [KVMRecord] = []
-    for record in trace[...index].reversed() where record.threadID == last.threadID {
-      if !stretch.isEmpty, record.event.isProgress { break }
+    // A hole lies before its record, so that record still belongs to what follows.
+    let start = (0...index).last(where: holes.contains) ?? 0
+    for record in trace[start...index].reversed() where record.threadID == last.threadID {
       if let here = record.event.rip {
         if let rip, rip != here { break }
         rip = here

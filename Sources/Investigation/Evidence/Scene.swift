@@ -17,6 +17,8 @@ public struct Scene {
   public var samples: [ObservedProcessor]
   public var memory: (any PhysicalMemory)?
   public var trace: [KVMRecord]
+  /// Where events were lost: before the records at these indices of `trace`.
+  public var traceHoles: Set<Int>
   /// What QEMU printed, as far as it says something about the guest, in order.
   public var log: [Sourced<QEMUMessage>]
   /// The guest's own ELF image.
@@ -32,9 +34,21 @@ public struct Scene {
     processors = []
     samples = []
     trace = []
+    traceHoles = []
     log = []
     guestFeatures = [:]
     host = HostFacts()
+  }
+
+  /// Leaves of the trace the events of one thread only.
+  public mutating func takeTrace(ofThread thread: Int32) {
+    var kept: [KVMRecord] = []
+    var holes: Set<Int> = []
+    for (index, record) in trace.enumerated() {
+      if traceHoles.contains(index) { holes.insert(kept.count) }
+      if record.threadID == thread { kept.append(record) }
+    }
+    (trace, traceHoles) = (kept, holes)
   }
 }
 
