@@ -4,13 +4,15 @@ public import Traces
 ///
 /// Any layout will do: a field that this kernel does not record is nil in the event, or makes it undecodable if the
 /// event means nothing without it.
-public struct KVMDecoder: Sendable {
+public final class KVMDecoder: Sendable {
   public let format: EventFormat
   private let tracepoint: KVMTracepoint?
   /// For each of the tracepoint's fields, where it is.
   private let locations: [FieldLocation?]
   /// The field that is no integer.
   private let bytesField: EventField?
+  /// For an event without a case of its own.
+  private let printFormat: PrintFormat?
 
   /// Nil for an event that is not of kvm or kvmmmu.
   public init?(format: EventFormat) {
@@ -22,6 +24,7 @@ public struct KVMDecoder: Sendable {
     }
     locations = fields.map { $0?.kind == .scalar ? $0?.location : nil }
     bytesField = fields.lazy.compactMap { $0 }.first { $0.kind != .scalar }
+    printFormat = tracepoint == nil ? try? PrintFormat(format) : nil
   }
 
   /// Whether the event has a case of its own in `KVMEvent`; others come out as `other`.
@@ -29,7 +32,7 @@ public struct KVMDecoder: Sendable {
 
   /// Decodes a record, from its first common field on.
   public func decode(_ record: RawSpan) -> KVMEvent {
-    guard let tracepoint else { return .other(name: format.name, text: fieldList(record)) }
+    guard let tracepoint else { return .other(name: format.name, text: text(of: record)) }
     var values = KVMFieldValues()
     for index in locations.indices {
       guard let location = locations[index] else { continue }
@@ -51,18 +54,12 @@ public struct KVMDecoder: Sendable {
     return tracepoint.decode(values)
   }
 
-  /// The fields with their values, in the order of the format.
-  private func fieldList(_ record: RawSpan) -> String {
-    var text = ""
-    for field in format.fields {
-      if !text.isEmpty { text += " " }
-      text += field.name + "="
-      if field.kind == .scalar {
-        text += field.integer(in: record).map { "0x" + String($0, radix: 16) } ?? "?"
-      } else {
-        text += field.string(in: record) ?? "?"
-      }
-    }
-    return text
+  /// The event as its kernel prints it, or the fields with their values if its print format cannot be evaluated.
+  private func text(of record: RawSpan) -> String {
+    var buffer = TextBuffer(capacity: 256)
+    if let printFormat, printFormat.render(record, into: &buffer) { return buffer.string }
+    buffer.removeAll()
+    format.printFields(of: record, into: &buffer)
+    return buffer.string
   }
 }

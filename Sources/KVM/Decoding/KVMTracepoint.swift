@@ -2,7 +2,9 @@ import Traces
 import X86
 
 /// How one tracepoint is decoded: the same for records and for text, once its fields are known by name.
-struct KVMTracepoint: Sendable {
+///
+/// A class, so that a decoder holds one reference and copies nothing for an event.
+final class KVMTracepoint: Sendable {
   /// A tracepoint's own reader of texts that `TextPattern` cannot describe; nil for a text it does not know.
   typealias TextReader = @Sendable (Span<UInt8>) -> KVMFieldValues?
 

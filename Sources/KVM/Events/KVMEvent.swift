@@ -22,6 +22,9 @@ public enum KVMEvent: Hashable, Sendable {
   case emulateInstruction(KVMEmulation)
   /// kvm_userspace_exit: KVM_RUN returns to QEMU. `errno` is negative if it returns an error, else nil. The reason then
   /// does not count: it is `interrupted` for -EINTR and `unknown` for other errors, as the kernel prints none.
+  ///
+  /// Texts of trace-cmd and perf hide such returns: libtraceevent 1.7.1 reads errno as unsigned and prints the stale
+  /// reason, often `KVM_EXIT_UNKNOWN (0)` (measured against the kernel's own text, Linux 6.18).
   case userspaceExit(reason: UserspaceExitReason, errno: Int32?)
   /// kvm_cr: a control-register access that KVM intercepts. Intel's is traced before the value is checked.
   case controlRegister(isWrite: Bool, number: Int, value: UInt64)

@@ -166,7 +166,7 @@ private struct FormatLines: ~Escapable {
     else { throw error(.badField) }
     // A record's own length is at most 16 bits in perf.data and a sub-buffer of ftrace is at most 64 KiB
     // (include/linux/ring_buffer.h, Linux 6.8).
-    guard offset <= 0xffff, size <= 0xffff else { throw error(.fieldTooLarge) }
+    guard offset <= 0xffff, size <= 0xffff - offset else { throw error(.fieldTooLarge) }
     // Kernels before 2.6.33 do not say `signed:`; then an integer is taken as unsigned.
     let isSigned = number("signed:", in: line, from: end) == 1
     let location = FieldLocation(

@@ -118,6 +118,18 @@ struct PrintConversion: Hashable, Sendable {
     width == nil && precision == nil && !isLeftAligned && !hasPlus && !hasBlank && !isAlternate && !isUpperCase
   }
 
+  /// The conversion that, after `0x`, prints what this one prints; nil if it is not `%#llx`, `%#016llx` and the like.
+  var withoutPrefix: PrintConversion? {
+    guard kind == .hexadecimal, isAlternate, !isUpperCase else { return nil }
+    var rest = self
+    rest.isAlternate = false
+    if case .fixed(let width) = width {
+      guard isZeroPadded, width >= 2 else { return nil }
+      rest.width = .fixed(width - 2)
+    }
+    return rest.isPlain || rest.zeroPaddedHexadecimalWidth != nil ? rest : nil
+  }
+
   /// Whether this is `%016llx` and the like, and the number of its digits.
   var zeroPaddedHexadecimalWidth: Int? {
     guard kind == .hexadecimal, isZeroPadded, case .fixed(let width) = width, width <= 16 else { return nil }
@@ -141,9 +153,9 @@ extension TextBuffer {
     } else if conversion.kind == .signed, conversion.hasBlank {
       append(UInt8(ascii: " "))
     }
-    // The kernel writes the prefix for 0 too.
+    // The kernel, unlike a C library, writes the prefix of a hexadecimal 0 too.
     if conversion.isAlternate, conversion.kind == .hexadecimal { append("0x") }
-    if conversion.isAlternate, conversion.kind == .octal { append(UInt8(ascii: "0")) }
+    if conversion.isAlternate, conversion.kind == .octal, value != 0 { append(UInt8(ascii: "0")) }
     let digits = count
     switch conversion.kind {
     case .hexadecimal: appendHexadecimal(value)

@@ -30,17 +30,10 @@ indirect enum PrintExpression: Hashable, Sendable {
   case dataSize(EventField)
   /// `__get_bitmask`, `__get_cpumask`.
   case bitmask(EventField)
-  /// `__print_ns_to_secs`, `__print_ns_without_secs`.
-  case nanoseconds(PrintExpression, Nanoseconds)
   /// A string chosen from a table: `access_str[role.access]`.
   case choice([[UInt8]], PrintExpression)
   /// `({ …trace_seq_printf(p, "…", …); …; saved_ptr; })`.
   case statement([UInt8], [PrintExpression])
-
-  enum Nanoseconds: Hashable, Sendable {
-    case toSeconds
-    case withoutSeconds
-  }
 }
 
 /// A number and the name that is printed for it.

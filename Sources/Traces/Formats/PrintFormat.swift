@@ -22,15 +22,42 @@ public struct PrintSymbols: Sendable {
 /// define, addresses without a symbol, and pointers, which the kernel hashes (`%p` prints `0x…`, as trace-cmd and perf
 /// do).
 public final class PrintFormat: Sendable {
-  private let program: PrintProgram
+  let steps: FrozenArray<PrintStep>
+  /// The bytes of all literals and names.
+  let pool: FrozenArray<UInt8>
+  let tables: FrozenArray<PrintNameTable>
+  let slots: FrozenArray<Int32>
+  let entries: FrozenArray<PrintNameEntry>
+  let conversions: [PrintConversion]
+  let byteOrder: ByteOrder
+  let longSize: Int
+  let symbols: PrintSymbols
+  private let minimumRecordSize: Int
 
   /// - Parameters:
   ///   - format: the event.
   ///   - symbols: asked for `%pS` and its relatives, and for texts outside the record.
   public init(_ format: EventFormat, symbols: PrintSymbols = .none) throws(PrintFormatError) {
-    var program = try PrintFormatCompiler.compile(format)
-    program.symbols = symbols
-    self.program = program
+    let program = try PrintFormatCompiler.compile(format)
+    steps = FrozenArray(program.steps)
+    // Short pieces are copied 16 bytes at a time.
+    pool = FrozenArray(program.pool + [UInt8](repeating: 0, count: 16))
+    tables = FrozenArray(program.tables)
+    slots = FrozenArray(program.slots)
+    entries = FrozenArray(program.entries)
+    conversions = program.conversions
+    byteOrder = program.byteOrder
+    longSize = program.longSize
+    minimumRecordSize = program.minimumRecordSize
+    self.symbols = symbols
+  }
+
+  deinit {
+    steps.deallocate()
+    pool.deallocate()
+    tables.deallocate()
+    slots.deallocate()
+    entries.deallocate()
   }
 
   /// Appends the record's text to a buffer.
@@ -39,8 +66,8 @@ public final class PrintFormat: Sendable {
   /// - Returns: false if the record is too short for what the format prints; the text then ends where data is missing.
   @discardableResult
   public func render(_ record: RawSpan, into buffer: inout TextBuffer) -> Bool {
-    guard record.byteCount >= program.minimumRecordSize else { return false }
-    return program.run(record, &buffer)
+    guard record.byteCount >= minimumRecordSize else { return false }
+    return run(record, &buffer)
   }
 }
 

@@ -117,6 +117,10 @@ struct PrintFormatCompiler {
   private mutating func number(
     _ conversion: PrintConversion, _ argument: PrintExpression, _ type: CInteger
   ) throws(PrintFormatError) {
+    if let rest = conversion.withoutPrefix {
+      pending += Array("0x".utf8)
+      return try number(rest, argument, type)
+    }
     let zeroPaddedWidth = conversion.zeroPaddedHexadecimalWidth
     if conversion.isPlain || zeroPaddedWidth != nil, let (data, loaded) = directField(argument, as: type) {
       var step = PrintStep(
@@ -374,16 +378,11 @@ struct PrintFormatCompiler {
       var step = PrintStep(.array)
       step.type = PrintType(CInteger(size: Int(elementSize), isSigned: false), byteOrder)
       emitData(step, field, taking: 1)
-    case .nanoseconds(let operand, let part):
-      try widen(operand)
-      emit(PrintStep(part == .toSeconds ? .nanosecondsToSeconds : .nanosecondsWithoutSeconds), taking: 1)
     case .choice(let strings, let index):
       try widen(index)
-      var ranges: [Range<Int>] = []
-      for string in strings { ranges.append(program.intern(string)) }
-      program.choices.append(ranges)
+      let names = strings.enumerated().map { PrintName(value: UInt64($0.offset), name: $0.element) }
       var step = PrintStep(.choice)
-      step.index = Int32(program.choices.count - 1)
+      step.index = Int32(program.addTable(symbolic: names))
       emit(step, taking: 1)
     case .statement(let string, let arguments):
       flush()

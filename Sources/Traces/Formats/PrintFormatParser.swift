@@ -294,8 +294,12 @@ struct PrintFormatParser {
     case "__get_dynamic_array", "__get_rel_dynamic_array": return .data(try field())
     case "__get_dynamic_array_len", "__get_rel_dynamic_array_len": return .dataSize(try field())
     case "__get_bitmask", "__get_rel_bitmask", "__get_cpumask", "__get_rel_cpumask": return .bitmask(try field())
-    case "__print_ns_to_secs": return .nanoseconds(try expression(), .toSeconds)
-    case "__print_ns_without_secs": return .nanoseconds(try expression(), .withoutSeconds)
+    case "__print_ns_to_secs", "__print_ns_without_secs":
+      let time = PrintExpression.cast(CInteger(size: 8, isSigned: false), try expression())
+      let second = PrintExpression.integer(1_000_000_000, .unsignedInt)
+      let isWhole = name == "__print_ns_to_secs"
+      return isWhole
+        ? .operation(.divide, time, second) : .cast(.unsignedInt, .operation(.remainder, time, second))
     case "__builtin_expect":
       let value = try expression()
       try expect(",")

@@ -1,5 +1,5 @@
 /// One step of a print program. Steps that print first print the bytes of the pool that they name.
-struct PrintStep: Sendable {
+struct PrintStep: BitwiseCopyable, Sendable {
   enum Code: UInt8, Sendable {
     // Steps on the stack of values.
     /// Pushes `operand`.
@@ -50,8 +50,6 @@ struct PrintStep: Sendable {
     case internet6
     case hardwareAddress
     case uuid
-    case nanosecondsToSeconds
-    case nanosecondsWithoutSeconds
     /// Takes a mark, and cuts and aligns the text since then by the conversion `index`.
     case finish
     /// Takes a mark, and ends the text since then at its first NUL.
@@ -160,16 +158,29 @@ struct PrintData: Hashable, Sendable {
 }
 
 /// The names of numbers, for a direct look-up.
-struct PrintNameTable: Sendable {
+struct PrintNameTable: BitwiseCopyable, Sendable {
   /// Numbers from `first` on have a slot; others are searched for.
   var first: UInt64 = 0
-  var slots: Range<Int> = 0..<0
+  var slots = PrintSlice(0..<0)
   /// The entries that have no slot, by value; for flags all entries in their own order.
-  var entries: Range<Int> = 0..<0
-  var delimiter: Range<Int> = 0..<0
+  var entries = PrintSlice(0..<0)
+  var delimiter = PrintSlice(0..<0)
 }
 
-struct PrintNameEntry: Sendable {
+/// A part of an array of the program.
+struct PrintSlice: BitwiseCopyable, Sendable {
+  let lowerBound: Int
+  let upperBound: Int
+
+  init(_ range: Range<Int>) {
+    lowerBound = range.lowerBound
+    upperBound = range.upperBound
+  }
+
+  @inline(__always) var count: Int { upperBound &- lowerBound }
+}
+
+struct PrintNameEntry: BitwiseCopyable, Sendable {
   var value: UInt64
   /// In the pool of bytes.
   var offset: Int
@@ -186,10 +197,8 @@ struct PrintProgram: Sendable {
   var slots: [Int32] = []
   var entries: [PrintNameEntry] = []
   var conversions: [PrintConversion] = []
-  var choices: [[Range<Int>]] = []
   var byteOrder = ByteOrder.littleEndian
   var longSize = 8
-  var symbols = PrintSymbols.none
   /// The length a record must have for all fixed fields that are printed.
   var minimumRecordSize = 0
 
@@ -204,7 +213,7 @@ struct PrintProgram: Sendable {
     return start..<pool.count
   }
 
-  /// Adds the table of __print_symbolic: of several entries for a number the first counts.
+  /// Adds a table of names, of which one is looked up by its number: of several entries for a number the first counts.
   mutating func addTable(symbolic names: [PrintName]) -> Int {
     var seen: Set<UInt64> = []
     let unique = names.filter { seen.insert($0.value).inserted }.sorted { $0.value < $1.value }
@@ -217,10 +226,10 @@ struct PrintProgram: Sendable {
       slots[slotsStart + Int(name.value - table.first)] = Int32(entries.count)
       add(name)
     }
-    table.slots = slotsStart..<slots.count
+    table.slots = PrintSlice(slotsStart..<slots.count)
     let entriesStart = entries.count
     for name in unique.dropFirst(direct.count) { add(name) }
-    table.entries = entriesStart..<entries.count
+    table.entries = PrintSlice(entriesStart..<entries.count)
     tables.append(table)
     return tables.count - 1
   }
@@ -230,8 +239,8 @@ struct PrintProgram: Sendable {
     var table = PrintNameTable()
     let start = entries.count
     for name in names { add(name) }
-    table.entries = start..<entries.count
-    table.delimiter = intern(delimiter)
+    table.entries = PrintSlice(start..<entries.count)
+    table.delimiter = PrintSlice(intern(delimiter))
     tables.append(table)
     return tables.count - 1
   }
@@ -239,22 +248,5 @@ struct PrintProgram: Sendable {
   private mutating func add(_ name: PrintName) {
     let range = intern(name.name)
     entries.append(PrintNameEntry(value: name.value, offset: range.lowerBound, count: range.count))
-  }
-
-  /// The entry of a number in a table of __print_symbolic.
-  @inline(__always)
-  func entry(of value: UInt64, in table: PrintNameTable) -> PrintNameEntry? {
-    let distance = value &- table.first
-    if distance < UInt64(table.slots.count) {
-      let index = slots[table.slots.lowerBound &+ Int(distance)]
-      return index >= 0 ? entries[Int(index)] : nil
-    }
-    var low = table.entries.lowerBound
-    var high = table.entries.upperBound
-    while low < high {
-      let middle = (low &+ high) / 2
-      if entries[middle].value < value { low = middle &+ 1 } else { high = middle }
-    }
-    return low < table.entries.upperBound && entries[low].value == value ? entries[low] : nil
   }
 }

@@ -56,20 +56,35 @@ public struct TextBuffer: ~Copyable, @unchecked Sendable {
     for byte in text.utf8 { append(byte) }
   }
 
-  /// Appends `length` bytes of the pool from `offset` on, which must lie inside.
+  /// Appends `length` bytes from `offset` on, all of which must lie inside.
   @inline(__always)
-  mutating func append(_ pool: Span<UInt8>, _ offset: Int, _ length: Int) {
+  mutating func append(_ bytes: Span<UInt8>, _ offset: Int, _ length: Int) {
+    unsafe bytes.withUnsafeBufferPointer { bytes in
+      guard let base = bytes.baseAddress, offset >= 0, length >= 0, offset <= bytes.count &- length else { return }
+      unsafe append(base + offset, length, available: bytes.count &- offset)
+    }
+  }
+
+  /// Appends `length` bytes from `offset` on, all of which must lie inside.
+  @inline(__always)
+  mutating func append(_ bytes: FrozenArray<UInt8>, _ offset: Int, _ length: Int) {
+    unsafe bytes.withElements(from: offset) { base, available in
+      guard length <= available else { return }
+      unsafe append(base, length, available: available)
+    }
+  }
+
+  /// Appends `length` of the `available` bytes at an address.
+  @inline(__always)
+  private mutating func append(_ base: UnsafePointer<UInt8>, _ length: Int, available: Int) {
     reserve(length)
     let end = unsafe storage + count
-    unsafe pool.withUnsafeBufferPointer { pool in
-      guard let base = pool.baseAddress, length > 0 else { return }
-      if length <= 16, offset &+ 16 <= pool.count {
-        // Both sides have 16 bytes: `slack` sees to this one.
-        let piece = unsafe UnsafeRawPointer(base + offset).loadUnaligned(as: SIMD16<UInt8>.self)
-        unsafe UnsafeMutableRawPointer(end).storeBytes(of: piece, as: SIMD16<UInt8>.self)
-      } else {
-        unsafe end.update(from: base + offset, count: length)
-      }
+    if length <= 16, available >= 16 {
+      // Both sides have 16 bytes: `slack` sees to this one.
+      let piece = unsafe UnsafeRawPointer(base).loadUnaligned(as: SIMD16<UInt8>.self)
+      unsafe UnsafeMutableRawPointer(end).storeBytes(of: piece, as: SIMD16<UInt8>.self)
+    } else {
+      unsafe end.update(from: base, count: length)
     }
     count &+= length
   }

@@ -1,8 +1,6 @@
-extension PrintProgram {
+extension PrintFormat {
   /// Prints a record, which has at least the minimum size; false if other data of it are missing.
   func run(_ record: RawSpan, _ buffer: inout TextBuffer) -> Bool {
-    let steps = steps.span
-    let pool = pool.span
     var stack = PrintStack()
     var index = 0
     while index < steps.count {
@@ -76,18 +74,15 @@ extension PrintProgram {
     case .character: buffer.append(UInt8(truncatingIfNeeded: stack.pop()))
     case .flags: printFlags(stack.pop(), tables[Int(step.index)], &buffer)
     case .choice:
-      let choices = choices[Int(step.index)]
-      let value = stack.pop()
-      if value < UInt64(choices.count) {
-        let range = choices[Int(value)]
-        buffer.append(pool.span, range.lowerBound, range.count)
+      if let entry = entry(of: stack.pop(), in: tables[Int(step.index)]) {
+        buffer.append(pool, entry.offset, entry.count)
       }
     case .array: return printArray(step, count: stack.pop(), record, &buffer)
     case .bitmask, .bitmaskList:
       guard let range = step.data.range(in: record, byteOrder) else { return false }
       var bits = 8 * range.count
       if step.operand == 1 { bits = max(0, min(bits, Int(truncatingIfNeeded: stack.pop()))) }
-      let mask = PrintBitmask(record, start: range.lowerBound, bits: bits, self)
+      let mask = PrintBitmask(record, start: range.lowerBound, bits: bits, longSize: longSize, byteOrder: byteOrder)
       if step.code == .bitmask { mask.print(&buffer) } else { mask.printList(&buffer) }
     case .pointer:
       let value = stack.pop()
@@ -105,9 +100,6 @@ extension PrintProgram {
     case .internet4, .internet6, .hardwareAddress, .uuid:
       guard let range = step.data.range(in: record, byteOrder) else { return false }
       return PrintAddress.print(step, record, range, &buffer)
-    case .nanosecondsToSeconds: buffer.appendDecimal(stack.pop() / 1_000_000_000)
-    case .nanosecondsWithoutSeconds:
-      buffer.appendDecimal(stack.pop() % 1_000_000_000, width: 9, padding: UInt8(ascii: "0"))
     case .finish:
       let conversion = conversions[Int(step.index)]
       let start = Int(truncatingIfNeeded: stack.pop())
@@ -137,7 +129,7 @@ extension PrintProgram {
     case .fixed(let value): return (value, precision, conversion.isLeftAligned)
     case .argument:
       let value = Int(truncatingIfNeeded: stack.pop())
-      let width = Int(clamping: value.magnitude)
+      let width = min(Int(clamping: value.magnitude), PrintConversion.largestWidth)
       return (width, precision, conversion.isLeftAligned || value < 0)
     case nil: return (0, precision, conversion.isLeftAligned)
     }
@@ -157,10 +149,29 @@ extension PrintProgram {
   @inline(__always)
   private func printSymbolic(_ value: UInt64, _ table: PrintNameTable, _ buffer: inout TextBuffer) {
     if let entry = entry(of: value, in: table) {
-      buffer.append(pool.span, entry.offset, entry.count)
+      buffer.append(pool, entry.offset, entry.count)
     } else {
       printNumber(value, &buffer)
     }
+  }
+
+  /// The entry of a number in a table.
+  @inline(__always)
+  private func entry(of value: UInt64, in table: PrintNameTable) -> PrintNameEntry? {
+    let distance = value &- table.first
+    if distance < UInt64(table.slots.count) {
+      let index = slots[table.slots.lowerBound &+ Int(distance)]
+      return index >= 0 ? entries[Int(index)] : nil
+    }
+    var low = table.entries.lowerBound
+    var high = table.entries.upperBound
+    while low < high {
+      let middle = (low &+ high) / 2
+      if entries[middle].value < value { low = middle &+ 1 } else { high = middle }
+    }
+    guard low < table.entries.upperBound else { return nil }
+    let entry = entries[low]
+    return entry.value == value ? entry : nil
   }
 
   /// `0x%lx`.
@@ -173,8 +184,7 @@ extension PrintProgram {
   private func printFlags(_ value: UInt64, _ table: PrintNameTable, _ buffer: inout TextBuffer) {
     var rest = longSize == 4 ? value & 0xffff_ffff : value
     var isFirst = true
-    let pool = pool.span
-    for index in table.entries {
+    for index in table.entries.lowerBound..<table.entries.upperBound {
       if rest == 0 { return }
       let entry = entries[index]
       guard rest & entry.value == entry.value else { continue }
