@@ -381,8 +381,8 @@ struct PrintkTexts: Sendable {
 }
 
 /// Strings of JSON (RFC 8259, section 7).
-enum JSONText {
-  static func quoted(_ text: String) -> String {
+public enum JSONText {
+  public static func quoted(_ text: String) -> String {
     var quoted = "\""
     for scalar in text.unicodeScalars {
       switch scalar {

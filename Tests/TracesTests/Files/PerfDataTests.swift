@@ -105,6 +105,24 @@ import Testing
     #expect(texts == ["10 before", "15 before", "21 renamed", "lost 5 cpu 1", "24 renamed"])
   }
 
+  /// The parent's new name lies in the file after the fork that passes it on, for another CPU's buffer was copied first.
+  @Test(arguments: Form.allCases) func namesThreadsAtTheEnd(_ form: Form) throws {
+    var builder = PerfDataBuilder(form.byteOrder)
+    builder.comm(threadID: 42, "old", time: 0)
+    builder.fork(threadID: 43, parent: 42, time: 30)
+    builder.comm(threadID: 42, "new", time: 20)
+    for time in [40, 50, 60, 70] as [UInt64] {
+      builder.finishRound()
+      builder.add(time: time, cpu: 0, threadID: 43, value: 0)
+    }
+    let file = try TraceFile(bytes: form.build(&builder))
+    for count in 1...4 {
+      var cursor = file.cursor()
+      cursor.startAtLast(count)
+      #expect(file.kept(cursor) == file.kept().suffix(count), "the last \(count)")
+    }
+  }
+
   /// A record may be cut between two pieces of the compressed stream, and plain records may stand between them.
   @Test(arguments: [1, 7, 50, 1000], [81, 83] as [UInt32])
   func readsCompressedRecords(pieces: Int, type: UInt32) throws {

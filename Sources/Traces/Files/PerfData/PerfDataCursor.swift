@@ -261,30 +261,36 @@ struct PerfDataCursor {
     let bytes = memory.bytes
     // For each round its place and the number of samples before it; the last one stands for the end.
     var rounds: [(offset: Int, samplesBefore: Int)] = [(scanned, 0)]
+    // The records that tell threads' names.
+    var names: [(time: UInt64, offset: Int)] = []
     var total = 0
     var offset = scanned
     while offset < end, let record = try? PerfRecord(bytes, at: offset, limit: end, machine.byteOrder) {
-      if record.type == .sample { total += 1 }
+      switch record.type {
+      case .sample:
+        total += 1
+      case .comm, .fork:
+        names.append((samples.time(bytes, record) ?? 0, offset))
+      case .finishedRound:
+        rounds.append((record.end, total))
+        release(before: offset)
+      default:
+        break
+      }
       offset = record.end
-      if record.type == .finishedRound { rounds.append((offset, total)) }
     }
     // After the second round that ends behind a place, everything is later than all before that place.
     var first = rounds.count - 1
     while first > 0, first + 2 >= rounds.count || total - rounds[first + 2].samplesBefore < count { first -= 1 }
-    readNames(upTo: rounds[first].offset)
     scanned = rounds[first].offset
     released = scanned
     skipped = max(total - rounds[first].samplesBefore - count, 0)
-  }
-
-  /// Takes the threads' names from the records before a place.
-  private mutating func readNames(upTo limit: Int) {
-    let memory = memory
-    let bytes = memory.bytes
-    var offset = scanned
-    while offset < limit, let record = try? PerfRecord(bytes, at: offset, limit: end, machine.byteOrder) {
-      if record.type == .comm || record.type == .fork { rename(bytes, record) }
-      offset = record.end
+    names.removeAll { $0.offset >= scanned }
+    // In the order of time, for a name passes from a thread to those that it starts.
+    names.sort { ($0.time, $0.offset) < ($1.time, $1.offset) }
+    for name in names {
+      guard let record = try? PerfRecord(bytes, at: name.offset, limit: end, machine.byteOrder) else { continue }
+      rename(bytes, record)
     }
   }
 }

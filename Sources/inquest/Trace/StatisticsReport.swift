@@ -1,0 +1,235 @@
+import KVM
+import Traces
+import X86
+
+/// A trace's statistics, as they are shown.
+struct StatisticsReport {
+  private let statistics: TraceStatistics
+  private let context: TraceContext
+  private let top: Int
+
+  init(_ statistics: TraceStatistics, _ context: TraceContext, top: Int) {
+    self.statistics = statistics
+    self.context = context
+    self.top = top == 0 ? .max : top
+  }
+
+  /// The threads that ran a guest, in the order of vCPU numbers.
+  private var threads: [(id: Int32, statistics: TraceStatistics.ThreadStatistics)] {
+    statistics.threads.filter { entry in
+      let thread = entry.value
+      return thread.number != nil || !thread.exits.isEmpty || !thread.userspaceExits.isEmpty || thread.emulations > 0
+    }
+    .map { (id: $0.key, statistics: $0.value) }
+    .sorted { ($0.statistics.number ?? .max, $0.id) < ($1.statistics.number ?? .max, $1.id) }
+  }
+
+  private var eventCount: UInt64 { statistics.eventCounts.reduce(statistics.unknownEvents, &+) }
+
+  // MARK: Text
+
+  var text: String {
+    var lines: [String] = []
+    let duration = statistics.firstTime.map { statistics.lastTime - min($0, statistics.lastTime) } ?? 0
+    lines.append("\(context.kind): \(eventCount) events in \(Self.duration(duration))")
+    if statistics.lostEvents > 0 { lines.append("\(statistics.lostEvents) events were lost") }
+    if statistics.lostMarks > 0 {
+      lines.append("events were lost in \(statistics.lostMarks) places that do not say how many")
+    }
+    for damage in statistics.damages { lines.append("damaged: \(damage)") }
+    for thread in threads { lines += textOfThread(thread.id, thread.statistics) }
+    lines += textOfAccesses("MMIO", statistics.memory) { "0x" + Self.hexadecimal($0.address, width: 8) }
+    lines += textOfAccesses("Ports", statistics.ports) { "0x" + Self.hexadecimal($0.address, width: 3) }
+    lines += textOfModelSpecific()
+    lines += textOfExceptions()
+    lines += textOfEvents()
+    return lines.joined(separator: "\n") + "\n"
+  }
+
+  private func textOfThread(_ id: Int32, _ thread: TraceStatistics.ThreadStatistics) -> [String] {
+    let total = thread.exits.values.reduce(0) { $0 + $1.count }
+    var lines = ["", "\(thread.number.map { "vCPU \($0)" } ?? "vCPU ?"), thread \(id): \(total) exits, \(thread.entries) entries"]
+    if thread.exits.isEmpty {
+      lines[1] += " (this host's KVM does not trace them, or they were not recorded)"
+    } else {
+      var table = Table(["reason", "exits", "share", "total", "mean", "p50", "p99", "max"])
+      for (reason, exits) in thread.exits.sorted(by: { $0.value.count > $1.value.count }) {
+        let times = exits.durations
+        table.rows.append(
+          [reason.name, "\(exits.count)", Self.share(exits.count, of: total)]
+            + [times.total, times.mean, times.quantile(0.5), times.quantile(0.99), times.maximum].map {
+              times.count == 0 ? "-" : Self.duration($0)
+            })
+      }
+      lines += table.lines
+    }
+    if !thread.userspaceExits.isEmpty {
+      let reasons = thread.userspaceExits.sorted { ($1.value, $0.key) < ($0.value, $1.key) }
+        .map { "\(Self.userspaceName($0.key)) \($0.value)" }
+      lines.append("  to userspace: " + reasons.joined(separator: ", "))
+    }
+    if thread.emulations > 0 {
+      lines.append("  emulated instructions: \(thread.emulations), of which failed \(thread.failedEmulations)")
+    }
+    if thread.walks > 0 {
+      lines.append("  walks of the guest's page tables: \(thread.walks), of which failed \(thread.failedWalks)")
+    }
+    return lines
+  }
+
+  private func textOfAccesses(
+    _ title: String, _ accesses: AccessCounts, _ address: (TraceStatistics.Access) -> String
+  ) -> [String] {
+    guard accesses.total > 0 else { return [] }
+    var table = Table(["address", "access", "size", "count"])
+    for (access, count) in accesses.sorted.prefix(top) {
+      table.rows.append([address(access), access.isWrite ? "write" : "read", "\(access.size)", "\(count)"])
+    }
+    return ["", "\(title): \(accesses.total) accesses"] + table.lines + textOfRest(accesses)
+  }
+
+  private func textOfRest(_ accesses: AccessCounts) -> [String] {
+    let rest = max(accesses.counts.count - top, 0)
+    guard rest > 0 || accesses.others > 0 else { return [] }
+    return ["  and \(rest)\(accesses.others > 0 ? " or more" : "") others (--top 0 lists all)"]
+  }
+
+  private func textOfModelSpecific() -> [String] {
+    guard statistics.modelSpecific.total > 0 else { return [] }
+    var table = Table(["MSR", "access", "count", "#GP"])
+    for (access, count) in statistics.modelSpecific.sorted.prefix(top) {
+      table.rows.append([
+        "0x" + Self.hexadecimal(access.address, width: 8), access.isWrite ? "write" : "read", "\(count)",
+        "\(statistics.faultedModelSpecific.counts[access] ?? 0)",
+      ])
+    }
+    return ["", "MSRs: \(statistics.modelSpecific.total) accesses"] + table.lines + textOfRest(statistics.modelSpecific)
+  }
+
+  private func textOfExceptions() -> [String] {
+    guard !statistics.exceptions.isEmpty else { return [] }
+    var table = Table(["exception", "error code", "count"])
+    for (exception, count) in sortedExceptions {
+      table.rows.append([
+        ExceptionVector(rawValue: exception.vector).name,
+        exception.errorCode.map { "0x" + String($0, radix: 16) } ?? "", "\(count)",
+      ])
+    }
+    return ["", "Exceptions that KVM injected:"] + table.lines
+  }
+
+  private var sortedExceptions: [(key: TraceStatistics.InjectedException, value: UInt64)] {
+    statistics.exceptions.sorted {
+      ($1.value, $0.key.vector, $0.key.errorCode ?? 0) < ($0.value, $1.key.vector, $1.key.errorCode ?? 0)
+    }
+  }
+
+  private func textOfEvents() -> [String] {
+    var table = Table(["event", "count"])
+    for (name, count) in sortedEvents { table.rows.append([name, "\(count)"]) }
+    return table.rows.isEmpty ? [] : ["", "Events:"] + table.lines
+  }
+
+  private var sortedEvents: [(name: String, count: UInt64)] {
+    context.events.indices.filter { statistics.eventCounts[$0] > 0 }
+      .map { index in
+        let event = context.events[index]
+        return (name: event.system.isEmpty ? event.name : "\(event.system):\(event.name)", count: statistics.eventCounts[index])
+      }
+      .sorted { ($1.count, $0.name) < ($0.count, $1.name) }
+  }
+
+  // MARK: JSON
+
+  var json: String {
+    var members: [String] = [
+      "\"format\":\(JSONText.quoted(context.kind.description))", "\"events\":\(eventCount)",
+      "\"lost\":\(statistics.lostEvents)", "\"lostMarks\":\(statistics.lostMarks)",
+      "\"damages\":[\(statistics.damages.map { JSONText.quoted($0.description) }.joined(separator: ","))]",
+      "\"vcpus\":[\(threads.map { jsonOfThread($0.id, $0.statistics) }.joined(separator: ","))]",
+    ]
+    for (name, accesses) in [("mmio", statistics.memory), ("ports", statistics.ports), ("msrs", statistics.modelSpecific)] {
+      let rows = accesses.sorted.prefix(top).map { access, count in
+        let faults = name == "msrs" ? ",\"faults\":\(statistics.faultedModelSpecific.counts[access] ?? 0)" : ""
+        let size = name == "msrs" ? "" : ",\"size\":\(access.size)"
+        return "{\"address\":\(access.address),\"write\":\(access.isWrite)\(size),\"count\":\(count)\(faults)}"
+      }
+      members.append("\"\(name)\":[\(rows.joined(separator: ","))]")
+    }
+    let exceptions = sortedExceptions.map { exception, count in
+      "{\"vector\":\(exception.vector),\"errorCode\":\(exception.errorCode.map { "\($0)" } ?? "null"),\"count\":\(count)}"
+    }
+    members.append("\"exceptions\":[\(exceptions.joined(separator: ","))]")
+    let counts = sortedEvents.map { "\(JSONText.quoted($0.name)):\($0.count)" }
+    members.append("\"eventCounts\":{\(counts.joined(separator: ","))}")
+    return "{\(members.joined(separator: ","))}\n"
+  }
+
+  private func jsonOfThread(_ id: Int32, _ thread: TraceStatistics.ThreadStatistics) -> String {
+    let exits = thread.exits.sorted { $0.value.count > $1.value.count }.map { reason, exits in
+      let times = exits.durations
+      return "{\"reason\":\(JSONText.quoted(reason.name)),\"code\":\(reason.code),\"count\":\(exits.count),"
+        + "\"timed\":\(times.count),\"total\":\(times.total),\"mean\":\(times.mean),\"p50\":\(times.quantile(0.5)),"
+        + "\"p99\":\(times.quantile(0.99)),\"max\":\(times.maximum)}"
+    }
+    let userspace = thread.userspaceExits.sorted { ($1.value, $0.key) < ($0.value, $1.key) }
+      .map { "\(JSONText.quoted(Self.userspaceName($0.key))):\($0.value)" }
+    return "{\"vcpu\":\(thread.number.map { "\($0)" } ?? "null"),\"thread\":\(id),\"entries\":\(thread.entries),"
+      + "\"exits\":[\(exits.joined(separator: ","))],\"userspaceExits\":{\(userspace.joined(separator: ","))},"
+      + "\"emulations\":\(thread.emulations),\"failedEmulations\":\(thread.failedEmulations),"
+      + "\"walks\":\(thread.walks),\"failedWalks\":\(thread.failedWalks)}"
+  }
+
+  // MARK: Words
+
+  /// As KVM prints it (include/trace/events/kvm.h: kvm_userspace_exit).
+  private static func userspaceName(_ reason: UInt64) -> String {
+    let errno = Int64(bitPattern: reason)
+    if errno < 0 { return errno == -4 ? "restart" : "error \(errno)" }
+    let number = UInt32(truncatingIfNeeded: reason)
+    return UserspaceExitReason(rawValue: number).name ?? "0x" + String(number, radix: 16)
+  }
+
+  private static func share(_ part: UInt64, of total: UInt64) -> String {
+    fixed(total == 0 ? 0 : part * 1000 / total, places: 1) + "%"
+  }
+
+  private static func hexadecimal(_ value: UInt64, width: Int) -> String {
+    let digits = String(value, radix: 16)
+    return String(repeating: "0", count: max(0, width - digits.utf8.count)) + digits
+  }
+
+  /// Nanoseconds in the unit that suits them.
+  static func duration(_ nanoseconds: UInt64) -> String {
+    switch nanoseconds {
+    case ..<10_000: "\(nanoseconds) ns"
+    case ..<10_000_000: fixed(nanoseconds / 100, places: 1) + " us"
+    case ..<10_000_000_000: fixed(nanoseconds / 100_000, places: 1) + " ms"
+    default: fixed(nanoseconds / 100_000_000, places: 1) + " s"
+    }
+  }
+
+  /// A number of tenths with its point.
+  private static func fixed(_ tenths: UInt64, places: Int) -> String { "\(tenths / 10).\(tenths % 10)" }
+}
+
+/// Rows in columns: the first left-aligned, the others right-aligned.
+private struct Table {
+  let head: [String]
+  var rows: [[String]] = []
+
+  init(_ head: [String]) { self.head = head }
+
+  var lines: [String] {
+    let all = [head] + rows
+    let widths = head.indices.map { column in all.map { $0[column].count }.max() ?? 0 }
+    return all.map { row in
+      "  "
+        + row.indices.map { column in
+          let padding = String(repeating: " ", count: widths[column] - row[column].count)
+          return column == 0 ? row[column] + padding : padding + row[column]
+        }
+        .joined(separator: "  ")
+    }
+  }
+}
