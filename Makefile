@@ -23,7 +23,7 @@ build: setup
 	swift build -c release --product inquest
 
 guests:
-	@$(MAKE) --no-print-directory -C Guests
+	@$(MAKE) -s -C Guests
 
 demo: build guests
 	@Scripts/demo $(INQUEST)
