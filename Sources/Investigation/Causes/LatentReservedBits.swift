@@ -16,9 +16,12 @@ struct LatentReservedBits {
   /// Nil where there is none, or where the tables or the guest's CPUID are not known.
   init?(in scene: Scene) {
     guard let memory = scene.memory else { return nil }
+    // Elsewhere is not this host: what its KVM does not offer, the guest's CPUID would not show there either.
+    var elsewhere = scene
+    elsewhere.host.kvmOffers = [:]
     // The memory is that of the end: of tables that were left before, it no longer tells.
     for processor in scene.samples.suffix(1) + scene.processors {
-      let strict = scene.rules(of: .kvmShadow, for: processor.state)
+      let strict = elsewhere.rules(of: .kvmShadow, for: processor.state)
       let lenient = scene.rules(of: scene.walker, for: processor.state)
       guard let space = LongModePaging(processor.state, rules: strict) else { continue }
       var scan = Scan(space: space, lenient: lenient, instruction: processor.state.instructionAddress)
