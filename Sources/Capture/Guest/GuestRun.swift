@@ -122,7 +122,7 @@ private final class GuestWatch {
     if !run.commandLine.startsPaused { _ = try? session.execute(.cont) }
     let deadline = run.options.timeLimit.map { ContinuousClock.now + $0 }
     while true {
-      switch session.next(until: lastFreeze == nil ? deadline : nil) {
+      switch session.next(until: deadline) {
       case .event(let event): if let end = react(to: event, examine) { return finish(end) }
       case .ended(let end): return finish(end)
       case .interrupted(let signal): return finish(interrupt(signal), interruptedBy: signal)
@@ -244,7 +244,9 @@ private final class GuestWatch {
     cause = nil
   }
 
+  /// A guest that stands still already has been shown.
   private func stopAtTimeLimit(_ examine: (GuestScene) -> Resumption) -> ProcessEnd {
+    guard lastFreeze == nil else { return session.terminate() }
     _ = try? session.execute(.stop)
     lastFreeze = .timedOut
     _ = show(.timedOut, examine)
