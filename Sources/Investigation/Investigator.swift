@@ -47,7 +47,8 @@ public struct Investigator {
     recorded = death?.firstFailedWalk.flatMap { FailedAccess($0, root: root) }
     (reenacted, delivery) = processor.flatMap(scene.reenact) ?? (nil, nil)
     conclusion =
-      scene.recordedConclusion(death) ?? scene.concludedEnd(processor, reenacted: reenacted, delivery: delivery)
+      death.map(scene.conclusion) ?? scene.requestedReset(processor, delivery) ?? scene.loggedConclusion
+      ?? scene.concludedEnd(reenacted: reenacted, delivery: delivery)
   }
 
   private static func isOf(_ death: RecordedDeath?, _ state: ProcessorState) -> Bool {

@@ -33,6 +33,7 @@ extension Scene {
     }
     let logged = QEMULog.parse(utf8: guest.log)
     log += Sourced.messages(of: logged.filter { $0.message == .tripleFault }, named: "QEMU's log")
+    logsTripleFaults = guest.logsTripleFaults
     samples = ObservedProcessor.all(in: logged) { _ in .registers("QEMU's log of a control-register write") }
       .filter { $0.state.cr0.contains(.paging) }
   }

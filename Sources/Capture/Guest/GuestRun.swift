@@ -238,6 +238,8 @@ private final class GuestWatch {
     _ = try? session.execute(.setRebootAction("reset"))
     _ = try? session.execute(.systemReset)
     _ = session.awaitEvent("RESET")
+    // What the log said so far is of the life before.
+    session.forgetLog()
     _ = try? session.execute(.setRebootAction("shutdown"))
     _ = try? session.execute(.cont)
     lastFreeze = nil
@@ -271,6 +273,7 @@ private final class GuestWatch {
   private func scene(_ ending: GuestEnding, _ live: QEMUSession?) -> GuestScene {
     GuestScene(
       ending: ending, identity: identity, registers: live?.monitor("info registers -a"), log: session.log.bytes,
+      logsTripleFaults: identity?.usesKVM == false && run.commandLine.leavesLogFree,
       standardError: session.standardError.bytes, memory: CapturedMemory(map: map, ram: ram, session: live),
       recording: recorded(), shutdownCause: cause)
   }

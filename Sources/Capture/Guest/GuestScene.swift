@@ -10,6 +10,8 @@ public struct GuestScene {
   /// Under TCG the first thing to read registers from when QEMU has gone: the log, with a dump of all registers at each
   /// address of ``GuestRun/Options/loggedAddresses`` and at each reset. Empty where the user has QEMU's log.
   public let log: [UInt8]
+  /// Whether ``log`` has a triple fault if there was one: under TCG, unless the user has QEMU's log.
+  public let logsTripleFaults: Bool
   /// The last 256 KiB of QEMU's standard error.
   public let standardError: [UInt8]
   /// Valid until the guest goes on or QEMU ends; the shared part of it stays.

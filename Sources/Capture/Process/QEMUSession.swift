@@ -189,6 +189,9 @@ final class QEMUSession {
     }
   }
 
+  /// Forgets what the log had so far.
+  func forgetLog() { log = ByteTail(limit: log.limit) }
+
   private func hearLog() {
     drain(&logPipe) { log.append($0) }
     guard log.total > Self.plentyOfLog, !isLogReduced else { return }

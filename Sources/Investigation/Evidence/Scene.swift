@@ -21,6 +21,8 @@ public struct Scene {
   public var traceHoles: Set<Int>
   /// What QEMU printed, as far as it says something about the guest, in order.
   public var log: [Sourced<QEMUMessage>]
+  /// Whether `log` would have a triple fault if there had been one: QEMU was asked to log it, and TCG does.
+  public var logsTripleFaults: Bool
   /// The guest's own ELF image.
   public var image: GuestImage?
   /// CPUID features that were read from the guest itself.
@@ -36,6 +38,7 @@ public struct Scene {
     trace = []
     traceHoles = []
     log = []
+    logsTripleFaults = false
     guestFeatures = [:]
     host = HostFacts()
   }

@@ -14,15 +14,14 @@ struct Conclusion {
 }
 
 extension Scene {
-  /// What the trace and QEMU's own words say of the guest's end; nil where they do not decide it.
+  /// What QEMU's own words say of the guest's end; nil where they do not decide it.
   ///
   /// A reset is not yet a death: QEMU reports a triple fault and a reset that the guest asked for alike
   /// (accel/kvm/kvm-all.c: kvm_cpu_exec, 7.2).
-  func recordedConclusion(_ death: RecordedDeath?) -> Conclusion? {
-    death.map(conclusion) ?? loggedDeath ?? survivableErrors ?? endingByItself
-  }
+  var loggedConclusion: Conclusion? { loggedDeath ?? endingByItself }
 
-  private func conclusion(_ death: RecordedDeath) -> Conclusion {
+  /// What the trace says of it.
+  func conclusion(_ death: RecordedDeath) -> Conclusion {
     let source = Source.trace(event: "kvm_userspace_exit", time: death.records.last?.time)
     switch death.kind {
     case .tripleFault:
