@@ -33,7 +33,7 @@ func record(_ format: EventFormat, _ values: [String: UInt64], bytes: [UInt8] = 
       text += "\tfield:\(parts[0]);\toffset:\(offset);\tsize:\(abs(size));\tsigned:\(size < 0 ? 1 : 0);\n"
       offset += abs(size)
     }
-    return try EventFormat(parsing: text + "\n", system: "kvm", machine: .x86_64)
+    return try EventFormat(parsing: text + "\n", system: "kvm", machine: .amd64)
   }
 
   struct Layout: Sendable, CustomTestStringConvertible {

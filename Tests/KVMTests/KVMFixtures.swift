@@ -15,7 +15,7 @@ func formats(in path: String) throws -> [EventFormat] {
   try ("\n" + fixture(path)).split(separator: "\nsystem: ").map { part in
     let end = try #require(part.firstIndex(of: "\n"))
     return try EventFormat(
-      parsing: String(part[part.index(after: end)...]), system: String(part[..<end]), machine: .x86_64)
+      parsing: String(part[part.index(after: end)...]), system: String(part[..<end]), machine: .amd64)
   }
 }
 

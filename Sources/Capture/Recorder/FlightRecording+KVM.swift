@@ -18,7 +18,7 @@ extension FlightRecording {
     var decoders: [UInt16: KVMDecoder] = [:]
     for format in formats {
       // An event whose format cannot be read is shown as one that cannot be decoded.
-      guard let layout = try? EventFormat(parsing: format.text, system: format.system, machine: .x86_64) else {
+      guard let layout = try? EventFormat(parsing: format.text, system: format.system, machine: .amd64) else {
         continue
       }
       decoders[format.id] = KVMDecoder(format: layout)

@@ -16,5 +16,5 @@ public struct RecordingMachine: Hashable, Sendable {
   }
 
   /// x86-64.
-  public static let x86_64 = Self(byteOrder: .littleEndian, longSize: 8)
+  public static let amd64 = Self(byteOrder: .littleEndian, longSize: 8)
 }

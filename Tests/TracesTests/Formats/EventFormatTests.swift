@@ -72,7 +72,7 @@ import Testing
 
       print fmt: "x"
       """
-    let format = try EventFormat(parsing: text, system: "s", machine: .x86_64)
+    let format = try EventFormat(parsing: text, system: "s", machine: .amd64)
     let field = try #require(format.fields.first)
     #expect(field.name == declaration.name)
     #expect(field.type == declaration.type)
@@ -102,7 +102,7 @@ import Testing
     ),
   ])
   func saysWhereATextIsWrong(text: String, error: EventFormatError) {
-    #expect(throws: error) { try EventFormat(parsing: text, system: "s", machine: .x86_64) }
+    #expect(throws: error) { try EventFormat(parsing: text, system: "s", machine: .amd64) }
   }
 
   @Test func readsATextCutAnywhereWithoutTrapping() throws {
@@ -118,7 +118,7 @@ import Testing
       print fmt: "%s", __get_str(a)
       """
     for length in 0...text.utf8.count {
-      _ = try? EventFormat(parsing: String(text.prefix(length)), system: "s", machine: .x86_64)
+      _ = try? EventFormat(parsing: String(text.prefix(length)), system: "s", machine: .amd64)
     }
   }
 }

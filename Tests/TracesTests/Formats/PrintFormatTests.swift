@@ -60,7 +60,7 @@ func printed(_ format: PrintFormat, _ record: [UInt8]) -> String? {
         continue
       }
       let format = try EventFormat(
-        parsing: String(decoding: text, as: UTF8.self), system: system, machine: .x86_64)
+        parsing: String(decoding: text, as: UTF8.self), system: system, machine: .amd64)
       #expect(throws: Never.self, "\(name)") { try PrintFormat(format) }
     }
   }
