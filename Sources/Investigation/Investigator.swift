@@ -222,12 +222,21 @@ extension Investigator {
   private var otherDeaths: [Evidence] {
     guard let death else { return [] }
     var seen: Set<Int32?> = [death.threadID]
-    return deaths.reversed().filter { seen.insert($0.threadID).inserted }.map { other in
+    let others = deaths.reversed().filter { seen.insert($0.threadID).inserted }
+    let named = others.prefix(Self.mostOtherDeaths).map { other in
       Evidence(
         "Another vCPU died in this trace: \(other.threadName) (this verdict is on \(death.threadName))",
         .trace(event: "kvm_userspace_exit", time: other.records.last?.time))
     }
+    guard others.count > named.count, let next = others.dropFirst(named.count).first else { return named }
+    let rest = Evidence(
+      "More vCPUs died in this trace: \(others.count - named.count)",
+      .trace(event: "kvm_userspace_exit", time: next.records.last?.time))
+    return named + [rest]
   }
+
+  /// How many deaths of other threads are worth a line each.
+  private static let mostOtherDeaths = 4
 
   /// The emulator's trace shows what is in its fetch buffer, which a failed fetch leaves as it was.
   private var staleBytes: [Evidence] {

@@ -23,14 +23,17 @@ struct Page {
   private static let width = 80
   private static let entryIndent = 9
 
-  private(set) var text = ""
+  private var lines: [String] = []
   let usesColour: Bool
 
   init(usesColour: Bool) { self.usesColour = usesColour }
 
+  /// The lines so far, each ending in a newline.
+  var text: String { lines.joined(separator: "\n") + (lines.isEmpty ? "" : "\n") }
+
   /// A title after an empty line.
   mutating func section(_ title: String) {
-    text += "\n"
+    line("")
     item("", title, as: .strong)
   }
 
@@ -50,11 +53,9 @@ struct Page {
   /// Text after a mark, with a note in brackets behind it: on its last line if there is room, else on one of its own.
   mutating func item(_ mark: String, _ words: String, note: String) {
     item(mark, words)
-    let lastLine = text.dropLast().split(separator: "\n", omittingEmptySubsequences: false).last ?? ""
     let note = "[\(note)]"
-    if lastLine.count + 1 + note.count <= Self.width {
-      text.removeLast()
-      line(" " + styled(note, .faint))
+    if let last = lines.last, last.count + 1 + note.count <= Self.width {
+      lines[lines.count - 1] = last + " " + styled(note, .faint)
     } else {
       item(String(repeating: " ", count: mark.count), note, as: .faint)
     }
@@ -62,9 +63,9 @@ struct Page {
 
   /// A line that is not wrapped.
   mutating func line(_ words: String) {
-    text += words
-    while text.last == " " { text.removeLast() }
-    text += "\n"
+    var words = words[...]
+    while words.last == " " { words.removeLast() }
+    lines.append(String(words))
   }
 
   private func styled(_ words: String, _ style: Style) -> String {

@@ -152,6 +152,20 @@ struct NoFalseAlarmTests {
     #expect(Investigator.verdict(on: scene).outcome == .died)
   }
 
+  @Test(
+    "a trace of deaths alone, of one thread or of many, is read through",
+    arguments: [UserspaceExitReason.shutdown, .internalError], [false, true])
+  func deathsAlone(_ reason: UserspaceExitReason, _ ofManyThreads: Bool) {
+    let trace = (0..<20_000).map { index in
+      KVMRecord(
+        time: UInt64(index), cpu: 0, task: "qemu", threadID: ofManyThreads ? index : 7,
+        event: .userspaceExit(reason: reason, errno: nil))
+    }
+    let deaths = RecordedDeath.deaths(in: trace)
+    #expect(deaths.count == trace.count)
+    #expect(deaths.allSatisfy { $0.records.count == 1 })
+  }
+
   @Test("what lies before a loss of events is not joined to the death behind it")
   func lostEvents() {
     var scene = Scene()

@@ -28,38 +28,48 @@ extension RecordedDeath {
 
   /// The deaths in a trace, in order. A guest that reboots may die several times.
   ///
+  /// QEMU lets a guest go on after an internal error at CPL 3 (target/i386/kvm/kvm.c:
+  /// kvm_arch_stop_on_emulation_error), so that one is a death only if the thread did not run the guest again.
+  ///
   /// - Parameter holes: The indices of the records before which events were lost. What is before the last hole is not
   ///   joined to a death behind it: any event may be missing between the two.
   public static func deaths(in trace: [KVMRecord], holes: Set<Int> = []) -> [RecordedDeath] {
-    trace.indices.compactMap { index in
-      guard let kind = Kind(trace[index].event), isLastRun(index, of: trace, kind: kind) else { return nil }
-      return RecordedDeath(kind: kind, at: index, of: trace, holes)
-    }
-  }
-
-  private init(kind: Kind, at index: Int, of trace: [KVMRecord], _ holes: Set<Int>) {
-    let last = trace[index]
-    var rip: UInt64?
-    var stretch: [KVMRecord] = []
-    // A hole lies before its record, so that record still belongs to what follows.
-    let start = (0...index).last(where: holes.contains) ?? 0
-    for record in trace[start...index].reversed() where record.threadID == last.threadID {
-      if let here = record.event.rip {
-        if let rip, rip != here { break }
-        rip = here
+    var stretches: [Int32?: Stretch] = [:]
+    var deaths: [RecordedDeath] = []
+    var lastOfThread: [Int32?: Int] = [:]
+    var survived: Set<Int> = []
+    for (index, record) in trace.enumerated() {
+      if holes.contains(index) { stretches.removeAll() }
+      if record.event.runsGuest, let last = lastOfThread[record.threadID], deaths[last].kind == .internalError {
+        survived.insert(last)
       }
-      stretch.append(record)
-      if stretch.count == Self.longestStretch { break }
+      stretches[record.threadID, default: Stretch()].append(index, rip: record.event.rip)
+      guard let kind = Kind(record.event), let stretch = stretches.removeValue(forKey: record.threadID) else {
+        continue
+      }
+      lastOfThread[record.threadID] = deaths.count
+      deaths.append(
+        RecordedDeath(
+          kind: kind, threadID: record.threadID, task: record.task, rip: stretch.rip,
+          records: stretch.indices.suffix(longestStretch).map { trace[$0] }))
     }
-    self.init(kind: kind, threadID: last.threadID, task: last.task, rip: rip, records: stretch.reversed())
+    return deaths.indices.filter { !survived.contains($0) }.map { deaths[$0] }
   }
 
-  /// QEMU lets a guest go on after an internal error at CPL 3 (target/i386/kvm/kvm.c:
-  /// kvm_arch_stop_on_emulation_error), so that one is a death only if the thread did not run the guest again.
-  private static func isLastRun(_ index: Int, of trace: [KVMRecord], kind: Kind) -> Bool {
-    guard kind == .internalError else { return true }
-    let thread = trace[index].threadID
-    return !trace[(index + 1)...].contains { $0.threadID == thread && $0.event.runsGuest }
+  /// The records of one thread since its RIP changed or it died before.
+  private struct Stretch {
+    private(set) var indices: [Int] = []
+    private(set) var rip: UInt64?
+    /// How many of the records are not behind the last one that shows RIP.
+    private var countToRIP = 0
+
+    mutating func append(_ index: Int, rip here: UInt64?) {
+      if let here, let rip, rip != here { indices.removeFirst(countToRIP) }
+      indices.append(index)
+      guard let here else { return }
+      rip = here
+      countToRIP = indices.count
+    }
   }
 
   /// The walk whose failure began the death; nil where the records do not show one beyond doubt.
