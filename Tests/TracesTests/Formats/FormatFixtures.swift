@@ -10,7 +10,7 @@ func fixture(_ path: String) throws -> [UInt8] {
 }
 
 /// The formats of a fixture made of `format` texts, each after a line `system: NAME`.
-func formats(in path: String, machine: RecordingMachine = .x86_64) throws -> [EventFormat] {
+func formats(in path: String, machine: RecordingMachine = .amd64) throws -> [EventFormat] {
   let text = String(decoding: try fixture(path), as: UTF8.self)
   var formats: [EventFormat] = []
   for part in ("\n" + text).split(separator: "\nsystem: ") {

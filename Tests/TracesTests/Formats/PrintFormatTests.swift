@@ -101,7 +101,7 @@ func printed(_ format: PrintFormat, _ record: [UInt8]) -> String? {
   ]
 
   /// The format with this print format, and a record for it.
-  static func format(_ printFormat: String, machine: RecordingMachine = .x86_64) throws -> (EventFormat, [UInt8]) {
+  static func format(_ printFormat: String, machine: RecordingMachine = .amd64) throws -> (EventFormat, [UInt8]) {
     var text = "name: e\nID: 7\nformat:\n\tfield:unsigned short common_type;\toffset:0;\tsize:2;\tsigned:0;\n\n"
     var record = [UInt8](repeating: 0, count: 8)
     for field in fields {

@@ -16,7 +16,8 @@ import CZstd
     let step = unsafe input.withUnsafeBytes { source in
       unsafe output.withUnsafeMutableBytes { destination in
         var from = unsafe ZSTD_inBuffer(src: source.baseAddress, size: source.count, pos: 0)
-        var to = unsafe ZSTD_outBuffer(dst: destination.baseAddress, size: destination.count, pos: min(start, destination.count))
+        var to = unsafe ZSTD_outBuffer(
+          dst: destination.baseAddress, size: destination.count, pos: min(start, destination.count))
         let result = unsafe ZSTD_decompressStream(context, &to, &from)
         return unsafe (result, from.pos, to.pos - start)
       }

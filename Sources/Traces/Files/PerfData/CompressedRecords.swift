@@ -15,7 +15,9 @@ enum CompressedRecords {
     let file = try TemporaryFile.make()
     let decoder = try ZstdDecoder()
     let output: MappedMemory
-    do { output = try MappedMemory.buffer(byteCount: roomForRecords) } catch { throw TraceFileError("no memory: \(error)") }
+    do { output = try MappedMemory.buffer(byteCount: roomForRecords) } catch {
+      throw TraceFileError("no memory: \(error)")
+    }
     let bytes = memory.bytes
     var pending = 0
     var offset = records.lowerBound

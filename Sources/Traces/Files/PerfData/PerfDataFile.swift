@@ -74,7 +74,8 @@ struct PerfDataFile: Sendable {
       end = start + Int(dataSection.size)
     }
     records = start..<end
-    guard dataSection.size != 0, end < memory.byteCount || features.contains(where: { $0 != 0 }), dataSection.size <= UInt64(available)
+    guard dataSection.size != 0, end < memory.byteCount || features.contains(where: { $0 != 0 }),
+      dataSection.size <= UInt64(available)
     else { return }
     do throws(TraceFileError) {
       var table = ByteReader(memory.bytes, byteOrder: reader.byteOrder, at: end)
@@ -278,7 +279,8 @@ struct PerfDataFile: Sendable {
       } else {
         eventOfAttribute[index] = Int32(truncatingIfNeeded: context.events.count)
         context.events.append(
-          RecordedEvent(system: "", name: name ?? "event \(attribute.type):\(attribute.config)", id: nil, formatText: []))
+          RecordedEvent(
+            system: "", name: name ?? "event \(attribute.type):\(attribute.config)", id: nil, formatText: []))
       }
     }
   }

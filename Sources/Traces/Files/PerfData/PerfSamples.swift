@@ -28,7 +28,9 @@ struct PerfSamples {
     // Where it is not common to all, it is looked up.
     timeOffset = common.map { $0.time.isPresent ? $0.time.offset : -1 } ?? -1
     let needsAttribute = attributes.count > 1 && (common == nil || !file.eventOfAttribute.isEmpty)
-    idOffset = needsAttribute ? layouts.lazy.map { $0.identifier.isPresent ? $0.identifier : $0.id }.first { $0.isPresent }?.offset : nil
+    idOffset =
+      needsAttribute
+      ? layouts.lazy.map { $0.identifier.isPresent ? $0.identifier : $0.id }.first { $0.isPresent }?.offset : nil
   }
 
   /// The layout of non-samples' trailers, which all attributes share.

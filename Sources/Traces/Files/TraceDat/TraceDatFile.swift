@@ -45,7 +45,9 @@ struct TraceDatFile: Sendable {
       _ = try reader.cString("the version of the compression")
       readVersion7(firstOptions: try reader.integer(UInt64.self, "the place of the options"))
     }
-    if context.buffers.isEmpty { context.buffers.append(TraceBuffer(name: "", clock: context.clock, cpuCount: cpuCount)) }
+    if context.buffers.isEmpty {
+      context.buffers.append(TraceBuffer(name: "", clock: context.clock, cpuCount: cpuCount))
+    }
     data.sort { ($0.buffer, $0.cpu) < ($1.buffer, $1.cpu) }
   }
 
@@ -58,7 +60,8 @@ struct TraceDatFile: Sendable {
     try readFtraceFormats(&reader)
     try readEventFormats(&reader)
     let symbolCount = try reader.integer(UInt32.self, "the size of kallsyms")
-    let symbols = FileSection(memory: memory, range: reader.offset..<reader.offset + Int(symbolCount), byteOrder: context.machine.byteOrder)
+    let symbols = FileSection(
+      memory: memory, range: reader.offset..<reader.offset + Int(symbolCount), byteOrder: context.machine.byteOrder)
     try reader.skip(symbolCount, "kallsyms")
     context.symbols = KernelSymbols { () throws(TraceFileError) in try symbols.text() }
     try readPrintkFormats(&reader)
@@ -67,7 +70,8 @@ struct TraceDatFile: Sendable {
     do throws(TraceFileError) {
       let tag = try readTagAfterOptions(&reader)
       guard !tag.hasPrefix("latency") else {
-        latencyText = FileSection(memory: memory, range: reader.offset..<memory.byteCount, byteOrder: context.machine.byteOrder)
+        latencyText = FileSection(
+          memory: memory, range: reader.offset..<memory.byteCount, byteOrder: context.machine.byteOrder)
         return
       }
       guard tag.hasPrefix("flyrecord") else { throw reader.error("neither options nor events come next, but \(tag)") }
@@ -128,7 +132,8 @@ struct TraceDatFile: Sendable {
       return
     }
     guard let start = Int(exactly: offset), start < memory.byteCount else {
-      note(TraceFileError("CPU \(cpu): the events should begin at \(offset), past the file's end", at: memory.byteCount))
+      note(
+        TraceFileError("CPU \(cpu): the events should begin at \(offset), past the file's end", at: memory.byteCount))
       return
     }
     var end = memory.byteCount
@@ -160,7 +165,9 @@ struct TraceDatFile: Sendable {
       note(error)
     }
     for section in sections {
-      do throws(TraceFileError) { try read(section.id, try self.section(section.id, at: section.offset)) } catch { note(error) }
+      do throws(TraceFileError) { try read(section.id, try self.section(section.id, at: section.offset)) } catch {
+        note(error)
+      }
     }
     // The page size of a buffer is known from its option; what else header_page says came after the options.
     for index in data.indices {

@@ -337,7 +337,8 @@ private struct TraceDatBytes {
   /// The last option of a section: where the next section of options is, 0 for none.
   mutating func done() { option(0, [UInt8](repeating: 0, count: 8)) }
 
-  static func chunk(_ plain: [UInt8], _ byteOrder: ByteOrder, _ encoder: ZstdEncoder) throws(TraceFileError) -> [UInt8] {
+  static func chunk(_ plain: [UInt8], _ byteOrder: ByteOrder, _ encoder: ZstdEncoder) throws(TraceFileError) -> [UInt8]
+  {
     // Bytes have no padding whose contents could matter.
     let compressed = try encoder.encode(unsafe plain.span.bytes)
     var chunk = TraceDatBytes(byteOrder)
