@@ -93,8 +93,14 @@ extension Scene {
 
 extension Investigator {
   private var reenactedAccess: FailedAccess? {
-    if isSameDeath, case .pageFault(let access) = reenacted?.outcome { return access }
-    return nil
+    guard isSameDeath, !contradictsCR2, case .pageFault(let access) = reenacted?.outcome else { return nil }
+    return access
+  }
+
+  /// Whether CR2 shows that the triple fault did not begin with the page fault that the reenactment finds: TCG writes it
+  /// at every page fault, and leaves the registers as they are at a triple fault.
+  private var contradictsCR2: Bool {
+    scene.walker == .tcg && conclusion.recordsTripleFault && !predictsCR2
   }
 
   private func explain(_ verdict: inout Verdict) {
@@ -133,8 +139,11 @@ extension Investigator {
     return !recorded.agrees(with: reenactedAccess)
   }
 
-  /// CR2 holds the address of the last page fault; the fault in question writes it before its delivery fails.
-  private var predictsCR2: Bool { reenactedAccess.map { $0.address.rawValue == processor?.state.cr2 } ?? false }
+  /// CR2 holds the address of the last page fault: the one in question, or one that its delivery met.
+  private var predictsCR2: Bool {
+    guard case .pageFault(let access) = reenacted?.outcome, let cr2 = processor?.state.cr2 else { return false }
+    return ([access.address] + (delivery?.faultingGates ?? [])).contains { $0.rawValue == cr2 }
+  }
 
   private func reenactedChain(_ access: FailedAccess) -> [Evidence] {
     let first = Evidence(

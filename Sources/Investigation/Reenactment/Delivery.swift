@@ -16,6 +16,8 @@ struct Delivery {
   }
 
   private(set) var steps: [Evidence] = []
+  /// The gates that could not be read for a page fault of their own, which writes CR2 again.
+  private(set) var faultingGates: [LinearAddress] = []
   private(set) var end: End
 
   /// Delivers a page fault, after which any failure to deliver it makes #DF (SDM vol. 3, table 6-5), with the registers
@@ -36,7 +38,8 @@ struct Delivery {
         end = .undetermined
         steps.append(Evidence("whether \(vector.name) can be delivered is not known: \(reason)", .reenactment))
         return
-      case .fails(let reason):
+      case .fails(let reason, let faultsAt):
+        if let faultsAt { faultingGates.append(faultsAt) }
         let next = vector == .doubleFault ? "a triple fault" : "#DF"
         steps.append(Evidence("\(vector.name) cannot be delivered: \(reason); \(next) follows", .reenactment))
       }
@@ -47,7 +50,7 @@ struct Delivery {
   private enum Gate {
     case found
     /// The look-up raises another exception, of the contributory class or a page fault.
-    case fails(String)
+    case fails(String, pageFaultAt: LinearAddress? = nil)
     case unknown(String)
   }
 
@@ -65,7 +68,7 @@ struct Delivery {
       return gate(at: translation.physicalAddress, isLongMode: table.isLongModeActive, in: memory)
     case .pageFault(let fault):
       let code = fault.errorCode.rawValue.hexadecimal
-      return .fails("its gate at \(address.rawValue.hexadecimal) cannot be read (#PF, \(code))")
+      return .fails("its gate at \(address.rawValue.hexadecimal) cannot be read (#PF, \(code))", pageFaultAt: address)
     case .notCanonical:
       return .fails("its gate at \(address.rawValue.hexadecimal) is not canonical (#GP)")
     case .undetermined(let doubt, at: let structure):
