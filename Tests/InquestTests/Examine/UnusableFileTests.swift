@@ -22,9 +22,15 @@ struct UnusableFile: Sendable, CustomTestStringConvertible {
     UnusableFile(testDescription: "the first bytes of an ELF file") {
       try $0.write([0x7F, 0x45, 0x4C, 0x46, 2, 1, 1, 0], to: "cut.elf")
     },
-    UnusableFile(testDescription: "a program of this host") { folder in
-      try FileManager.default.copyItem(atPath: InquestCommand.path(), toPath: folder.path("program"))
-      return folder.path("program")
+    UnusableFile(testDescription: "an ELF file of another processor") { folder in
+      var bytes = try contents(ofFixture: "guest.elf")
+      bytes[18] = 183  // e_machine: EM_AARCH64
+      return try folder.write(bytes, to: "arm.elf")
+    },
+    UnusableFile(testDescription: "an object file") { folder in
+      var bytes = try contents(ofFixture: "guest.elf")
+      bytes[16] = 1  // e_type: ET_REL
+      return try folder.write(bytes, to: "main.o")
     },
   ]
 
@@ -59,6 +65,15 @@ struct UnusableFileTests {
     let finished = try await inquest(["examine", path])
     #expect(finished.status == 1, "\(finished)")
     #expect(finished.standardError.hasPrefix("inquest: \(path): "), "\(finished)")
+  }
+
+  /// An ELF file for this processor may be a guest's; nothing is concluded from it alone.
+  @Test("that is a program of this host tells nothing")
+  func program() async throws {
+    let (finished, verdict) = try await examine([try InquestCommand.path()])
+    #expect(finished.status == 4, "\(finished)")
+    #expect(verdict.outcome == "undetermined")
+    #expect(verdict.evidence.isEmpty && verdict.observations.isEmpty)
   }
 
   static let pastes: [(String, [UInt8])] = [("nothing", []), ("something else", Array("hello\n".utf8))]

@@ -12,7 +12,7 @@ struct UserMonitor: ~Copyable {
   private var unread: [UInt8] = []
 
   /// Connects to the socket at `path`, and waits until QEMU makes it.
-  init(path: String) async throws {
+  init(path: String, of running: RunningCommand) async throws {
     socket = Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
     guard socket >= 0 else { throw Failure.system(doing: "socket", errno: errno) }
     var address = sockaddr_un()
@@ -20,7 +20,7 @@ struct UserMonitor: ~Copyable {
     // The path is shorter than the field (Folder), and a zero follows it.
     unsafe withUnsafeMutableBytes(of: &address.sun_path) { unsafe $0.copyBytes(from: path.utf8) }
     let socket = socket
-    try await eventually {
+    try await running.eventually("its monitor is there") {
       let result = unsafe withUnsafePointer(to: &address) { address in
         unsafe address.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
           unsafe connect(socket, address, socklen_t(MemoryLayout<sockaddr_un>.size))

@@ -44,7 +44,7 @@ extension UnderTCG {
       (["/no/such/qemu", "-accel", "tcg"], "/no/such/qemu"),
       (qemu(["-no-such-option"]), "-no-such-option"),
       (qemu(["-cpu", "NoSuchModel"]), "NoSuchModel"),
-      (qemu(["-machine", "no-such-machine"]), "no-such-machine"),
+      (qemu(["-machine", "no-such-machine"]), "machine type"),
       (qemu(["-kernel", "/no/such/kernel"]), "/no/such/kernel"),
       (qemu(["-drive", "file=/no/such/disk"]), "/no/such/disk"),
       (qemu(["-device", "no-such-device"]), "no-such-device"),

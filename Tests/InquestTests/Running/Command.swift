@@ -12,6 +12,8 @@ struct Command: Sendable {
   var environment: [String: String] = [:]
   /// When to kill it. No test is about time: this only ends a test that hangs.
   var timeLimit = Duration.seconds(180)
+  /// How long its processes may take to go once it has ended.
+  var patience = Duration.seconds(20)
 
   init(_ program: String, _ arguments: [String]) {
     self.program = program
@@ -39,7 +41,7 @@ struct Command: Sendable {
     let finished = FinishedCommand(
       command: ([program] + arguments).joined(separator: " "), end: status,
       standardOutput: try folder.text(of: "output"), standardError: try folder.text(of: "error"))
-    let leftovers = try await places.leftovers()
+    let leftovers = try await places.leftovers(after: patience)
     #expect(leftovers == [], "\(finished)", sourceLocation: sourceLocation)
     return finished
   }
@@ -55,7 +57,8 @@ struct Command: Sendable {
       environment: places.environment(with: environment), platformOptions: options,
       input: .array(standardInput), output: try places.file("output"), error: try places.file("error")
     ) { execution in
-      let running = RunningCommand(folder: places.folder) { signal, toGroup in
+      let running = RunningCommand(folder: places.folder, process: execution.processIdentifier.value) {
+        signal, toGroup in
         try execution.send(signal: signal, toProcessGroup: toGroup)
       }
       try await whileRunning(running)
@@ -67,6 +70,7 @@ struct Command: Sendable {
 /// A command while it runs.
 struct RunningCommand: Sendable {
   fileprivate let folder: Folder
+  fileprivate let process: pid_t
   fileprivate let signal: @Sendable (Signal, Bool) throws -> Void
 
   /// Sends a signal to the program alone, or to its whole process group as a terminal does.
@@ -74,13 +78,27 @@ struct RunningCommand: Sendable {
 
   /// Waits until the program's standard output contains `text`.
   func awaitOutput(_ text: String) async throws {
-    try await eventually { try folder.text(of: "output").contains(text) }
+    try await eventually("it has printed \(text)") { try folder.text(of: "output").contains(text) }
+  }
+
+  /// Waits until something is so, as long as the program runs.
+  func eventually(_ what: String, _ condition: () throws -> Bool) async throws {
+    while try !condition() {
+      guard isRunning else { throw EndedEarly(before: what) }
+      try await Task.sleep(for: .milliseconds(20))
+    }
+  }
+
+  /// Its end is not taken note of before this is over: until then it is a zombie.
+  private var isRunning: Bool {
+    let status = (try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8)) ?? ""
+    return !status.contains(") Z ") && !status.isEmpty
   }
 }
 
-/// Waits until something is so; a command's time limit ends the wait, too.
-func eventually(_ condition: () throws -> Bool) async throws {
-  while try !condition() { try await Task.sleep(for: .milliseconds(20)) }
+/// A program ended before what was waited for.
+struct EndedEarly: Error {
+  let before: String
 }
 
 /// A command that has ended.
