@@ -81,7 +81,7 @@ extension TraceFile {
 }
 
 /// The fixtures of all test targets.
-func fixture(_ path: String) -> FilePath {
+func recording(_ path: String) -> FilePath {
   var root = FilePath(#filePath)
   for _ in 0..<4 { root.removeLastComponent() }
   return root.appending("Tests/Fixtures").appending(path)

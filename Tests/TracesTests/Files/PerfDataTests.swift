@@ -173,7 +173,7 @@ import Testing
   }
 
   @Test func readsTheOverwriteRecording() throws {
-    let file = try TraceFile(path: fixture("one-gib-pages/pvm.perf.data"))
+    let file = try TraceFile(path: recording("one-gib-pages/pvm.perf.data"))
     let times = file.times()
     #expect(times.count == 20319)
     #expect(times == times.sorted())

@@ -108,7 +108,7 @@ import Testing
 
   @Test(arguments: ["one-gib-pages/dies.trace.dat", "one-gib-pages/pvm.perf.data"])
   func survivesRandomDamageToRecordings(_ name: String) throws {
-    let whole = try ScratchFile.contents(of: fixture(name))
+    let whole = try ScratchFile.contents(of: recording(name))
     var random = SplitMix64(state: 1)
     for _ in 0..<60 {
       var bytes = whole

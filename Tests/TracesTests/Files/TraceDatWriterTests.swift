@@ -6,7 +6,7 @@ import Testing
 @Suite struct TraceDatWriterTests {
   @Test(arguments: ["one-gib-pages/dies.trace.dat", "one-gib-pages/pvm.perf.data"], [true, false])
   func writesWhatItReads(_ name: String, compressed: Bool) throws {
-    let source = try TraceFile(path: fixture(name))
+    let source = try TraceFile(path: recording(name))
     let copy = try ScratchFile()
     try TraceDatWriter.convert(source, to: copy.path, compression: compressed ? .zstd : .none)
     let file = try TraceFile(path: copy.path)
