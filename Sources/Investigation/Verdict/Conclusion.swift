@@ -39,10 +39,10 @@ extension Scene {
   }
 
   private var loggedDeath: Conclusion? {
-    if let entry = log.last(where: { $0.value == .tripleFault }) {
+    if let entry = log.last(where: \.value.isTripleFault) {
       return Conclusion(
         outcome: .died, sentence: "The guest died of a triple fault.",
-        evidence: [Evidence("QEMU logged \"Triple fault\"", entry.source)],
+        evidence: [Evidence("QEMU logged a triple fault", entry.source)],
         recordsTripleFault: true)
     }
     if !internalErrors.isEmpty, !areOnlyOfUserPrograms {
@@ -107,6 +107,18 @@ extension Scene {
     case .panicked: Conclusion(outcome: .died, sentence: "The guest says that it panicked (pvpanic).")
     case .internalError: Conclusion(outcome: .died, sentence: "KVM gave up on the guest: an internal error.")
     case .reset, .unknown: nil
+    }
+  }
+}
+
+extension QEMUMessage {
+  /// Whether TCG says that it shuts down: in so many words with `-d cpu_reset`, and with `-d int` by an exception while it
+  /// delivers #DF (target/i386/tcg/excp_helper.c: check_exception, 7.2).
+  fileprivate var isTripleFault: Bool {
+    switch self {
+    case .tripleFault: true
+    case .exceptionCheck(let old, _): old == .doubleFault
+    default: false
     }
   }
 }
