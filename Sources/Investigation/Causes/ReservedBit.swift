@@ -77,6 +77,8 @@ extension ReservedBit {
     case .executeDisableWithoutNXE: "has \(bits) (XD, no-execute) set while EFER.NXE is clear"
     case .largePageAddress: "maps a \(sizeName(step.structure.span)) page whose address has \(bits) set, below its size"
     case .amdBit8: "has \(bits) set, which must be zero on AMD processors"
+    case .highBitsInPAE, .pdpteBitsInPAE: "has \(bits) set, which must be zero with PAE paging"
+    case .fourMiBPageAddress: "maps a 4 MiB page and has \(bits) set, above the width of its physical address"
     }
   }
 
@@ -93,6 +95,9 @@ extension ReservedBit {
     case .largePageAddress: return "A large page begins at a multiple of its size."
     case .pageSizeInPML4EOrPML5E: return "No processor maps a page with it."
     case .amdBit8: return "Intel processors ignore it."
+    case .highBitsInPAE: return "4-level paging ignores most of these bits; PAE paging does not."
+    case .pdpteBitsInPAE: return "The page-directory-pointer table of PAE paging grants no rights and maps no pages."
+    case .fourMiBPageAddress: return "Bits 13 to 20 are address bits as far as the walker knows PSE-36; bit 21 is none."
     }
   }
 
@@ -127,6 +132,8 @@ extension ReservedBitRule {
     case .executeDisableWithoutNXE: "XD needs EFER.NXE"
     case .largePageAddress: "a large page must be aligned to its size"
     case .amdBit8: "must be zero on AMD"
+    case .highBitsInPAE, .pdpteBitsInPAE: "must be zero with PAE paging"
+    case .fourMiBPageAddress: "above the address of a 4 MiB page"
     }
   }
 }

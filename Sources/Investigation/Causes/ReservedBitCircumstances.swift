@@ -60,6 +60,8 @@ extension ReservedBitCondition {
     case .maximumPhysicalAddressBits(let bits): "the walker held that MAXPHYADDR is \(bits) or less"
     case .executeDisableNotEnabled: "EFER.NXE was clear"
     case .isAMD: "the walker held that the guest's processor is an AMD one"
+    case .fourMiBPageAddressBits(let bits):
+      "the walker held that the address of a 4 MiB page has \(bits) bits or fewer"
     }
   }
 }

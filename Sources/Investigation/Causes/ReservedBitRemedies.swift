@@ -29,6 +29,12 @@ extension ReservedBit {
             "clear bit 8 (G) of the \(step.structure.entryName)",
             "Intel processors ignore it in an entry that maps no page; AMD processors reserve it.")
         ]
+      case .highBitsInPAE, .pdpteBitsInPAE, .fourMiBPageAddress:
+        [
+          guestRemedy(
+            "clear \(bitNames(violation.bits)) of the \(step.structure.entryName)",
+            "They must be zero in this entry, whatever they mean in 4-level paging.")
+        ]
       }
     }
   }

@@ -66,6 +66,10 @@ struct Delivery {
     switch walk.outcome {
     case .translated(let translation):
       return gate(at: translation.physicalAddress, isLongMode: table.isLongModeActive, in: memory)
+    case .unpaged(let physical):
+      return gate(at: physical, isLongMode: table.isLongModeActive, in: memory)
+    case .pdpteNotLoadable:
+      return .unknown("the page-directory-pointer-table registers are not known")
     case .pageFault(let fault):
       let code = fault.errorCode.rawValue.hexadecimal
       return .fails("its gate at \(address.rawValue.hexadecimal) cannot be read (#PF, \(code))", pageFaultAt: address)

@@ -106,6 +106,9 @@ private enum AddressSpace {
     case .pageFault:
       guard let failed = FailedAccess(walk) else { return .failed(.undetermined("the walk has no end")) }
       return .failed(.pageFault(failed))
+    case .unpaged(let physical): return .physical(physical)
+    case .pdpteNotLoadable:
+      return .failed(.undetermined("the page-directory-pointer-table registers are not known"))
     case .notCanonical:
       return .failed(.undetermined("\(address.rawValue.hexadecimal) is not canonical"))
     case .undetermined(let doubt, at: let structure):

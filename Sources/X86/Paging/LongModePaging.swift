@@ -1,4 +1,6 @@
-/// The address space of a processor in long mode: 4-level or 5-level paging from one root.
+/// The address space of a processor that is known to be in long mode: 4-level or 5-level paging from one root.
+///
+/// It is ``Paging`` of which the mode is certain, for those who go through such tables themselves.
 public struct LongModePaging: Hashable, Sendable {
   /// How many levels the walk has.
   public enum Levels: Hashable, Sendable, CaseIterable {
@@ -12,6 +14,9 @@ public struct LongModePaging: Hashable, Sendable {
     /// The width of a linear address: 48 or 57 bits.
     @inlinable
     public var linearAddressBits: Int { self == .four ? 48 : 57 }
+
+    @inlinable
+    var mode: PagingMode { self == .four ? .fourLevel : .fiveLevel }
   }
 
   public var levels: Levels
@@ -31,26 +36,34 @@ public struct LongModePaging: Hashable, Sendable {
   ///
   /// EFER.NXE is taken from the state where it has EFER, else from `rules`.
   public init?(_ state: ProcessorState, rules: PagingRules, pkru: UInt32? = nil, pkrs: UInt32? = nil) {
-    switch state.pagingMode {
+    guard let paging = Paging(state, rules: rules, pkru: pkru, pkrs: pkrs) else { return nil }
+    switch paging.mode {
     case .fourLevel: levels = .four
     case .fiveLevel: levels = .five
-    default: return nil
+    case .none, .twoLevel, .pae: return nil
     }
-    cr3 = state.cr3
-    self.rules = rules
-    if let efer = state.efer { self.rules.executeDisableEnabled = efer.contains(.executeDisableEnable) }
-    protection = PageProtection(cr0: state.cr0, cr4: state.cr4, rflags: state.rflags, pkru: pkru, pkrs: pkrs)
+    cr3 = paging.cr3
+    self.rules = paging.rules
+    protection = paging.protection
   }
 
-  /// The root table: CR3[51:12], not cut to MAXPHYADDR (`paging_tmpl.h: walk_addr_generic`, 6.19).
+  /// The same address space, as one of any mode.
   @inlinable
-  public var rootTable: PhysicalAddress { PhysicalAddress(cr3 & 0x000F_FFFF_FFFF_F000) }
+  public var paging: Paging { Paging(mode: levels.mode, cr3: cr3, rules: rules, protection: protection) }
+
+  /// The root table: CR3[51:12].
+  @inlinable
+  public var rootTable: PhysicalAddress { paging.rootTable }
 
   /// Whether the bits above the linear-address width all equal the highest bit within (SDM vol. 1, 3.3.7.1).
   @inlinable
-  public func isCanonical(_ address: LinearAddress) -> Bool {
-    let unused = Int64(64 - levels.linearAddressBits)
-    let signed = Int64(bitPattern: address.rawValue)
-    return (signed << unused) >> unused == signed
+  public func isCanonical(_ address: LinearAddress) -> Bool { paging.isCanonical(address) }
+
+  /// Translates `address` for `access`, reading the tables from `memory`, as ``Paging/walk(_:for:in:)`` does.
+  @inlinable
+  public func walk(
+    _ address: LinearAddress, for access: PageAccess, in memory: borrowing some PhysicalMemory
+  ) -> PageWalk {
+    paging.walk(address, for: access, in: memory)
   }
 }

@@ -1,6 +1,7 @@
-/// An entry of a paging structure of 4-level or 5-level paging (SDM vol. 3, 4.5.4 and tables 4-14 to 4-20).
+/// An entry of a paging structure (SDM vol. 3, 4.3 to 4.5); an entry of 32-bit paging has its 32 bits in the lower half.
 ///
-/// What some bits mean depends on the structure the entry lies in; those are methods that take it.
+/// What some bits mean depends on the structure the entry lies in and on the tables' format; those are methods that take
+/// them.
 public struct PageTableEntry: RawRepresentable, Hashable, Sendable {
   public var rawValue: UInt64
 
@@ -32,7 +33,7 @@ public struct PageTableEntry: RawRepresentable, Hashable, Sendable {
   public var pageSizeBit: Bool { rawValue & 1 << 7 != 0 }
   /// G, bit 8: the translation outlives a load of CR3; ignored in an entry that leads to a table.
   public var isGlobal: Bool { rawValue & 1 << 8 != 0 }
-  /// Bits 62:59: the page's protection key, 0 to 15; only a leaf's counts.
+  /// Bits 62:59: the page's protection key, 0 to 15; only a leaf's counts, and only in 4-level and 5-level paging.
   @inlinable
   public var protectionKey: UInt8 { UInt8(rawValue >> 59 & 0xF) }
   /// XD, bit 63: no instruction fetches, if EFER.NXE is set; reserved if not.
@@ -47,10 +48,11 @@ public struct PageTableEntry: RawRepresentable, Hashable, Sendable {
 
   /// Whether the walk ends here: every PTE maps a page, a PDE or PDPTE does if PS is set.
   ///
-  /// A PML4E and a PML5E never do; their bit 7 is reserved.
+  /// A PML4E, a PML5E and a PDPTE of PAE paging never do; their bit 7 is reserved. In 32-bit paging without CR4.PSE bit 7
+  /// of a PDE is ignored.
   @inlinable
-  public func isLeaf(at structure: PagingStructure) -> Bool {
-    structure == .pageTable || pageSizeBit && structure <= .pageDirectoryPointerTable
+  public func isLeaf(at structure: PagingStructure, in format: TableFormat = .longMode) -> Bool {
+    structure == .pageTable || pageSizeBit && structure <= format.highestLeaf
   }
 
   /// Bits 51:12: the table that an entry which is not a leaf leads to.
@@ -60,15 +62,26 @@ public struct PageTableEntry: RawRepresentable, Hashable, Sendable {
   public var table: PhysicalAddress { PhysicalAddress(rawValue & 0x000F_FFFF_FFFF_F000) }
 
   /// The first byte of the page that a leaf maps: bits 51:12, 51:21 or 51:30; nil if the entry is no leaf there.
+  ///
+  /// Of a 4 MiB page bits 20:13 of the PDE are bits 39:32 of the address (SDM vol. 3, table 4-4); those of them that a
+  /// processor lacks are reserved, see ``ReservedBitRule/fourMiBPageAddress``.
   @inlinable
-  public func page(at structure: PagingStructure) -> PhysicalAddress? {
-    guard isLeaf(at: structure) else { return nil }
-    return PhysicalAddress(table.rawValue & ~(structure.span &- 1))
+  public func page(at structure: PagingStructure, in format: TableFormat = .longMode) -> PhysicalAddress? {
+    guard isLeaf(at: structure, in: format) else { return nil }
+    return leafPage(at: structure, in: format)
+  }
+
+  /// The page of an entry that is a leaf.
+  @inlinable
+  func leafPage(at structure: PagingStructure, in format: TableFormat) -> PhysicalAddress {
+    let base = table.rawValue & ~(format.span(of: structure) &- 1)
+    let isFourMiB = format.isTwoLevel && structure == .pageDirectory
+    return PhysicalAddress(isFourMiB ? base | (rawValue >> 13 & 0xFF) << 32 : base)
   }
 
   /// PAT of a leaf, bit 7 of a PTE and bit 12 of a larger page; nil if the entry is no leaf there.
-  public func pat(at structure: PagingStructure) -> Bool? {
-    guard isLeaf(at: structure) else { return nil }
+  public func pat(at structure: PagingStructure, in format: TableFormat = .longMode) -> Bool? {
+    guard isLeaf(at: structure, in: format) else { return nil }
     return structure == .pageTable ? pageSizeBit : rawValue & 1 << 12 != 0
   }
 }
@@ -99,21 +112,24 @@ extension PageTableEntry {
   /// The manual's names of the set flags in the order of their bits: `P RW US PWT PCD A D PS PAT G XD`.
   ///
   /// Only flags that mean something in `structure` are named: D, G and PAT in a leaf, PS where it selects a large
-  /// page or is reserved. Of an entry that is not present, none means anything.
-  public func flagNames(at structure: PagingStructure) -> [String] {
+  /// page or is reserved. Of an entry that is not present, none means anything; of a PDPTE of PAE paging only P, PWT and
+  /// PCD do.
+  public func flagNames(at structure: PagingStructure, in format: TableFormat = .longMode) -> [String] {
     guard isPresent else { return [] }
-    let isLeaf = isLeaf(at: structure)
+    let isLeaf = isLeaf(at: structure, in: format)
+    let hasRights = !(format == .pae && structure == .pageDirectoryPointerTable)
+    let hasPageSize = structure != .pageTable && format != .twoLevel && hasRights
     var names = ["P"]
-    if isWritable { names.append("RW") }
-    if isUser { names.append("US") }
+    if isWritable && hasRights { names.append("RW") }
+    if isUser && hasRights { names.append("US") }
     if isWriteThrough { names.append("PWT") }
     if isCacheDisabled { names.append("PCD") }
-    if isAccessed { names.append("A") }
+    if isAccessed && hasRights { names.append("A") }
     if isLeaf && isDirty { names.append("D") }
-    if pageSizeBit && structure != .pageTable { names.append("PS") }
-    if pat(at: structure) == true { names.append("PAT") }
+    if pageSizeBit && hasPageSize { names.append("PS") }
+    if pat(at: structure, in: format) == true { names.append("PAT") }
     if isLeaf && isGlobal { names.append("G") }
-    if isExecuteDisabled { names.append("XD") }
+    if isExecuteDisabled && hasRights { names.append("XD") }
     return names
   }
 }

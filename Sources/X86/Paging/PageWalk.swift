@@ -7,6 +7,11 @@ public struct PageWalk: Hashable, Sendable {
     case pageFault(PageFault)
     /// The address is not canonical: #GP, or #SS for a stack access, and no table is read.
     case notCanonical
+    /// There is no paging: the linear address is the physical one.
+    case unpaged(PhysicalAddress)
+    /// The PDPTE registers of PAE paging are not known, and no load can have put into them what the entry in memory now
+    /// holds: a load raises #GP.
+    case pdpteNotLoadable(PDPTELoadFault)
     /// What is known does not decide it. The walk stopped at an entry of this structure.
     case undetermined(Doubt, at: PagingStructure)
   }
@@ -23,7 +28,7 @@ public struct PageWalk: Hashable, Sendable {
     case protectionKey(UInt8)
   }
 
-  public let paging: LongModePaging
+  public let paging: Paging
   public let address: LinearAddress
   public let access: PageAccess
   public let outcome: Outcome
@@ -32,7 +37,7 @@ public struct PageWalk: Hashable, Sendable {
 
   @inlinable
   init(
-    paging: LongModePaging, address: LinearAddress, access: PageAccess, entries: WalkedEntries, outcome: Outcome
+    paging: Paging, address: LinearAddress, access: PageAccess, entries: WalkedEntries, outcome: Outcome
   ) {
     self.paging = paging
     self.address = address
@@ -45,25 +50,29 @@ public struct PageWalk: Hashable, Sendable {
 /// Where a linear address leads.
 public struct Translation: Hashable, Sendable {
   public var physicalAddress: PhysicalAddress
-  /// The structure whose entry maps the page: it gives the page's size.
+  /// The structure whose entry maps the page.
   public var structure: PagingStructure
   /// The leaf.
   public var entry: PageTableEntry
   /// What all levels together allow.
   public var rights: PageRights
+  /// The format of the tables: with `structure` it gives the page's size.
+  public var format: TableFormat
 
   @inlinable
   public init(
-    physicalAddress: PhysicalAddress, structure: PagingStructure, entry: PageTableEntry, rights: PageRights
+    physicalAddress: PhysicalAddress, structure: PagingStructure, entry: PageTableEntry, rights: PageRights,
+    format: TableFormat = .longMode
   ) {
     self.physicalAddress = physicalAddress
     self.structure = structure
     self.entry = entry
     self.rights = rights
+    self.format = format
   }
 
-  /// 4 KiB, 2 MiB or 1 GiB.
-  public var pageSize: UInt64 { structure.span }
+  /// 4 KiB, 2 MiB, 4 MiB or 1 GiB.
+  public var pageSize: UInt64 { format.span(of: structure) }
 }
 
 /// The entries of a walk from the root down, at most five, without an allocation.
@@ -83,6 +92,10 @@ struct WalkedEntries: Hashable, Sendable {
     count &+= 1
   }
 
+  /// The entry that was appended last; zero if there is none.
+  @inlinable
+  var last: PageTableEntry { PageTableEntry(count == 0 ? 0 : storage[count &- 1]) }
+
   @usableFromInline
   static func == (a: Self, b: Self) -> Bool {
     a.count == b.count && a.storage.indices.allSatisfy { a.storage[$0] == b.storage[$0] }
@@ -94,7 +107,19 @@ struct WalkedEntries: Hashable, Sendable {
   }
 }
 
-extension LongModePaging {
+extension PageWalk.Outcome {
+  /// Where the access goes; nil unless it is allowed and goes somewhere.
+  @inlinable
+  public var physicalAddress: PhysicalAddress? {
+    switch self {
+    case .translated(let translation): translation.physicalAddress
+    case .unpaged(let address): address
+    case .pageFault, .notCanonical, .pdpteNotLoadable, .undetermined: nil
+    }
+  }
+}
+
+extension Paging {
   /// Translates `address` for `access`, reading the tables from `memory`.
   ///
   /// The order of the checks is KVM's (`paging_tmpl.h: walk_addr_generic`, the same from 5.15 to 6.19): at each level
@@ -114,30 +139,75 @@ extension LongModePaging {
     of address: LinearAddress, for access: PageAccess, in memory: borrowing some PhysicalMemory,
     recording entries: inout WalkedEntries
   ) -> PageWalk.Outcome {
+    guard let format, var structure = rootStructure else { return .unpaged(PhysicalAddress(address.rawValue)) }
     guard isCanonical(address) else { return .notCanonical }
-    var structure = levels.rootStructure
     var table = rootTable
     var rights = PageRights.all
+    if format == .pae {
+      if let end = pdpteRefusal(of: address, for: access, in: memory, recording: &entries) { return end }
+      table = entries.last.table
+      structure = .pageDirectory
+    }
     while true {
       let entry: PageTableEntry
       do throws(UnavailableMemory) {
-        entry = PageTableEntry(try memory.loadUInt64(at: structure.entryAddress(of: address, in: table)))
+        let place = format.entryAddress(of: address, at: structure, in: table)
+        entry = PageTableEntry(
+          format.isTwoLevel ? UInt64(try memory.loadUInt32(at: place)) : try memory.loadUInt64(at: place))
       } catch {
         return unavailable(error, at: structure, for: access)
       }
       entries.append(entry)
-      if !entry.isPresent || entry.rawValue & rules.suspects(of: entry, at: structure) != 0,
-        let refusal = refusal(of: entry, at: structure, for: access)
+      if !entry.isPresent || entry.rawValue & rules.suspects(of: entry, at: structure, in: format) != 0,
+        let refusal = refusal(of: entry, at: structure, in: format, for: access)
       {
         return refusal
       }
       rights.formIntersection(entry.rights)
-      guard !entry.isLeaf(at: structure), let next = structure.next else {
-        return arrival(at: entry, in: structure, of: address, for: access, rights: rights)
+      guard !entry.isLeaf(at: structure, in: format), let next = structure.next else {
+        return arrival(at: entry, in: structure, format, of: address, for: access, rights: rights)
       }
       table = entry.table
       structure = next
     }
+  }
+
+  /// Reads the PDPTE of PAE paging and appends it to `entries`; what ends the walk there, or nil if it goes on.
+  ///
+  /// A register is only looked at for P: its other bits were checked when it was loaded (`paging_tmpl.h:
+  /// walk_addr_generic`, 6.19). An entry that is read at each walk is checked like any other.
+  @usableFromInline
+  func pdpteRefusal(
+    of address: LinearAddress, for access: PageAccess, in memory: borrowing some PhysicalMemory,
+    recording entries: inout WalkedEntries
+  ) -> PageWalk.Outcome? {
+    let structure = PagingStructure.pageDirectoryPointerTable
+    let index = TableFormat.pae.index(of: address, at: structure)
+    let isReadAtEachWalk = rules.quirks.contains(.readsPDPTEs)
+    if let pdpteRegisters, !isReadAtEachWalk {
+      let entry = pdpteRegisters[index]
+      entries.append(entry)
+      return entry.isPresent ? nil : .pageFault(fault(.notPresent, at: structure, for: access))
+    }
+    let entry: PageTableEntry
+    do throws(UnavailableMemory) {
+      entry = PageTableEntry(
+        try memory.loadUInt64(at: TableFormat.pae.entryAddress(of: address, at: structure, in: rootTable)))
+    } catch {
+      if isReadAtEachWalk || !isFaultingTable(error) { return unavailable(error, at: structure, for: access) }
+      return .pdpteNotLoadable(PDPTELoadFault(index: index, cause: .tableUnbacked(error)))
+    }
+    entries.append(entry)
+    let refusal = refusal(of: entry, at: structure, in: .pae, for: access)
+    guard !isReadAtEachWalk, case .pageFault(let fault) = refusal, case .reservedBits(let violations) = fault.cause
+    else { return refusal }
+    return .pdpteNotLoadable(PDPTELoadFault(index: index, cause: .reservedBits(violations)))
+  }
+
+  /// Whether a walk that comes to such memory ends in a fault.
+  @usableFromInline
+  func isFaultingTable(_ memory: UnavailableMemory) -> Bool {
+    memory.reason == .unbacked || memory.reason == .device && rules.quirks.contains(.faultsOnDevices)
   }
 
   /// What ends the walk at a table that cannot be read.
@@ -145,15 +215,17 @@ extension LongModePaging {
   func unavailable(
     _ memory: UnavailableMemory, at structure: PagingStructure, for access: PageAccess
   ) -> PageWalk.Outcome {
-    guard memory.reason == .unbacked else { return .undetermined(.tableUnavailable(memory), at: structure) }
+    guard isFaultingTable(memory) else { return .undetermined(.tableUnavailable(memory), at: structure) }
     return .pageFault(fault(.tableUnbacked(memory), at: structure, for: access))
   }
 
   /// What ends the walk at an entry that is not present or that may have a reserved bit set; nil if it goes on.
   @usableFromInline
-  func refusal(of entry: PageTableEntry, at structure: PagingStructure, for access: PageAccess) -> PageWalk.Outcome? {
+  func refusal(
+    of entry: PageTableEntry, at structure: PagingStructure, in format: TableFormat, for access: PageAccess
+  ) -> PageWalk.Outcome? {
     guard entry.isPresent else { return .pageFault(fault(.notPresent, at: structure, for: access)) }
-    let violations = rules.violations(of: entry, at: structure)
+    let violations = rules.violations(of: entry, at: structure, in: format)
     if violations.isEmpty { return nil }
     if !violations.areDefinite { return .undetermined(.reservedBits(violations), at: structure) }
     return .pageFault(fault(.reservedBits(violations), at: structure, for: access))
@@ -162,17 +234,18 @@ extension LongModePaging {
   /// What becomes of an access whose page was found.
   @usableFromInline
   func arrival(
-    at entry: PageTableEntry, in structure: PagingStructure, of address: LinearAddress, for access: PageAccess,
-    rights: PageRights
+    at entry: PageTableEntry, in structure: PagingStructure, _ format: TableFormat, of address: LinearAddress,
+    for access: PageAccess, rights: PageRights
   ) -> PageWalk.Outcome {
     let violations = protection.violations(of: access, to: rights)
-    switch protection.keyVerdict(on: access, key: entry.protectionKey, rights: rights) {
+    switch keyVerdict(on: access, to: entry, in: format, rights: rights) {
     case .allows where violations.isEmpty:
-      let offset = address.rawValue & (structure.span &- 1)
-      let page = entry.table.rawValue & ~(structure.span &- 1)
+      let offset = address.rawValue & (format.span(of: structure) &- 1)
+      let page = entry.leafPage(at: structure, in: format)
       return .translated(
         Translation(
-          physicalAddress: PhysicalAddress(page | offset), structure: structure, entry: entry, rights: rights))
+          physicalAddress: PhysicalAddress(page.rawValue | offset), structure: structure, entry: entry, rights: rights,
+          format: format))
     case .allows:
       return .pageFault(fault(.protection(violations), at: structure, for: access))
     case .forbids:
@@ -186,22 +259,42 @@ extension LongModePaging {
     }
   }
 
+  /// Protection keys exist in 4-level and 5-level paging only (SDM vol. 3, 4.6.2; `mmu.c: kvm_calc_cpu_role` counts
+  /// CR4.PKE only with EFER.LMA, 6.19).
+  private func keyVerdict(
+    on access: PageAccess, to leaf: PageTableEntry, in format: TableFormat, rights: PageRights
+  ) -> PageProtection.KeyVerdict {
+    guard format == .longMode else { return .allows }
+    if rules.quirks.contains(.ignoresSupervisorKeys) && !rights.contains(.user) { return .allows }
+    return protection.keyVerdict(on: access, key: leaf.protectionKey, rights: rights)
+  }
+
   /// The fault with its error code (SDM vol. 3, 4.7; `paging_tmpl.h: walk_addr_generic`, label `error`).
-  ///
-  /// F is reported only if EFER.NXE or CR4.SMEP is set.
   private func fault(_ cause: PageFault.Cause, at structure: PagingStructure, for access: PageAccess) -> PageFault {
     var code: PageFaultErrorCode =
       switch cause {
       case .notPresent, .tableUnbacked: []
-      case .reservedBits: [.present, .reserved]
+      case .reservedBits: rules.quirks.contains(.reservedWithoutPresent) ? .reserved : [.present, .reserved]
       case .protection(let violations): violations.contains(.protectionKey) ? [.present, .protectionKey] : .present
       }
     if access.isUser { code.insert(.user) }
     if access.kind == .write { code.insert(.write) }
-    guard access.kind == .fetch else { return PageFault(cause: cause, structure: structure, errorCode: code) }
-    if rules.executeDisableEnabled == true || protection.supervisorExecutionPrevention { code.insert(.fetch) }
-    let isFetchUnknown = rules.executeDisableEnabled == nil && !protection.supervisorExecutionPrevention
-    return PageFault(
-      cause: cause, structure: structure, errorCode: code, undeterminedBits: isFetchUnknown ? .fetch : [])
+    var undetermined: PageFaultErrorCode = []
+    if access.kind == .fetch {
+      switch reportsFetches {
+      case true?: code.insert(.fetch)
+      case false?: break
+      case nil: undetermined = .fetch
+      }
+    }
+    return PageFault(cause: cause, structure: structure, errorCode: code, undeterminedBits: undetermined)
+  }
+
+  /// Whether an error code has F for a fetch: if CR4.SMEP is set, or EFER.NXE where it counts; nil where NXE is not
+  /// known.
+  private var reportsFetches: Bool? {
+    if protection.supervisorExecutionPrevention { return true }
+    let countsNXE = mode != .twoLevel || rules.quirks.contains(.fetchBitWithoutPAE)
+    return countsNXE ? rules.executeDisableEnabled : false
   }
 }

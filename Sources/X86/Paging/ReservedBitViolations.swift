@@ -31,23 +31,26 @@ public struct ReservedBitViolation: Hashable, Sendable {
 public struct ReservedBitViolations: Hashable, Sendable {
   public let entry: PageTableEntry
   public let structure: PagingStructure
+  public let format: TableFormat
   /// The rules that are broken for certain, and those that may be: one bit for each, by its raw value.
-  private var definite: UInt8 = 0
-  private var conditional: UInt8 = 0
-  /// The lowest address bit that is or may be reserved; 52 if the entry keeps that rule.
-  private var addressWidth: UInt8 = 52
+  private var definite: UInt16 = 0
+  private var conditional: UInt16 = 0
+  /// From where on address bits are or may be reserved; the widest where the entry keeps those rules.
+  private var widths = AddressWidths(physical: 52, fourMiBPage: 40)
 
-  init(of entry: PageTableEntry, at structure: PagingStructure, under rules: PagingRules) {
+  init(of entry: PageTableEntry, at structure: PagingStructure, in format: TableFormat, under rules: PagingRules) {
     self.entry = entry
     self.structure = structure
+    self.format = format
     guard entry.isPresent else { return }
     for rule in ReservedBitRule.allCases {
-      switch rule.verdict(on: entry, at: structure, under: rules) {
+      switch rule.verdict(on: entry, at: structure, in: format, under: rules) {
       case .kept: continue
-      case .broken: definite |= 1 << rule.rawValue
-      case .brokenIf: conditional |= 1 << rule.rawValue
+      case .broken: definite |= 1 << UInt16(rule.rawValue)
+      case .brokenIf: conditional |= 1 << UInt16(rule.rawValue)
       }
-      if rule == .addressAboveMAXPHYADDR { addressWidth = UInt8(clamping: rules.lowestReservedAddressBit) }
+      if rule == .addressAboveMAXPHYADDR { widths.physical = rules.leastWidths.physical }
+      if rule == .fourMiBPageAddress { widths.fourMiBPage = rules.leastWidths.fourMiBPage }
     }
   }
 
@@ -59,9 +62,9 @@ public struct ReservedBitViolations: Hashable, Sendable {
 
   /// The violation of `rule`, if it is broken or may be.
   public subscript(rule: ReservedBitRule) -> ReservedBitViolation? {
-    let mask: UInt8 = 1 << rule.rawValue
+    let mask: UInt16 = 1 << UInt16(rule.rawValue)
     guard (definite | conditional) & mask != 0 else { return nil }
-    let bits = entry.rawValue & rule.reservedBits(of: entry, at: structure, addressWidth: Int(addressWidth))
+    let bits = entry.rawValue & rule.reservedBits(of: entry, at: structure, in: format, widths: widths)
     guard conditional & mask != 0, let condition = rule.condition(onBits: bits) else {
       return ReservedBitViolation(rule: rule, bits: bits, certainty: .definite)
     }

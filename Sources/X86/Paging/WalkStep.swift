@@ -16,8 +16,9 @@ public struct WalkStep: Hashable, Sendable {
   }
 
   public var structure: PagingStructure
-  /// The number of the entry in its table, 0 to 511.
+  /// The number of the entry in its table: 0 to 1023 in 32-bit paging, 0 to 3 of PAE paging's PDPTEs, else 0 to 511.
   public var index: Int
+  /// Where the entry lies; of a PDPTE register, where it was loaded from.
   public var entryAddress: PhysicalAddress
   public var entry: PageTableEntry
   public var verdict: Verdict
@@ -47,30 +48,36 @@ extension PageWalk {
     public subscript(position: Int) -> WalkStep {
       precondition(indices.contains(position), "the walk has no such step")
       let structure = walk.structure(ofStep: position)
+      let format = walk.paging.format ?? .longMode
       let entry = PageTableEntry(walk.entries.storage[position])
       let table =
         position == 0 ? walk.paging.rootTable : PageTableEntry(walk.entries.storage[position - 1]).table
       return WalkStep(
-        structure: structure, index: structure.index(of: walk.address),
-        entryAddress: structure.entryAddress(of: walk.address, in: table), entry: entry,
-        verdict: walk.verdict(on: entry, at: structure))
+        structure: structure, index: format.index(of: walk.address, at: structure),
+        entryAddress: format.entryAddress(of: walk.address, at: structure, in: table), entry: entry,
+        verdict: walk.verdict(on: entry, at: structure, in: format))
     }
   }
 
   /// The structure that the step read: one lower with each step.
   private func structure(ofStep position: Int) -> PagingStructure {
-    var structure = paging.levels.rootStructure
+    var structure = paging.rootStructure ?? .pml4
     for _ in 0..<position { structure = structure.next ?? structure }
     return structure
   }
 
-  private func verdict(on entry: PageTableEntry, at structure: PagingStructure) -> WalkStep.Verdict {
+  private func verdict(
+    on entry: PageTableEntry, at structure: PagingStructure, in format: TableFormat
+  ) -> WalkStep.Verdict {
     switch outcome {
-    case .translated, .notCanonical:
+    case .translated, .unpaged, .notCanonical:
       return .accepted
+    case .pdpteNotLoadable(let fault):
+      guard case .reservedBits(let violations) = fault.cause else { return .accepted }
+      return .reservedBits(violations)
     case .pageFault(let fault):
       if case .protection(let violations) = fault.cause {
-        let denied = violations.intersection(entry.deniable(at: structure))
+        let denied = violations.intersection(entry.deniable(at: structure, in: format))
         return denied.isEmpty ? .accepted : .denied(denied)
       }
       guard structure == fault.structure else { return .accepted }
@@ -94,12 +101,16 @@ extension PageTableEntry {
   /// The protection checks that can fail on account of this entry.
   ///
   /// SMEP, SMAP and protection keys look at the page, so they are held against the leaf.
-  fileprivate func deniable(at structure: PagingStructure) -> ProtectionViolations {
+  fileprivate func deniable(at structure: PagingStructure, in format: TableFormat) -> ProtectionViolations {
+    // A PDPTE of PAE paging holds no rights.
+    if format == .pae && structure == .pageDirectoryPointerTable { return [] }
     var checks: ProtectionViolations = []
     if !isWritable { checks.insert(.readOnly) }
     if !isUser { checks.insert(.supervisorOnly) }
     if isExecuteDisabled { checks.insert(.executeDisabled) }
-    if isLeaf(at: structure) { checks.formUnion([.supervisorExecution, .supervisorAccess, .protectionKey]) }
+    if isLeaf(at: structure, in: format) {
+      checks.formUnion([.supervisorExecution, .supervisorAccess, .protectionKey])
+    }
     return checks
   }
 }

@@ -117,7 +117,7 @@ struct PageProtectionTests {
           Issue.record("error code \(fault.errorCode.names): \(label)")
         }
         if !walk.steps.contains(where: { $0.verdict != .accepted }) { Issue.record("no step denies: \(label)") }
-      case .notCanonical, .undetermined:
+      case .unpaged, .notCanonical, .pdpteNotLoadable, .undetermined:
         Issue.record("\(walk.outcome): \(label)")
       }
     }
@@ -184,7 +184,7 @@ struct PageProtectionTests {
           #expect(isBound && isKnown && isForbidden, "\(label)")
           #expect(fault.cause == .protection(.protectionKey), "\(label)")
           #expect(fault.errorCode.isSuperset(of: [.present, .protectionKey]), "\(label)")
-        case .notCanonical: Issue.record("\(label)")
+        case .unpaged, .notCanonical, .pdpteNotLoadable: Issue.record("\(label)")
         }
       }
     }

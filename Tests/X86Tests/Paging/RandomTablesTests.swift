@@ -155,6 +155,7 @@ struct RandomTablesTests {
     switch outcome {
     case .translated: "translated"
     case .notCanonical: "notCanonical"
+    case .unpaged, .pdpteNotLoadable: "of another mode"
     case .undetermined(.reservedBits, at: _): "doubtful bits"
     case .undetermined(.protectionKey, at: _): "doubtful key"
     case .undetermined(.tableUnavailable, at: _): "unavailable"
@@ -175,6 +176,8 @@ struct RandomTablesTests {
       return results == [.physical(translation.physicalAddress.rawValue)]
     case .notCanonical:
       return results == [.notCanonical]
+    case .unpaged, .pdpteNotLoadable:
+      return false
     case .pageFault(let fault):
       let isAll = results.allSatisfy {
         if case .fault(let code) = $0 { return fault.agrees(with: PageFaultErrorCode(rawValue: code)) }

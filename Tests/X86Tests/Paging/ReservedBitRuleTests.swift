@@ -206,6 +206,7 @@ extension KnownProcessor {
     case .maximumPhysicalAddressBits(let atMost): maximumPhysicalAddressBits <= atMost
     case .executeDisableNotEnabled: !executeDisableEnabled
     case .isAMD: isAMD
+    case .fourMiBPageAddressBits: false
     }
   }
 }
