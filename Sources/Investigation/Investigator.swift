@@ -129,7 +129,10 @@ extension Investigator {
   /// predicts.
   private func confidence(in cause: ReservedBit) -> Confidence {
     guard cause.isDecided else { return .likely }
-    if recorded != nil { return contradictsRecord ? .likely : .proven }
+    if recorded != nil {
+      let isDoubtful = contradictsRecord || death?.endsInGuest == true && !predictsCR2
+      return isDoubtful ? .likely : .proven
+    }
     return conclusion.recordsTripleFault && predictsCR2 && delivery?.end == .tripleFault ? .proven : .likely
   }
 

@@ -52,7 +52,8 @@ struct ReportCommand: ParsableCommand {
       _ = StandardOutput.write(text.span)
       return
     }
-    var source = TraceSource(cursor: trace.cursor(cpus: selection.cpus), selection: EventSelection(selection, trace.context))
+    var source = TraceSource(
+      cursor: trace.cursor(cpus: selection.cpus), selection: EventSelection(selection, trace.context))
     if let last { source.startAtLast(last, of: trace, cpus: selection.cpus) } else { source.startAtFrom() }
     let context = trace.context
     let layout = format.layout

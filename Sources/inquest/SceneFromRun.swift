@@ -68,7 +68,9 @@ extension Ending {
       case .poweroff: .poweredOff
       case .panicked: .panicked
       case .internalError: .internalError
-      case .timedOut, .interrupted, .stopped, .ioError, .watchdog: .stopped
+      case .interrupted: .stopped
+      case .timedOut: .timedOut
+      case .stopped, .ioError, .watchdog: .paused
       case .exited(let status): .exited(status: Int(status))
       case .signalled(let signal): .signalled(Int(signal))
       case .refusedToStart: .unknown

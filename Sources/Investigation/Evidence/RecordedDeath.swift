@@ -78,7 +78,10 @@ extension RecordedDeath {
   /// failing to deliver that one. If KVM injected any other exception as well, what came first is not so simple, and no
   /// walk is named. For an internal error it is the failed fetch of the instruction that KVM had to emulate; a failed
   /// operand is injected as #PF and ends no emulation (arch/x86/kvm/x86.c: x86_decode_emulated_instruction, 5.10).
+  ///
+  /// In a nested guest the same tracepoints show walks of the guest's hypervisor's tables, which follow other rules.
   var firstFailedWalk: RecordedWalk? {
+    guard !records.contains(where: \.event.isNested) else { return nil }
     let walks = RecordedWalk.walks(in: records)
     switch kind {
     case .tripleFault: return walkInjected(among: walks)
@@ -117,6 +120,20 @@ extension RecordedDeath {
     return fetches.contains { $0.address.rawValue == rip } ? LinearAddress(rip) : nil
   }
 
+  /// Whether the processor itself shut down, in the guest, instead of KVM's emulator (VMX TRIPLE_FAULT, SVM shutdown).
+  ///
+  /// Between the injected fault and that exit the guest ran, so that a handler may have run as well.
+  var endsInGuest: Bool {
+    for record in records.reversed() {
+      switch record.event {
+      case .exit(let exit): return exit.reasonName == "TRIPLE_FAULT" || exit.reasonName == "shutdown"
+      case .injectException: return false
+      default: continue
+      }
+    }
+    return false
+  }
+
   /// `qemu-system-x86-128`, as traces name a thread.
   var threadName: String { [task ?? "thread", threadID.map(String.init) ?? "?"].joined(separator: "-") }
 
@@ -142,6 +159,14 @@ extension RecordedDeath.Kind {
 }
 
 extension KVMEvent {
+  /// Whether the event is of a nested guest.
+  fileprivate var isNested: Bool {
+    switch self {
+    case .nestedEntry, .nestedExit: true
+    default: false
+    }
+  }
+
   /// RIP where the event shows it, an offset in CS.
   fileprivate var rip: UInt64? {
     switch self {

@@ -84,8 +84,12 @@ public enum Ending: Hashable, Sendable {
   case internalError
   /// The guest said that it panicked (pvpanic).
   case panicked
-  /// The user ended it, or the time limit did.
+  /// The user ended it.
   case stopped
+  /// It still ran, or stood still, when the time limit was reached.
+  case timedOut
+  /// QEMU paused it for another reason: a disk's error, a watchdog.
+  case paused
 }
 
 /// What the host can do, as far as it was asked or told.

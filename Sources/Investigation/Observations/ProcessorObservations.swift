@@ -85,7 +85,9 @@ struct ProcessorObservations {
     if state.idtr.limit == 0 {
       note("The IDT is empty (\(place)): no exception can be delivered, so the first one becomes a triple fault")
     } else if state.idtr.base.rawValue == 0, state.idtr.limit == 0x3FF {
-      note("The IDT is still that of real mode (\(place)): its entries are no gates, so no exception can be delivered")
+      note(
+        "The IDT has the place and size of real mode's vectors (\(place)): if nobody put gates there, no exception can be delivered"
+      )
     } else if !table.contains(.pageFault) {
       note("The IDT (\(place)) ends before the gate of #PF")
     }

@@ -87,12 +87,18 @@ extension Scene {
         + "nothing here shows.", evidence: internalErrors)
   }
 
+  /// KVM's internal errors, the last of each kind: a guest that goes on after one may make it for ever.
   private var internalErrors: [Evidence] {
-    log.compactMap { entry in
-      guard case .kvmInternalError(let error) = entry.value else { return nil }
+    var errors: [(suberror: Int, count: Int, source: Source)] = []
+    for entry in log {
+      guard case .kvmInternalError(let error) = entry.value else { continue }
+      let before = errors.firstIndex { $0.suberror == error.suberror }.map { errors.remove(at: $0).count } ?? 0
+      errors.append((error.suberror, before + 1, entry.source))
+    }
+    return errors.map { error in
       let name = error.suberror == 1 ? " (emulation failure)" : ""
-      return Evidence(
-        "KVM internal error, suberror \(error.suberror)\(name)", entry.source)
+      let times = error.count > 1 ? ", \(error.count) times" : ""
+      return Evidence("KVM internal error, suberror \(error.suberror)\(name)\(times)", error.source)
     }
   }
 
@@ -102,6 +108,9 @@ extension Scene {
       Conclusion(outcome: .ended, sentence: "The guest ended by itself; QEMU's status is \(status).")
     case .poweredOff: Conclusion(outcome: .ended, sentence: "The guest turned itself off.")
     case .stopped: Conclusion(outcome: .ended, sentence: "The guest was stopped from outside.")
+    case .timedOut:
+      Conclusion(outcome: .undetermined, sentence: "The guest had not ended when the time limit was reached.")
+    case .paused: Conclusion(outcome: .undetermined, sentence: "QEMU paused the guest.")
     case .signalled(let signal):
       Conclusion(outcome: .undetermined, sentence: "QEMU was ended by signal \(signal).")
     case .panicked: Conclusion(outcome: .died, sentence: "The guest says that it panicked (pvpanic).")

@@ -29,7 +29,8 @@ struct EventSelection {
     @Option(help: ArgumentHelp("Only events up to this time.", valueName: "time"))
     var to: Time?
 
-    @Option(help: ArgumentHelp("Only events whose guest instruction pointer is in this range, A-B or A.", valueName: "range"))
+    @Option(
+      help: ArgumentHelp("Only events whose guest instruction pointer is in this range, A-B or A.", valueName: "range"))
     var rip: AddressRange?
 
     var cpus: Set<Int>? { cpu.isEmpty ? nil : Set(cpu) }

@@ -48,7 +48,9 @@ struct StatisticsReport {
 
   private func textOfThread(_ id: Int32, _ thread: TraceStatistics.ThreadStatistics) -> [String] {
     let total = thread.exits.values.reduce(0) { $0 + $1.count }
-    var lines = ["", "\(thread.number.map { "vCPU \($0)" } ?? "vCPU ?"), thread \(id): \(total) exits, \(thread.entries) entries"]
+    var lines = [
+      "", "\(thread.number.map { "vCPU \($0)" } ?? "vCPU ?"), thread \(id): \(total) exits, \(thread.entries) entries",
+    ]
     if thread.exits.isEmpty {
       lines[1] += " (this host's KVM does not trace them, or they were not recorded)"
     } else {
@@ -134,7 +136,10 @@ struct StatisticsReport {
     context.events.indices.filter { statistics.eventCounts[$0] > 0 }
       .map { index in
         let event = context.events[index]
-        return (name: event.system.isEmpty ? event.name : "\(event.system):\(event.name)", count: statistics.eventCounts[index])
+        return (
+          name: event.system.isEmpty ? event.name : "\(event.system):\(event.name)",
+          count: statistics.eventCounts[index]
+        )
       }
       .sorted { ($1.count, $0.name) < ($0.count, $1.name) }
   }
@@ -148,7 +153,9 @@ struct StatisticsReport {
       "\"damages\":[\(statistics.damages.map { JSONText.quoted($0.description) }.joined(separator: ","))]",
       "\"vcpus\":[\(threads.map { jsonOfThread($0.id, $0.statistics) }.joined(separator: ","))]",
     ]
-    for (name, accesses) in [("mmio", statistics.memory), ("ports", statistics.ports), ("msrs", statistics.modelSpecific)] {
+    for (name, accesses) in [
+      ("mmio", statistics.memory), ("ports", statistics.ports), ("msrs", statistics.modelSpecific),
+    ] {
       let rows = accesses.sorted.prefix(top).map { access, count in
         let faults = name == "msrs" ? ",\"faults\":\(statistics.faultedModelSpecific.counts[access] ?? 0)" : ""
         let size = name == "msrs" ? "" : ",\"size\":\(access.size)"

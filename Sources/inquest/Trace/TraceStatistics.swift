@@ -216,13 +216,15 @@ struct TraceStatistics {
       // A read that QEMU must complete is traced a second time when it is completed.
       guard type != 1 else { return }
       memory.add(
-        Access(isWrite: type == 2, address: address, size: Int(truncatingIfNeeded: reader.third?.integer(in: payload) ?? 0)))
+        Access(
+          isWrite: type == 2, address: address, size: Int(truncatingIfNeeded: reader.third?.integer(in: payload) ?? 0)))
     case .portAccess:
       guard let isWrite = reader.first?.integer(in: payload), let port = reader.second?.integer(in: payload) else {
         return
       }
       ports.add(
-        Access(isWrite: isWrite != 0, address: port, size: Int(truncatingIfNeeded: reader.third?.integer(in: payload) ?? 0)))
+        Access(
+          isWrite: isWrite != 0, address: port, size: Int(truncatingIfNeeded: reader.third?.integer(in: payload) ?? 0)))
     case .modelSpecific:
       guard let isWrite = reader.first?.integer(in: payload), let index = reader.second?.integer(in: payload) else {
         return

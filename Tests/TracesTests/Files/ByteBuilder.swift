@@ -107,7 +107,9 @@ func formatText(_ name: String, id: Int) -> [UInt8] {
 }
 
 /// A record of such an event.
-func record(_ type: UInt16 = 300, threadID: UInt32 = 42, value: UInt64, _ byteOrder: ByteOrder = .littleEndian) -> [UInt8] {
+func record(_ type: UInt16 = 300, threadID: UInt32 = 42, value: UInt64, _ byteOrder: ByteOrder = .littleEndian)
+  -> [UInt8]
+{
   var builder = ByteBuilder(byteOrder)
   builder.integer(type)
   builder.integer(UInt16(0))

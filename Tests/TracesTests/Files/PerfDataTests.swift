@@ -168,7 +168,8 @@ import Testing
     for cut in recordsStart..<pipe.count {
       let items = try TraceFile(bytes: Array(pipe[..<cut])).kept()
       let whole = (cut - recordsStart) / (builder.records.count / 20)
-      #expect(items.count == whole + ((cut - recordsStart) % (builder.records.count / 20) == 0 ? 0 : 1), "cut at \(cut)")
+      #expect(
+        items.count == whole + ((cut - recordsStart) % (builder.records.count / 20) == 0 ? 0 : 1), "cut at \(cut)")
     }
   }
 

@@ -71,7 +71,7 @@ struct TraceDatBuilder {
     case zlib
   }
 
-  var machine = RecordingMachine.x86_64
+  var machine = RecordingMachine.amd64
   var version = 6
   var pageSize = 4096
   var compression = Compression.none
@@ -112,39 +112,54 @@ struct TraceDatBuilder {
       return body.bytes
     }
     return [
-      (16, make {
-        $0.string("header_page")
-        $0.integer(UInt64(headerPage.count))
-        $0.bytes += headerPage
-        $0.string("header_event")
-        $0.integer(UInt64(0))
-      }),
+      (
+        16,
+        make {
+          $0.string("header_page")
+          $0.integer(UInt64(headerPage.count))
+          $0.bytes += headerPage
+          $0.string("header_event")
+          $0.integer(UInt64(0))
+        }
+      ),
       (17, make { $0.integer(UInt32(0)) }),
-      (18, make {
-        $0.integer(UInt32(1))
-        $0.string("test")
-        $0.integer(UInt32(2))
-        for (name, id) in [("first", 300), ("second", 301)] {
-          let text = formatText(name, id: id)
+      (
+        18,
+        make {
+          $0.integer(UInt32(1))
+          $0.string("test")
+          $0.integer(UInt32(2))
+          for (name, id) in [("first", 300), ("second", 301)] {
+            let text = formatText(name, id: id)
+            $0.integer(UInt64(text.count))
+            $0.bytes += text
+          }
+        }
+      ),
+      (
+        19,
+        make {
+          let text = Array("ffffffff81000000 T start\nffffffff81000100 t middle\t[kvm]\n".utf8)
+          $0.integer(UInt32(text.count))
+          $0.bytes += text
+        }
+      ),
+      (
+        20,
+        make {
+          let text = Array("0xffffffff82000000 : \"hello\"\n".utf8)
+          $0.integer(UInt32(text.count))
+          $0.bytes += text
+        }
+      ),
+      (
+        21,
+        make {
+          let text = Array("42 a name-with: everything\n43 other\n".utf8)
           $0.integer(UInt64(text.count))
           $0.bytes += text
         }
-      }),
-      (19, make {
-        let text = Array("ffffffff81000000 T start\nffffffff81000100 t middle\t[kvm]\n".utf8)
-        $0.integer(UInt32(text.count))
-        $0.bytes += text
-      }),
-      (20, make {
-        let text = Array("0xffffffff82000000 : \"hello\"\n".utf8)
-        $0.integer(UInt32(text.count))
-        $0.bytes += text
-      }),
-      (21, make {
-        let text = Array("42 a name-with: everything\n43 other\n".utf8)
-        $0.integer(UInt64(text.count))
-        $0.bytes += text
-      }),
+      ),
     ]
   }
 

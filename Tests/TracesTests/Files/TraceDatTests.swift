@@ -148,13 +148,14 @@ struct TraceDatVariant: CustomTestStringConvertible, Sendable {
   }
 
   /// trace-cmd 3.4, trace-input.c: timestamp_calc.
-  @Test(arguments: [
-    ("offset", [(7, Array("-1000\0".utf8))], 999_000),
-    ("offset in hexadecimal", [(7, Array("0x10\0".utf8))], 1_000_016),
-    ("date", [(1, Array("0x5\0".utf8))], 1_005_000),
-    ("TSC", [(14, [2, 0, 0, 0, 1, 0, 0, 0] + [UInt8](repeating: 0, count: 8))], 1_000_000),
-    ("TSC tripled", [(14, [3, 0, 0, 0, 0, 0, 0, 0] + [UInt8](repeating: 0, count: 8))], 3_000_000),
-  ] as [(String, [(UInt16, [UInt8])], UInt64)])
+  @Test(
+    arguments: [
+      ("offset", [(7, Array("-1000\0".utf8))], 999_000),
+      ("offset in hexadecimal", [(7, Array("0x10\0".utf8))], 1_000_016),
+      ("date", [(1, Array("0x5\0".utf8))], 1_005_000),
+      ("TSC", [(14, [2, 0, 0, 0, 1, 0, 0, 0] + [UInt8](repeating: 0, count: 8))], 1_000_000),
+      ("TSC tripled", [(14, [3, 0, 0, 0, 0, 0, 0, 0] + [UInt8](repeating: 0, count: 8))], 3_000_000),
+    ] as [(String, [(UInt16, [UInt8])], UInt64)])
   func adjustsTimes(_ name: String, _ options: [(UInt16, [UInt8])], _ expected: UInt64) throws {
     let variant = TraceDatVariant(version: 6, machine: .x86_64, pageSize: 4096)
     var builder = variant.builder()

@@ -45,7 +45,7 @@ import Testing
   }
 
   @Test func refusesWhatNoPageHolds() {
-    var builder = RingBufferPageBuilder(machine: .x86_64, pageSize: 4096)
+    var builder = RingBufferPageBuilder(machine: .amd64, pageSize: 4096)
     let large = [UInt8](repeating: 0, count: 4080)
     let isAppended = unsafe builder.append(time: 0, record: large.span.bytes)
     #expect(!isAppended)
