@@ -34,6 +34,24 @@ public struct TracePrinter: ~Copyable {
     var count = 0
   }
 
+  private struct Origin {
+    var threadID: Int32 = 0
+    /// No CPU has this number.
+    var cpu = -1
+    var name = TaskName.unknown
+    var count = 0
+  }
+
+  private static let originCount = 64
+  private static let longestOrigin = 64
+
+  /// The threads and CPUs whose text is in `originTexts`, each in its slot.
+  private var origins = [Origin](repeating: Origin(), count: Self.originCount)
+  private var originTexts = [UInt8](repeating: 0, count: Self.originCount * Self.longestOrigin)
+  /// The seconds printed last, and their text.
+  private var secondsPlace: Int?
+  private var lastSeconds: (seconds: UInt64, piece: Piece) = (.max, Piece())
+
   /// A class, so that using one costs no copies of what it holds.
   private final class EventLine {
     /// What stands between the time and the event's text.
@@ -95,13 +113,7 @@ public struct TracePrinter: ~Copyable {
 
   private mutating func appendTraceCmd(_ event: borrowing TraceEvent, to text: inout TextBuffer) {
     if bufferColumn > 0 { appendBuffer(event.buffer, to: &text) }
-    appendName(event, width: 16, to: &text)
-    text.append(UInt8(ascii: "-"))
-    let start = text.count
-    text.appendDecimal(Int64(event.threadID))
-    text.append(repeating: UInt8(ascii: " "), count: 5 - (text.count - start))
-    appendCPU(event.cpu, to: &text)
-    text.append(UInt8(ascii: " "))
+    appendOrigin(event, separator: UInt8(ascii: "-"), to: &text)
     if timesAreNanoseconds {
       // Rounded (libtraceevent 1.7, event-parse.c: print_event_time).
       appendSeconds((event.time &+ 500) / 1000, to: &text)
@@ -114,17 +126,34 @@ public struct TracePrinter: ~Copyable {
   }
 
   private mutating func appendPerfScript(_ event: borrowing TraceEvent, to text: inout TextBuffer) {
-    appendName(event, width: 16, to: &text)
-    text.append(UInt8(ascii: " "))
-    let start = text.count
-    text.appendDecimal(Int64(event.threadID))
-    text.append(repeating: UInt8(ascii: " "), count: 5 - (text.count - start))
-    appendCPU(event.cpu, to: &text)
-    text.append(UInt8(ascii: " "))
+    appendOrigin(event, separator: UInt8(ascii: " "), to: &text)
     appendSeconds(event.time / 1000, to: &text)
     text.append(UInt8(ascii: ":"))
     appendText(event, to: &text)
     text.append(UInt8(ascii: "\n"))
+  }
+
+  /// The thread and the CPU. Most events come from a few threads that stay where they are, so the text is kept.
+  @inline(__always)
+  private mutating func appendOrigin(_ event: borrowing TraceEvent, separator: UInt8, to text: inout TextBuffer) {
+    let slot = Int(truncatingIfNeeded: event.threadID ^ Int32(truncatingIfNeeded: event.cpu &* 7)) & (Self.originCount - 1)
+    let origin = origins[slot]
+    if origin.threadID == event.threadID, origin.cpu == event.cpu, origin.name == event.taskName {
+      text.append(originTexts.span, slot &* Self.longestOrigin, origin.count)
+      return
+    }
+    let start = text.count
+    appendName(event, width: 16, to: &text)
+    text.append(separator)
+    let idStart = text.count
+    text.appendDecimal(Int64(event.threadID))
+    text.append(repeating: UInt8(ascii: " "), count: 5 - (text.count - idStart))
+    appendCPU(event.cpu, to: &text)
+    text.append(UInt8(ascii: " "))
+    let count = text.count - start
+    guard count <= Self.longestOrigin else { return }
+    for index in 0..<count { originTexts[slot * Self.longestOrigin + index] = text.bytes[start + index] }
+    origins[slot] = Origin(threadID: event.threadID, cpu: event.cpu, name: event.taskName, count: count)
   }
 
   @inline(__always)
@@ -143,20 +172,25 @@ public struct TracePrinter: ~Copyable {
 
   /// Microseconds as seconds with six places, at least 12 bytes wide.
   @inline(__always)
-  private func appendSeconds(_ microseconds: UInt64, to text: inout TextBuffer) {
+  private mutating func appendSeconds(_ microseconds: UInt64, to text: inout TextBuffer) {
     let seconds = microseconds / 1_000_000
-    var limit: UInt64 = 10
-    for _ in 0..<4 {
-      if seconds < limit { text.append(UInt8(ascii: " ")) }
-      limit &*= 10
-    }
-    text.appendDecimal(seconds)
+    if seconds != lastSeconds.seconds { lastSeconds = (seconds, secondsPiece(seconds)) }
+    append(lastSeconds.piece, to: &text)
     let places = UInt32(truncatingIfNeeded: microseconds &- seconds &* 1_000_000)
-    text.append(UInt8(ascii: "."))
     // Divisors that are constants, so that no division is done.
     Self.appendTwoDigits(places / 10_000, to: &text)
     Self.appendTwoDigits(places / 100 % 100, to: &text)
     Self.appendTwoDigits(places % 100, to: &text)
+  }
+
+  /// The seconds with their point. They change seldom; a damaged file may have any, so their text takes a fixed place.
+  private mutating func secondsPiece(_ seconds: UInt64) -> Piece {
+    let digits = String(seconds)
+    let text = Array((String(repeating: " ", count: max(0, 5 - digits.utf8.count)) + digits + ".").utf8)
+    if secondsPlace == nil { secondsPlace = makePiece("", width: 24).offset }
+    guard let place = secondsPlace else { return Piece() }
+    pieces.replaceSubrange(place..<(place + text.count), with: text)
+    return Piece(offset: place, count: text.count)
   }
 
   @inline(__always)
