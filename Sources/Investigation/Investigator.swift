@@ -67,9 +67,14 @@ public struct Investigator {
     }
     if conclusion.outcome != .ended {
       verdict.observations += observations
-      verdict.missing += missing(isExplained: verdict.cause != nil)
+      if isDeathSuspected { verdict.missing += missing(isExplained: verdict.cause != nil) }
     }
     return verdict
+  }
+
+  /// Whether there is anything but a trace without a death.
+  private var isDeathSuspected: Bool {
+    conclusion.outcome == .died || scene.ending != .unknown || !scene.processors.isEmpty || !scene.log.isEmpty
   }
 }
 

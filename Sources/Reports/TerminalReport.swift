@@ -28,7 +28,7 @@ public struct TerminalReport {
 
   private mutating func answer(_ verdict: Verdict) {
     page.item("", verdict.ending, as: verdict.outcome.style)
-    guard verdict.outcome != .ended else { return }
+    guard verdict.outcome == .died else { return }
     page.line("")
     if let cause = verdict.cause {
       page.entry("cause", "\(cause.title) [\(cause.confidence.rawValue)]", as: .strong)

@@ -16,7 +16,9 @@ extension Scene {
   /// What the registers and the memory say of an end that nothing recorded.
   func concludedEnd(reenacted: NextInstruction?, delivery: Delivery?) -> Conclusion {
     guard ending == .reset else {
-      return Conclusion(outcome: .undetermined, sentence: "Nothing here shows how the guest ended.")
+      let sentence =
+        trace.isEmpty ? "Nothing here shows how the guest ended." : "The trace shows no death."
+      return Conclusion(outcome: .undetermined, sentence: sentence)
     }
     if case .pageFault = reenacted?.outcome, delivery?.end == .tripleFault {
       return Conclusion(

@@ -15,7 +15,7 @@ import Testing
 
   private var recording: [UInt8] {
     get throws {
-      let variant = TraceDatVariant(version: 6, machine: .x86_64, pageSize: 4096)
+      let variant = TraceDatVariant(version: 6, machine: .amd64, pageSize: 4096)
       var builder = variant.builder()
       builder.cpus = [(0..<200).flatMap { variant.page([UInt64($0), UInt64($0)]) }]
       return builder.build()

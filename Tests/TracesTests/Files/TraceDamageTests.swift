@@ -42,7 +42,7 @@ import Testing
   }
 
   @Test func passesOverDamagedPages() throws {
-    let variant = TraceDatVariant(version: 6, machine: .x86_64, pageSize: 4096)
+    let variant = TraceDatVariant(version: 6, machine: .amd64, pageSize: 4096)
     var overfull = variant.page([20])
     overfull[8] = 0xff
     overfull[9] = 0xff
@@ -65,7 +65,7 @@ import Testing
   /// Each byte, one after the other, set to values that lengths, offsets and counts hate.
   @Test(arguments: [6, 7]) func survivesAnyAlteredByte(version: Int) throws {
     let variant = TraceDatVariant(
-      version: version, machine: .x86_64, pageSize: 4096, compression: version == 7 ? .zlib : .none)
+      version: version, machine: .amd64, pageSize: 4096, compression: version == 7 ? .zlib : .none)
     var builder = variant.builder()
     builder.cpus = [variant.page([1, 2]) + variant.page([3, 4]), variant.page([5, 6])]
     try alterEachByte(of: builder.build(), except: builder.boundaries[1]..<builder.boundaries[4])

@@ -157,7 +157,7 @@ struct TraceDatVariant: CustomTestStringConvertible, Sendable {
       ("TSC tripled", [(14, [3, 0, 0, 0, 0, 0, 0, 0] + [UInt8](repeating: 0, count: 8))], 3_000_000),
     ] as [(String, [(UInt16, [UInt8])], UInt64)])
   func adjustsTimes(_ name: String, _ options: [(UInt16, [UInt8])], _ expected: UInt64) throws {
-    let variant = TraceDatVariant(version: 6, machine: .x86_64, pageSize: 4096)
+    let variant = TraceDatVariant(version: 6, machine: .amd64, pageSize: 4096)
     var builder = variant.builder()
     builder.options = options.map { (id: $0.0, data: $0.1) }
     builder.cpus = [variant.page([1_000_000])]
@@ -165,7 +165,7 @@ struct TraceDatVariant: CustomTestStringConvertible, Sendable {
   }
 
   @Test(arguments: [false, true]) func shiftsAGuestsTimes(interpolated: Bool) throws {
-    let variant = TraceDatVariant(version: 6, machine: .x86_64, pageSize: 4096)
+    let variant = TraceDatVariant(version: 6, machine: .amd64, pageSize: 4096)
     var shift = ByteBuilder()
     shift.integer(UInt64(1))
     shift.integer(UInt32(interpolated ? 1 : 0))

@@ -58,8 +58,7 @@ import Testing
     let converted: [ScratchFile] = try ["--file-version 6", "--compression none"].map { options in
       let file = try ScratchFile()
       _ = try ExternalTool.output(
-        traceCmd,
-        ["convert", "-i", path.string, "-o", file.path.string] + options.split(separator: " ").map(String.init))
+        traceCmd, ["convert", "-i", path.string, "-o", file.path.string] + options.split(separator: " ").map(String.init))
       return file
     }
     for path in [path] + converted.map({ $0.path }) {
@@ -105,10 +104,9 @@ import Testing
     #expect(try Self.compare(path, tool) > 20_000)
   }
 
-  /// A recording of this machine's own scheduler, in the forms that perf writes.
-  @Test(arguments: [[], ["-z"]], [true, false]) func printsOwnRecordingsAsPerfDoes(_ options: [String], isPipe: Bool)
-    throws
-  {
+  /// A recording of a few short-lived processes, in the forms that perf writes. Not of the whole machine: perf would then
+  /// record what its own writing causes.
+  @Test(arguments: [[], ["-z"]], [true, false]) func printsOwnRecordingsAsPerfDoes(_ options: [String], isPipe: Bool) throws {
     guard let perf = ExternalTool.path("perf") else { return }
     let file = try ScratchFile()
     let recording = try ExternalTool.output(
