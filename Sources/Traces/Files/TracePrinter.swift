@@ -136,7 +136,8 @@ public struct TracePrinter: ~Copyable {
   /// The thread and the CPU. Most events come from a few threads that stay where they are, so the text is kept.
   @inline(__always)
   private mutating func appendOrigin(_ event: borrowing TraceEvent, separator: UInt8, to text: inout TextBuffer) {
-    let slot = Int(truncatingIfNeeded: event.threadID ^ Int32(truncatingIfNeeded: event.cpu &* 7)) & (Self.originCount - 1)
+    let slot =
+      Int(truncatingIfNeeded: event.threadID ^ Int32(truncatingIfNeeded: event.cpu &* 7)) & (Self.originCount - 1)
     let origin = origins[slot]
     if origin.threadID == event.threadID, origin.cpu == event.cpu, origin.name == event.taskName {
       text.append(originTexts.span, slot &* Self.longestOrigin, origin.count)

@@ -35,6 +35,8 @@ struct DurationStatistics {
   func quantile(_ part: Double) -> UInt64 {
     guard count > 0 else { return 0 }
     let rank = UInt64((Double(count) * part).rounded(.up))
+    // The largest is known exactly.
+    guard rank < count else { return maximum }
     var below: UInt64 = 0
     for index in classes.indices {
       below += UInt64(classes[index])

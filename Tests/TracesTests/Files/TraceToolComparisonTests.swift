@@ -58,7 +58,8 @@ import Testing
     let converted: [ScratchFile] = try ["--file-version 6", "--compression none"].map { options in
       let file = try ScratchFile()
       _ = try ExternalTool.output(
-        traceCmd, ["convert", "-i", path.string, "-o", file.path.string] + options.split(separator: " ").map(String.init))
+        traceCmd,
+        ["convert", "-i", path.string, "-o", file.path.string] + options.split(separator: " ").map(String.init))
       return file
     }
     for path in [path] + converted.map({ $0.path }) {
@@ -106,7 +107,9 @@ import Testing
 
   /// A recording of a few short-lived processes, in the forms that perf writes. Not of the whole machine: perf would then
   /// record what its own writing causes.
-  @Test(arguments: [[], ["-z"]], [true, false]) func printsOwnRecordingsAsPerfDoes(_ options: [String], isPipe: Bool) throws {
+  @Test(arguments: [[], ["-z"]], [true, false]) func printsOwnRecordingsAsPerfDoes(_ options: [String], isPipe: Bool)
+    throws
+  {
     guard let perf = ExternalTool.path("perf") else { return }
     let file = try ScratchFile()
     let recording = try ExternalTool.output(

@@ -65,6 +65,11 @@ struct PerfDataCursor {
 
   // MARK: Rounds
 
+  /// How far ahead of the scan the file's bytes are brought into the processor's cache.
+  private static let readAhead = 2048
+  /// Keeps the bytes touched on the way from being left out as useless.
+  private var lastTouched: UInt8 = 0
+
   /// Finds the runs of the next round; false when there is nothing more.
   private mutating func scanRound() -> Bool {
     guard scanned < end else {
@@ -76,7 +81,11 @@ struct PerfDataCursor {
     let bytes = memory.bytes
     var offset = scanned
     var isFinished = false
+    var touched: UInt8 = 0
+    defer { lastTouched = touched }
     while offset < end, !isFinished {
+      // Where a record ends is known only once its head is there: the processor cannot read ahead by itself.
+      if offset &+ Self.readAhead < end { touched |= bytes.byte(at: offset &+ Self.readAhead) }
       let record: PerfRecord
       do throws(TraceDamage.Problem) {
         record = try PerfRecord(bytes, at: offset, limit: end, machine.byteOrder)
@@ -265,7 +274,10 @@ struct PerfDataCursor {
     var names: [(time: UInt64, offset: Int)] = []
     var total = 0
     var offset = scanned
+    var touched: UInt8 = 0
+    defer { lastTouched = touched }
     while offset < end, let record = try? PerfRecord(bytes, at: offset, limit: end, machine.byteOrder) {
+      if offset &+ Self.readAhead < end { touched |= bytes.byte(at: offset &+ Self.readAhead) }
       switch record.type {
       case .sample:
         total += 1
