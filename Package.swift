@@ -70,9 +70,7 @@ let package = Package(
           argumentParser, system,
         ],
         swiftSettings: settings),
-      .testTarget(
-        name: "InquestTests", dependencies: ["inquest", "JSONDocuments", subprocess, system], swiftSettings: settings),
-      // JSON and its schema, for the tests of what Inquest writes.
-      .target(name: "JSONDocuments", path: "Tests/JSONDocuments", swiftSettings: settings),
+      .testTarget(name: "PagingOracleTests", dependencies: ["X86", "Capture", "CLinux"], swiftSettings: settings),
+      .testTarget(name: "InquestTests", dependencies: ["inquest", subprocess, system], swiftSettings: settings),
     ]
 )
