@@ -46,7 +46,7 @@ import Testing
     var overfull = variant.page([20])
     overfull[8] = 0xff
     overfull[9] = 0xff
-    var beyond = PageBuilder(.x86_64, time: 30)
+    var beyond = PageBuilder(.amd64, time: 30)
     beyond.event(delta: 0, record(value: 30))
     beyond.header(28, 1)
     var builder = variant.builder()
