@@ -193,8 +193,81 @@ import X86
           action: .sync, frame: 0x3f, level: 1, quadrant: 0, isDirect: false, access: [.write, .execute], rootCount: 0,
           isUnsynchronized: false))),
     Text(
-      "kvm_unmap_hva_range", "mmu notifier unmap range: 0x1 -- 0x2",
-      .other(name: "kvm_unmap_hva_range", text: "mmu notifier unmap range: 0x1 -- 0x2")),
+      "kvm_unmap_hva_range", "mmu notifier unmap range: 0x1000 -- 0x2000",
+      .hostMemory(.unmap(start: 0x1000, end: 0x2000))),
+    Text("kvm_age_page", "hva 7f00 gfn 9 OLD", .hostMemory(.aged(address: 0x7f00, frame: 9, wasUsed: false))),
+    Text("kvm_age_page", "hva 7f00 gfn 9 level 1 YOUNG", .hostMemory(.aged(address: 0x7f00, frame: 9, wasUsed: true))),
+    Text(
+      "kvm_vm_set_mem_attributes", "0x00000000000100 -- 0x00000000000200 [0x8]",
+      .hostMemory(.setAttributes(start: 0x100, end: 0x200, attributes: 8))),
+    Text(
+      "kvm_enter_smm", "vcpu 0: leaving SMM, smbase 0x30000",
+      .systemManagementMode(vcpu: 0, base: 0x30000, isEntry: false)),
+    Text(
+      "kvm_async_pf_doublefault", "gva = 0x1000, gfn = 0x7", .asyncPageFault(.repeat(guestAddress: 0x1000, frame: 7))),
+    Text(
+      "kvm_apicv_update_request", "deactivate bit=1",
+      .apicVirtualization(.inhibit(reason: 1, isSet: true, inhibits: nil))),
+    Text(
+      "kvm_apicv_update_request", "activate reason=1",
+      .apicVirtualization(.inhibit(reason: 1, isSet: false, inhibits: nil))),
+    Text(
+      "kvm_apicv_inhibit_changed", "set reason=2, inhibits=0x6 HYPERV|ABSENT",
+      .apicVirtualization(.inhibit(reason: 2, isSet: true, inhibits: 6))),
+    Text("kvm_ple_window", "vcpu 1: ple_window 8192 (grow 4096)", .pauseLoopWindow(vcpu: 1, old: 4096, new: 8192)),
+    Text(
+      "kvm_pi_irte_update",
+      "VT-d PI is disabled for this irq, vcpu 1, gsi: 0x18, gvec: 0x31, pi_desc_addr: 0x1000",
+      .apicVirtualization(
+        .postedInterrupt(hostInterrupt: nil, vcpu: 1, gsi: 24, vector: 0x31, isPosted: false))),
+    Text(
+      "kvm_pi_irte_update",
+      "PI is enabled and being updated for irq 60, vcpu 1, gsi: 0x18, gvec: 0x31, pi_desc_addr: 0x1000",
+      .apicVirtualization(.postedInterrupt(hostInterrupt: 60, vcpu: 1, gsi: 24, vector: 0x31, isPosted: true))),
+    Text(
+      "kvm_nested_intercepts", "cr_read: 0001 cr_write: 0002 excp: 00000003 intercept: 0000000400000005",
+      .nestedIntercepts(controlReads: 1, controlWrites: 2, exceptions: 3, instructions: 0x4_0000_0005, extended: nil)),
+    Text(
+      "kvm_nested_vmrun",
+      "rip: 0x0000000000000001 vmcb: 0x0000000000000002 nrip: 0x0000000000000003 int_ctl: 0x00000000 "
+        + "event_inj: 0x80000030 npt: on",
+      .nestedEntry(rip: 1, nestedRIP: 3, eventInjection: EventInformation(rawValue: 0x8000_0030))),
+    Text(
+      "kvm_nested_vmexit",
+      "rip: 0x0000000000000001 reason: npf ext_inf1: 0x0000000000000002 ext_inf2: 0x0000000000000003 "
+        + "ext_int: 0x00000004 ext_int_err: 0x00000005",
+      .nestedExit(
+        KVMExit(
+          vendor: .svm, reasonName: "npf", reason: 0x400, rip: 1, info1: 2, info2: 3, interruptionInfo: 4, errorCode: 5)
+      )),
+    Text(
+      "kvm_nested_vmexit", "rip 7fff0 reason EXTERNAL_INTERRUPT info1 0 info2 0 int_info 800000ef int_info_err 0",
+      .nestedExit(
+        KVMExit(
+          vendor: .vmx, reasonName: "EXTERNAL_INTERRUPT", reason: 1, rip: 0x7fff0, info1: 0, info2: 0,
+          interruptionInfo: 0x8000_00ef, errorCode: 0))),
+    Text(
+      "kvm_nested_vmexit_inject", "reason EXIT_NPF info1 2 info2 3 int_info 4 int_info_err 5",
+      .nestedExitReflected(
+        KVMReflectedExit(
+          vendor: .svm, reasonName: "npf", reason: 0x400, info1: 2, info2: 3, interruptionInfo: 4, errorCode: 5))),
+    Text(
+      "kvm_hv_hypercall", "code 0x8 slow cnt 0x1 idx 0x0 in 0x10 out 0x20",
+      .hyperV(
+        .hypercall(
+          code: 8, isFast: false, variableHeaderSize: nil, repeatCount: 1, repeatStart: 0, input: 0x10, output: 0x20))),
+    Text(
+      "kvm_hv_flush_tlb", "processor_mask 0x3 address_space 0x1000 flags 0x2 (L2)",
+      .hyperV(.flushTLB(processors: 3, addressSpace: 0x1000, flags: 2, isNested: true))),
+    Text(
+      "kvm_xen_hypercall", "nr 0x1 a0 0x2 a1 0x3 a2 0x4 a3 0x5 a4 0x6 a5 7",
+      .xenHypercall(number: 1, a0: 2, a1: 3, a2: 4, a3: 5, a4: 6, a5: 7, privilegeLevel: nil)),
+    Text(
+      "kvm_update_master_clock", "masterclock 1 hostclock hpet offsetmatched 0",
+      .clock(.masterClock(isUsed: true, hostClock: 2, offsetsMatch: false))),
+    Text(
+      "kvm_track_tsc", "vcpu_id 1 masterclock 1 offsetmatched 1 nr_online 2 hostclock 0x1",
+      .clock(.trackTSC(vcpu: 1, isMasterClockUsed: true, matching: 1, online: 2, hostClock: 1))),
     // An event of a kernel to come may say more.
     Text("kvm_eoi", "apicid 1 vector 236 and more", .endOfInterrupt(apicID: 1, vector: 236)),
   ]
@@ -218,6 +291,12 @@ import X86
     ("kvm_inj_exception", "[FAILED TO PARSE] exception=e"),
     ("kvm_emulate_insn", "0:133025"), ("kvm_emulate_insn", "0:133025:ec (pro"),
     ("kvm_emulate_insn", "0:133025: ec FAI"),
+    ("kvm_nested_vmexit", "rip 1 reason npf info1 2"), ("kvm_nested_vmexit", "rip 1 reason npf info1 2 info2 3"),
+    ("kvm_nested_vmexit", "reason npf info1 2 info2 3 int_info 4 int_info_err 5"), ("kvm_nested_vmexit", "rip: 1"),
+    ("kvm_exit", "vcpu 0 reason npf rip 0x1 info1 0x1 info2 0x2 intr_info 0x0"), ("kvm_exit", "riposte 1 reason npf"),
+    ("kvm_pvclock_update", "vcpu_id 1, pvclock { version 2, tsc_timestamp 0x3, system_time 0x4"),
+    ("kvm_hv_hypercall", "code 0x8 slow cnt 0x1 idx 0x0 in 0x10"), ("kvm_unmap_hva_range", "mmu notifier unmap range"),
+    ("kvm_dirty_ring_push", "ring 1: dirty 0x2 reset 0x3 slot 4 offset 0x5 (us"),
     ("kvm_cr", "cr_write 4 ="), ("kvm_mmio", "mmio wri"), ("kvm_mmu_get_page", "sp gen 0 gfn 102 l4 8-byte q0"),
     ("kvm_mmu_get_page", "sp gen 0 gfn 102 l4 8-byte q0 wux nxe ad root 0 sync"), ("kvm_fpu", ""),
     ("kvm_pio", "pio_write at 0x3f8 size"), ("kvm_page_fault", "vcpu 0 rip 0xe05b address"), ("kvm_fpu", "loa"),

@@ -12,20 +12,18 @@ extension KVMExit {
     let vcpu = f.integer(7)
     let interruptionInfo = f[5].map { UInt32(truncatingIfNeeded: $0) }
     let errorCode = f[6].map { UInt32(truncatingIfNeeded: $0) }
-    let vendor: Vendor?
-    let name: String
-    let reason: UInt32?
-    if let bytes = f.bytes {
-      (vendor, name, reason) = Self.reason(text: String(decoding: bytes, as: UTF8.self))
-    } else {
-      let number = try f.required(0, as: UInt32.self)
-      vendor = Self.vendor(isa: f[2])
-      name = Self.name(of: number, vendor)
-      reason = number
-    }
+    let (vendor, name, reason) = try Self.reason(f)
     self.init(
       vendor: vendor, reasonName: name, reason: reason, rip: rip, vcpu: vcpu, info1: f[3], info2: f[4],
       interruptionInfo: interruptionInfo, errorCode: errorCode)
+  }
+
+  /// The vendor, the name and the number of the reason, by number or by name.
+  static func reason(_ f: KVMFieldValues) throws(KVMDecodingError) -> (Vendor?, String, UInt32?) {
+    if let bytes = f.bytes { return reason(text: String(decoding: bytes, as: UTF8.self)) }
+    let number = try f.required(0, as: UInt32.self)
+    let vendor = vendor(isa: f[2])
+    return (vendor, name(of: number, vendor), number)
   }
 
   /// KVM_ISA_* of trace.h; 3 is kvm_pvm's.
@@ -100,22 +98,32 @@ extension KVMExit {
   ///
   ///     vcpu 0 reason npf rip 0x1 info1 0x2 info2 0x3 intr_info 0x4 error_code 0x5 requests 0x6    6.14
   ///     reason EPT_MISCONFIG rip 0x133025 info 0 0                                                 5.4, and the plugin
+  ///     rip: 0x1 reason: npf ext_inf1: 0x2 ext_inf2: 0x3 ext_int: 0x4 ext_int_err: 0x5             4.x, kvm_nested_vmexit
+  ///     rip 1 reason npf info1 2 info2 3 int_info 4 int_info_err 5                                 likewise, the plugin
   ///
   /// A label this does not know, of a later kernel, is passed over with its value.
   static func readText(_ text: Span<UInt8>) -> KVMFieldValues? {
+    guard let values = readFields(text), values[1] != nil else { return nil }
+    return values
+  }
+
+  /// Reads the same forms, and those of kvm_nested_vmexit_inject, which are the last two without the RIP.
+  static func readFields(_ text: Span<UInt8>) -> KVMFieldValues? {
     var values = KVMFieldValues()
     var cursor = TextCursor(text)
     if cursor.skip("vcpu ") { values[7] = cursor.takeDecimal() }
     cursor.skipBlanks()
-    guard cursor.skip("reason") else { return nil }
-    if !cursor.skip(":") { guard cursor.next?.isBlank ?? false else { return nil } }
-    cursor.skipBlanks()
+    if cursor.skipLabel("rip") {
+      guard let rip = cursor.takeHexadecimal() else { return nil }
+      values[1] = rip
+      cursor.skipBlanks()
+    }
+    guard cursor.skipLabel("reason") else { return nil }
     let nameStart = cursor.offset
-    guard let nameEnd = text.firstIndex(of: " rip ", from: nameStart) else { return nil }
+    guard let nameEnd = endOfName(in: text, from: nameStart) else { return nil }
     values.bytes = Array(text.extracting(nameStart..<nameEnd).trimmed.string.utf8)
-    cursor.move(to: nameEnd + 5)
-    guard let rip = cursor.takeHexadecimal() else { return nil }
-    values[1] = rip
+    cursor.move(to: nameEnd)
+    var isComplete = false
     while true {
       cursor.skipBlanks()
       let label = cursor.takeWord()
@@ -124,24 +132,50 @@ extension KVMExit {
       guard let value = cursor.takeHexadecimal() else { return nil }
       if label.equals("info") {
         cursor.skipBlanks()
-        values[3] = value
         guard let second = cursor.takeHexadecimal() else { return nil }
+        values[3] = value
         values[4] = second
+        isComplete = true
       } else if let field = field(labelled: label) {
         values[field] = value
       }
       guard cursor.next?.isBlank ?? true else { return nil }
     }
-    // Every kernel since 2.6.38 prints the information fields: without them the line was cut.
-    return values[4] == nil ? nil : values
+    // Every kernel since 2.6.38 prints the information fields, and those that print two labels for them the error code
+    // too: without it the line was cut.
+    return isComplete || values[4] != nil && values[6] != nil ? values : nil
+  }
+
+  /// Where the name of the reason ends, which may hold blanks.
+  private static func endOfName(in text: Span<UInt8>, from start: Int) -> Int? {
+    for label in [" rip ", " info1 ", " ext_inf1: "] {
+      if let end = text.firstIndex(of: label, from: start) { return end }
+    }
+    return nil
   }
 
   private static func field(labelled label: Span<UInt8>) -> Int? {
-    if label.equals("info1") { return 3 }
-    if label.equals("info2") { return 4 }
-    if label.equals("intr_info") || label.equals("int_info") { return 5 }
-    if label.equals("error_code") || label.equals("int_info_err") { return 6 }
+    if label.equals("rip") { return 1 }
+    if label.equals("info1") || label.equals("ext_inf1:") { return 3 }
+    if label.equals("info2") || label.equals("ext_inf2:") { return 4 }
+    if label.equals("intr_info") || label.equals("int_info") || label.equals("ext_int:") { return 5 }
+    if label.equals("error_code") || label.equals("int_info_err") || label.equals("ext_int_err:") { return 6 }
     return nil
+  }
+}
+
+extension TextCursor {
+  /// Reads over this word, a colon that may follow it, and blanks.
+  @_lifetime(self: copy self)
+  fileprivate mutating func skipLabel(_ label: String) -> Bool {
+    let start = offset
+    guard skip(label) else { return false }
+    guard skip(UInt8(ascii: ":")) || next?.isBlank ?? false else {
+      move(to: start)
+      return false
+    }
+    skipBlanks()
+    return true
   }
 }
 

@@ -2,6 +2,9 @@ import Traces
 
 /// Decodes the text of a tracepoint, whoever printed it.
 enum KVMTextDecoder {
+  /// Whether this is the name of a tracepoint of kvm or kvmmmu.
+  static func isKnown(name: Span<UInt8>) -> Bool { KVMTracepoint.named(name.string) != nil }
+
   static func decode(name: Span<UInt8>, text: Span<UInt8>) -> KVMEvent {
     let name = name.string
     guard let tracepoint = KVMTracepoint.named(name) else { return .other(name: name, text: text.string) }

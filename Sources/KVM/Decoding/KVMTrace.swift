@@ -24,7 +24,8 @@ public struct KVMTrace: Hashable, Sendable {
 
   /// Reads a trace as trace-cmd, perf or ftrace print it, with whatever text stands around it.
   public init(text: Span<UInt8>) {
-    var reader = TextTraceReader(text)
+    var reader = TextTraceReader(text) { KVMTextDecoder.isKnown(name: $0) }
+    var isBare = false
     // Most events come from a few tasks, and names are shared.
     var task = ""
     while let item = reader.next() {
@@ -36,15 +37,22 @@ public struct KVMTrace: Hashable, Sendable {
           otherEventCount += 1
           continue
         }
+        let event = Self.decode(line, continuedBy: &reader)
+        if line.isBare, !isBare, case .undecodable = event {
+          // Without a line before it that is an event's for certain, it is prose that begins with an event's name.
+          unrecognizedLineCount += 1
+          continue
+        }
+        isBare = line.isBare
         if let name = line.task, !name.equals(task) { task = name.string }
         records.append(
           KVMRecord(
             time: line.time, cpu: line.cpu, task: line.task == nil ? nil : task, threadID: line.threadID,
-            event: KVMTextDecoder.decode(name: line.name, text: line.text), line: line.number))
+            event: event, line: line.number))
       }
     }
     lineCount = reader.lineCount
-    unrecognizedLineCount = reader.unrecognizedLineCount
+    unrecognizedLineCount += reader.unrecognizedLineCount
     endsInsideLine = reader.endsInsideLine
     settleVendor()
   }
@@ -52,6 +60,29 @@ public struct KVMTrace: Hashable, Sendable {
   public init(text: String) {
     let utf8 = text.utf8
     self.init(text: utf8.span)
+  }
+
+  /// The most lines that a mail program makes of the longest text of an event, of 220 bytes, after the first.
+  private static let continuationLimit = 4
+
+  /// Decodes a line, together with the indented lines after it if it means nothing without them.
+  @_lifetime(reader: copy reader)
+  private static func decode(_ line: TextTraceLine, continuedBy reader: inout TextTraceReader) -> KVMEvent {
+    let event = KVMTextDecoder.decode(name: line.name, text: line.text)
+    guard case .undecodable = event else { return event }
+    var ahead = reader
+    var text = line.text.copy
+    for _ in 0..<continuationLimit {
+      guard let rest = ahead.nextContinuation() else { return event }
+      text.append(UInt8(ascii: " "))
+      text += rest.copy
+      let joined = KVMTextDecoder.decode(name: line.name, text: text.span)
+      guard case .undecodable = joined else {
+        reader = ahead
+        return joined
+      }
+    }
+    return event
   }
 
   /// Gives the exits whose name several vendors use (`PF excp`) the vendor of the other exits, if those have only one.
@@ -77,4 +108,8 @@ extension TextTraceLine {
     return name.hasPrefix("kvm_") || name.equals("vcpu_match_mmio") || name.equals("fast_page_fault")
       || name.equals("check_mmio_spte") || name.equals("mark_mmio_spte") || name.equals("handle_mmio_page_fault")
   }
+}
+
+extension Span where Element == UInt8 {
+  fileprivate var copy: [UInt8] { indices.map { self[$0] } }
 }

@@ -90,9 +90,8 @@ extension KVMTracepoint {
         vcpu: try f.required(0, as: Int.self), address: try f.required(1), old: try f.required(2),
         new: try f.required(3))
     },
-    KVMTracepoint(
-      "kvm_mmu_zap_all_fast", ["mmu_used_pages"], text: ["kvm-mmu-valid-gen {*} used_pages {mmu_used_pages:x}"]
-    ) { f throws(KVMDecodingError) in .zapAll(pageCount: try f.required(0, as: UInt32.self)) },
+    zapAll("kvm_mmu_zap_all_fast"),
+    zapAll("kvm_mmu_invalidate_zap_all_pages"),
     KVMTracepoint(
       "kvm_mmu_split_huge_page", ["gfn", "level", "errno"],
       text: ["gfn {gfn:x} spte {*} level {level} errno {errno}"]
@@ -101,6 +100,12 @@ extension KVMTracepoint {
         frame: try f.required(0), level: try f.required(1, as: Int.self), errno: try f.required(2, as: Int32.self))
     },
   ]
+
+  private static func zapAll(_ name: String) -> KVMTracepoint {
+    KVMTracepoint(
+      name, ["mmu_used_pages"], text: ["kvm-mmu-valid-gen {*} used_pages {mmu_used_pages:x}"]
+    ) { f throws(KVMDecodingError) in .zapAll(pageCount: try f.required(0, as: UInt32.self)) }
+  }
 
   private static func shadowPage(
     _ name: String,

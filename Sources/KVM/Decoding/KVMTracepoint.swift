@@ -50,12 +50,15 @@ final class KVMTracepoint: Sendable {
   static func named(_ name: String) -> KVMTracepoint? { all[name] }
 
   private static let all: [String: KVMTracepoint] = Dictionary(
-    (execution + interrupts + nested + walks + pageTables).map { ($0.name, $0) },
+    [
+      execution, interrupts, apicVirtualization, clocks, nested, hyperV, sev, walks, pageTables, asyncPageFaults,
+      dirtyLogs, hostMemory,
+    ].joined().map { ($0.name, $0) },
     uniquingKeysWith: { first, _ in first })
 }
 
 // The forms of text are those of arch/x86/kvm/trace.h, arch/x86/kvm/mmu/mmutrace.h and include/trace/events/kvm.h of
-// Linux 5.10 to 6.19, older forms after newer ones.
+// Linux 4.x to 6.19, older forms after newer ones.
 
 extension KVMTracepoint {
   private static let execution: [KVMTracepoint] = [
@@ -152,10 +155,31 @@ extension KVMTracepoint {
         a3: try f.required(4))
     },
     KVMTracepoint(
-      "kvm_smm_transition", ["vcpu_id", "smbase", "entering"],
-      text: ["vcpu {vcpu_id}: {entering=entering:1|leaving:0} SMM, smbase {smbase:x}"]
+      "kvm_xen_hypercall", ["nr", "a0", "a1", "a2", "a3", "a4", "a5", "cpl"],
+      text: ["cpl {cpl} ", ""].map { $0 + "nr {nr:x} a0 {a0:x} a1 {a1:x} a2 {a2:x} a3 {a3:x} a4 {a4:x} a5 {a5:x}" }
     ) { f throws(KVMDecodingError) in
-      .systemManagementMode(vcpu: f.integer(0), base: try f.required(1), isEntry: try f.requiredFlag(2))
+      .xenHypercall(
+        number: try f.required(0), a0: try f.required(1), a1: try f.required(2), a2: try f.required(3),
+        a3: try f.required(4), a4: try f.required(5), a5: try f.required(6),
+        privilegeLevel: f[7].map { UInt8(truncatingIfNeeded: $0) })
+    },
+    systemManagementMode("kvm_smm_transition"),
+    systemManagementMode("kvm_enter_smm"),
+    KVMTracepoint(
+      "kvm_halt_poll_ns", ["vcpu_id", "new", "old", "grow"],
+      text: ["vcpu {vcpu_id}: halt_poll_ns {new} ({grow=grow:1|shrink:0} {old})"]
+    ) { f throws(KVMDecodingError) in
+      .haltPolling(
+        vcpu: try f.required(0, as: Int.self), old: try f.required(2, as: UInt32.self),
+        new: try f.required(1, as: UInt32.self))
+    },
+    pauseLoopWindow("kvm_ple_window_update", text: "vcpu {vcpu_id} old {old} new {new} ({*})"),
+    pauseLoopWindow("kvm_ple_window", text: "vcpu {vcpu_id}: ple_window {new} ({*} {old})"),
+    KVMTracepoint(
+      "kvm_pv_tlb_flush", ["vcpu_id", "need_flush_tlb"],
+      text: ["vcpu {vcpu_id} need_flush_tlb {need_flush_tlb=true:1|false:0}"]
+    ) { f throws(KVMDecodingError) in
+      .paravirtualTLBFlush(vcpu: try f.required(0, as: Int.self), isNeeded: try f.requiredFlag(1))
     },
     KVMTracepoint(
       "kvm_vcpu_wakeup", ["ns", "waited", "valid"],
@@ -165,12 +189,24 @@ extension KVMTracepoint {
     ) { f throws(KVMDecodingError) in
       .wakeup(nanoseconds: try f.required(0, as: Int64.self), isWait: try f.requiredFlag(1))
     },
-    KVMTracepoint(
-      "kvm_hv_stimer_cleanup", ["vcpu_id", "timer_index"], text: ["vcpu_id {vcpu_id} timer {timer_index}"]
-    ) { f throws(KVMDecodingError) in
-      .hyperVTimerCleanup(vcpu: try f.required(0, as: Int.self), timer: try f.required(1, as: Int.self))
-    },
   ]
+
+  private static func systemManagementMode(_ name: String) -> KVMTracepoint {
+    KVMTracepoint(
+      name, ["vcpu_id", "smbase", "entering"],
+      text: ["vcpu {vcpu_id}: {entering=entering:1|leaving:0} SMM, smbase {smbase:x}"]
+    ) { f throws(KVMDecodingError) in
+      .systemManagementMode(vcpu: f.integer(0), base: try f.required(1), isEntry: try f.requiredFlag(2))
+    }
+  }
+
+  private static func pauseLoopWindow(_ name: String, text: String) -> KVMTracepoint {
+    KVMTracepoint(name, ["vcpu_id", "new", "old"], text: [text]) { f throws(KVMDecodingError) in
+      .pauseLoopWindow(
+        vcpu: try f.required(0, as: Int.self), old: try f.required(2, as: UInt32.self),
+        new: try f.required(1, as: UInt32.self))
+    }
+  }
 
   private static let delivery = "Fixed:0|LowPrio:1|SMI:2|Res3:3|NMI:4|INIT:5|SIPI:6|ExtINT:7"
 
@@ -201,6 +237,19 @@ extension KVMTracepoint {
     KVMTracepoint("kvm_eoi", ["apicid", "vector"], text: ["apicid {apicid:x} vector {vector}"]) {
       f throws(KVMDecodingError) in
       .endOfInterrupt(apicID: try f.required(0, as: UInt32.self), vector: try f.required(1, as: Int.self))
+    },
+    KVMTracepoint("kvm_pv_eoi", ["apicid", "vector"], text: ["apicid {apicid:x} vector {vector}"]) {
+      f throws(KVMDecodingError) in
+      .paravirtualEndOfInterrupt(apicID: try f.required(0, as: UInt32.self), vector: try f.required(1, as: Int.self))
+    },
+    KVMTracepoint(
+      "kvm_ioapic_delayed_eoi_inj", ["e", ".vector", ".delivery", ".masked"],
+      text: ["dst {*} vec {.vector} ({.delivery=\(delivery)}|{*}|{*}{.masked?|masked})"]
+    ) { f throws(KVMDecodingError) in
+      let entry = try f.interruptCommand(0, vector: 1, delivery: 2)
+      return .delayedEndOfInterrupt(
+        vector: UInt8(truncatingIfNeeded: entry), delivery: InterruptDelivery(bits: entry >> 8),
+        isMasked: f[0].map { $0 >> 16 & 1 == 1 } ?? f.flag(3))
     },
     KVMTracepoint(
       "kvm_set_irq", ["gsi", "level"], text: ["gsi {gsi} level {level} source", "gsi {gsi} level {level}"]
@@ -258,38 +307,6 @@ extension KVMTracepoint {
     + "APIC_ICR2:0x310|APIC_ICR:0x300|APIC_LVTTHMR:0x330|APIC_LVTT:0x320|APIC_LVTPC:0x340|APIC_LVT0:0x350|"
     + "APIC_LVT1:0x360|APIC_LVTERR:0x370|APIC_TMICT:0x380|APIC_TMCCT:0x390|APIC_TDCR:0x3e0|APIC_SELF_IPI:0x3f0|"
     + "APIC_EFEAT:0x400|APIC_ECTRL:0x410"
-
-  private static let nested: [KVMTracepoint] = [
-    KVMTracepoint("kvm_nested_vmexit", KVMExit.fields, readText: KVMExit.readText) { f throws(KVMDecodingError) in
-      .nestedExit(try KVMExit(f))
-    },
-    nestedEntry("kvm_nested_vmenter"),
-    nestedEntry("kvm_nested_vmrun"),
-    KVMTracepoint(
-      "kvm_nested_vmenter_failed", ["err", "msg"],
-      readText: { text in
-        var values = KVMFieldValues()
-        values.bytes = Array(text.string.utf8)
-        return values
-      }
-    ) { f throws(KVMDecodingError) in
-      guard let message = f.bytes else { throw .missingField(1) }
-      return .nestedEntryFailed(
-        message: String(decoding: message.prefix { $0 != 0 }, as: UTF8.self),
-        error: f[0].map { UInt32(truncatingIfNeeded: $0) })
-    },
-  ]
-
-  private static func nestedEntry(_ name: String) -> KVMTracepoint {
-    KVMTracepoint(
-      name, ["rip", "nested_rip", "event_inj"],
-      text: ["rip: {rip:x} {*}: {*} nested_rip: {nested_rip:x} int_ctl: {*} event_inj: {event_inj:x}"]
-    ) { f throws(KVMDecodingError) in
-      .nestedEntry(
-        rip: try f.required(0), nestedRIP: try f.required(1),
-        eventInjection: EventInformation(rawValue: try f.required(2, as: UInt32.self)))
-    }
-  }
 }
 
 extension KVMMMIO.Kind {

@@ -51,6 +51,10 @@ public enum KVMEvent: Hashable, Sendable {
   case acceptInterrupt(apicID: UInt32, vector: UInt8, delivery: InterruptDelivery)
   /// kvm_eoi: the guest ended the handling of an interrupt.
   case endOfInterrupt(apicID: UInt32, vector: Int)
+  /// kvm_pv_eoi: likewise, found in a flag that the guest shares with KVM.
+  case paravirtualEndOfInterrupt(apicID: UInt32, vector: Int)
+  /// kvm_ioapic_delayed_eoi_inj: a level-triggered interrupt that came too often is injected again, later.
+  case delayedEndOfInterrupt(vector: UInt8, delivery: InterruptDelivery, isMasked: Bool)
   /// kvm_set_irq: a device's line changed.
   case interruptLine(gsi: UInt32, level: Int)
   /// kvm_ioapic_set_irq: a line of the I/O APIC changed. `isCoalesced`: the interrupt was already pending.
@@ -63,12 +67,27 @@ public enum KVMEvent: Hashable, Sendable {
   case acknowledgeInterrupt(chip: Int, pin: Int)
   /// kvm_vcpu_wakeup: a halted vCPU runs again, or was polled for, after this many nanoseconds.
   case wakeup(nanoseconds: Int64, isWait: Bool)
-  /// kvm_smm_transition.
+  /// kvm_halt_poll_ns: how long a halted vCPU is polled for changes.
+  case haltPolling(vcpu: Int, old: UInt32, new: UInt32)
+  /// kvm_ple_window_update, in 4.x kvm_ple_window: how long a loop of PAUSE may run before an exit changes.
+  case pauseLoopWindow(vcpu: Int, old: UInt32, new: UInt32)
+  /// kvm_pv_tlb_flush: a flush that another vCPU asked for while this one did not run.
+  case paravirtualTLBFlush(vcpu: Int, isNeeded: Bool)
+  /// kvm_apicv_inhibit_changed, kvm_pi_irte_update and kvm_avic_*.
+  case apicVirtualization(APICVirtualizationEvent)
+  /// The TSC, kvmclock and the APIC's timer.
+  case clock(ClockEvent)
+  /// kvm_smm_transition, in kernels before 5.15 kvm_enter_smm.
   case systemManagementMode(vcpu: Int?, base: UInt64, isEntry: Bool)
   /// kvm_hypercall.
   case hypercall(number: UInt64, a0: UInt64, a1: UInt64, a2: UInt64, a3: UInt64)
-  /// kvm_hv_stimer_cleanup: four for each vCPU mark the end of the virtual machine.
-  case hyperVTimerCleanup(vcpu: Int, timer: Int)
+  /// kvm_xen_hypercall. 6.1 does not record the privilege level.
+  case xenHypercall(
+    number: UInt64, a0: UInt64, a1: UInt64, a2: UInt64, a3: UInt64, a4: UInt64, a5: UInt64, privilegeLevel: UInt8?)
+  /// kvm_hv_*.
+  case hyperV(HyperVEvent)
+  /// kvm_vmgexit_* and kvm_rmp_fault.
+  case sev(SEVEvent)
 
   /// kvm_nested_vmenter, kvm_nested_vmrun: a hypervisor in the guest enters its own guest.
   case nestedEntry(rip: UInt64, nestedRIP: UInt64, eventInjection: EventInformation)
@@ -76,6 +95,18 @@ public enum KVMEvent: Hashable, Sendable {
   case nestedEntryFailed(message: String, error: UInt32?)
   /// kvm_nested_vmexit: the guest's guest was left.
   case nestedExit(KVMExit)
+  /// kvm_nested_vmexit_inject: such an exit is handed to the hypervisor in the guest.
+  case nestedExitReflected(KVMReflectedExit)
+  /// kvm_nested_intr_vmexit: the guest's guest is left because of an interrupt.
+  case nestedInterruptExit(rip: UInt64)
+  /// kvm_nested_intercepts: what AMD's hypervisor in the guest intercepts (APM vol. 2, appendix B: the vectors at
+  /// offset 000h). `instructions` has bits 31:0 at offset 00Ch; 4.x has no `extended`, of offset 014h.
+  case nestedIntercepts(
+    controlReads: UInt16, controlWrites: UInt16, exceptions: UInt32, instructions: UInt64, extended: UInt32?)
+  /// kvm_invlpga.
+  case invalidatePage(rip: UInt64, asid: UInt32, address: LinearAddress)
+  /// kvm_skinit.
+  case secureInit(rip: UInt64, loaderBlock: UInt32)
 
   /// kvm_mmu_get_page, _sync_page, _unsync_page and _prepare_zap_page: a page of KVM's own page tables.
   case shadowPage(KVMShadowPage)
@@ -99,10 +130,17 @@ public enum KVMEvent: Hashable, Sendable {
   case setAccessed(address: PhysicalAddress)
   /// kvm_mmu_set_dirty_bit: likewise D.
   case setDirty(address: PhysicalAddress)
-  /// kvm_mmu_zap_all_fast: all of KVM's page tables are dropped, as after a change of memory slots.
+  /// kvm_mmu_zap_all_fast, in 4.x kvm_mmu_invalidate_zap_all_pages: all of KVM's page tables are dropped, as after a change of memory slots.
   case zapAll(pageCount: UInt32)
   /// kvm_mmu_split_huge_page.
   case splitHugePage(frame: UInt64, level: Int, errno: Int32)
+
+  /// kvm_try_async_get_page and kvm_async_pf_*.
+  case asyncPageFault(AsyncPageFaultEvent)
+  /// kvm_dirty_ring_* and kvm_pml_full.
+  case dirtyLog(DirtyLogEvent)
+  /// The notifications of the host's memory management, and kvm_vm_set_mem_attributes.
+  case hostMemory(HostMemoryEvent)
 
   /// Any other event, kept by name.
   case other(name: String, text: String)

@@ -24,6 +24,9 @@ public struct TextTraceLine: ~Escapable {
     }
   }
 
+  /// Whether the line begins with the event's name: what stood before it was cut.
+  public var isBare: Bool { (event.system.isEmpty ? event.name : event.system).lowerBound == 0 }
+
   /// The thread that ran.
   public var threadID: Int32? { header.threadID }
   /// The process of that thread, where the line shows it.

@@ -10,17 +10,25 @@
 ///     qemu-system-x86-125     (    120) [000] d..1.     8.732914: kvm_exit: …       with the option record-tgid
 ///     qemu-sys-125     0d..1.     8.732914: kvm_exit: …                             trace-cmd report -l
 ///     qemu-system-x86 14628/14630 [000]  2114.498156:      1    kvm:kvm_exit: …     perf script -F +pid,+period
+///     kvm_exit: …                                                                   cut, if the name is known
 public struct TextTraceReader: ~Escapable {
   private let text: Span<UInt8>
+  private let isKnownEvent: (Span<UInt8>) -> Bool
   private var offset = 0
   /// The lines read so far.
   public private(set) var lineCount = 0
   /// Of these, the lines that are neither events nor marks nor headings nor empty.
   public private(set) var unrecognizedLineCount = 0
 
-  /// - Parameter text: the whole text, or a part of it that begins and ends anywhere.
+  /// - Parameters:
+  ///   - text: the whole text, or a part of it that begins and ends anywhere.
+  ///   - isKnownEvent: whether this is the name of an event. Then a line that begins with it and a colon is that event,
+  ///     even though nothing before it makes it one, as people cut it off.
   @_lifetime(copy text)
-  public init(_ text: Span<UInt8>) { self.text = text }
+  public init(_ text: Span<UInt8>, isKnownEvent: @escaping (Span<UInt8>) -> Bool = { _ in false }) {
+    self.text = text
+    self.isKnownEvent = isKnownEvent
+  }
 
   /// An element of a text trace.
   public enum Item: ~Escapable {
@@ -37,18 +45,51 @@ public struct TextTraceReader: ~Escapable {
   @_lifetime(self: copy self)
   public mutating func next() -> Item? {
     while offset < text.count {
-      let start = offset
-      let end = text.firstIndex(of: UInt8(ascii: "\n"), from: start) ?? text.count
-      offset = end + 1
-      lineCount += 1
-      let line = text.extracting(start..<end).withoutQuoting
-      if let (header, event) = TextTraceHeader.find(in: line, isFirst: start == 0) {
+      let isFirst = offset == 0
+      let line = takeLine().withoutQuoting
+      if let (header, event) = place(in: line, isFirst: isFirst) {
         return .event(TextTraceLine(line: line, number: lineCount, header: header, event: event))
       }
       if let lost = LostEvents(line: line) { return .lost(lost, line: lineCount) }
       if !line.isTraceHeading { unrecognizedLineCount += 1 }
     }
     return nil
+  }
+
+  /// Reads the next line as the rest of the event before it: mail programs break long lines, and people indent what
+  /// follows. Nil, without reading it, if it is not indented, or is an event, a mark or a heading of its own.
+  @_lifetime(copy self)
+  @_lifetime(self: copy self)
+  public mutating func nextContinuation() -> Span<UInt8>? {
+    var ahead = self
+    guard ahead.offset > 0, ahead.offset < text.count else { return nil }
+    let whole = ahead.takeLine()
+    let line = whole.withoutQuoting
+    guard whole.isIndented, !line.isTraceHeading, LostEvents(line: line) == nil,
+      place(in: line, isFirst: false) == nil
+    else { return nil }
+    self = ahead
+    return line
+  }
+
+  /// The next line, which there must be.
+  @_lifetime(copy self)
+  @_lifetime(self: copy self)
+  private mutating func takeLine() -> Span<UInt8> {
+    let start = offset
+    let end = text.firstIndex(of: UInt8(ascii: "\n"), from: start) ?? text.count
+    offset = end + 1
+    lineCount += 1
+    return text.extracting(start..<end)
+  }
+
+  /// Where the line says which event it is, and what stands before it; nil if it is no event.
+  private func place(in line: Span<UInt8>, isFirst: Bool) -> (TextTraceHeader, TextTraceEventName)? {
+    if let found = TextTraceHeader.find(in: line, isFirst: isFirst) { return found }
+    guard let event = TextTraceEventName(in: line, at: 0), isKnownEvent(line.extracting(event.name)) else {
+      return nil
+    }
+    return (TextTraceHeader(), event)
   }
 }
 
@@ -100,6 +141,16 @@ extension Span where Element == UInt8 {
       }
       return line
     }
+  }
+
+  /// Whether blanks stand before the line's text, behind marks of quotation and the blank that follows each.
+  fileprivate var isIndented: Bool {
+    var start = 0
+    while start < count, self[start] == UInt8(ascii: ">") || self[start] == UInt8(ascii: "|") {
+      start += 1
+      if start < count, self[start] == UInt8(ascii: " ") { start += 1 }
+    }
+    return start < count && self[start].isBlank
   }
 
   /// Whether this is a line that tracers print around events.

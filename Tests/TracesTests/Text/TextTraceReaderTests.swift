@@ -162,6 +162,41 @@ func read(_ text: String) -> (items: [ReadItem], lines: Int, unrecognized: Int, 
     #expect(read(line + "\n").items == expected.map { [.event($0, number: 1)] } ?? [])
   }
 
+  @Test(arguments: [
+    ("kvm_exit: reason npf", ["kvm_exit=reason npf"]), ("> \tkvm:kvm_exit: x\r", ["kvm_exit=x"]),
+    ("kvm_exit:", ["kvm_exit="]), ("kvm_entry: x", []), ("a kvm_exit: x", []), ("kvm_exit:x", []), ("kvm_exit", []),
+    ("q-1 [000] 1.0: kvm_exit: x", ["q kvm_exit=x"]),
+  ])
+  func readsBareLinesOfKnownEvents(line: String, expected: [String]) {
+    let utf8 = "\(line)\n".utf8
+    var reader = TextTraceReader(utf8.span) { $0.equals("kvm_exit") }
+    var found: [String] = []
+    while let item = reader.next() {
+      guard case .event(let event) = item else { continue }
+      #expect(event.isBare == (event.task == nil))
+      let task = event.task?.string
+      found.append((task.map { $0 + " " } ?? "") + "\(event.name.string)=\(event.text.string)")
+    }
+    #expect(found == expected)
+    #expect(reader.unrecognizedLineCount == (expected.isEmpty ? 1 : 0))
+  }
+
+  @Test(arguments: [
+    ("  b", "b" as String?), (">   b", "b"), ("> > \tb", "b"), (">\tb", "b"), ("b", nil), ("> b", nil), ("> > b", nil),
+    ("   ", nil), ("  q-1 [000] 1.0: b: c", nil), ("  CPU:0 [LOST 12 EVENTS]", nil), ("  # b", nil),
+  ])
+  func givesTheRestOfABrokenLine(line: String, rest: String?) {
+    let utf8 = "q-1 [000] 1.0: kvm_exit: a\n\(line)\nc\n".utf8
+    var reader = TextTraceReader(utf8.span)
+    #expect(reader.nextContinuation()?.string == nil)
+    _ = reader.next()
+    #expect(reader.nextContinuation()?.string == rest)
+    #expect(reader.lineCount == (rest == nil ? 1 : 2))
+    while reader.next() != nil {}
+    #expect(reader.nextContinuation()?.string == nil)
+    #expect(reader.lineCount == 3)
+  }
+
   @Test func readsATextCutAnywhereWithoutTrapping() {
     let text = "> a b-125   (  12) [000] d..1.    8.732914:  1 kvm:kvm_exit: x\nCPU:0 [LOST 12 EVENTS]\n"
     let bytes = Array(text.utf8)
