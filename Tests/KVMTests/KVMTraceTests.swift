@@ -159,6 +159,10 @@ import X86
 
         """, events: [.nestedExit(nested), .fpu(isLoaded: true)], lines: [1, 3]),
     Paste(
+      name: "a line broken behind its name",
+      text: "kvm_fpu: load\nkvm_userspace_exit:\n    reason KVM_EXIT_SHUTDOWN (8)\n",
+      events: [.fpu(isLoaded: true), .userspaceExit(reason: .shutdown, errno: nil)], lines: [1, 2]),
+    Paste(
       name: "a line broken often, and quoted",
       text: """
         > qemu-1 [000] 1.0: kvm_exit: vcpu 1 reason npf rip 0x1234

@@ -74,7 +74,7 @@ public struct KVMTrace: Hashable, Sendable {
     var text = line.text.copy
     for _ in 0..<continuationLimit {
       guard let rest = ahead.nextContinuation() else { return event }
-      text.append(UInt8(ascii: " "))
+      if !text.isEmpty { text.append(UInt8(ascii: " ")) }
       text += rest.copy
       let joined = KVMTextDecoder.decode(name: line.name, text: text.span)
       guard case .undecodable = joined else {
