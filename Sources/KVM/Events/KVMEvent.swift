@@ -71,7 +71,7 @@ public enum KVMEvent: Hashable, Sendable {
   case haltPolling(vcpu: Int, old: UInt32, new: UInt32)
   /// kvm_ple_window_update, in 4.x kvm_ple_window: how long a loop of PAUSE may run before an exit changes.
   case pauseLoopWindow(vcpu: Int, old: UInt32, new: UInt32)
-  /// kvm_pv_tlb_flush: a flush that another vCPU asked for while this one did not run.
+  /// kvm_pv_tlb_flush: a vCPU runs again; whether another one asked it for a flush meanwhile.
   case paravirtualTLBFlush(vcpu: Int, isNeeded: Bool)
   /// kvm_apicv_inhibit_changed, kvm_pi_irte_update and kvm_avic_*.
   case apicVirtualization(APICVirtualizationEvent)
@@ -130,7 +130,8 @@ public enum KVMEvent: Hashable, Sendable {
   case setAccessed(address: PhysicalAddress)
   /// kvm_mmu_set_dirty_bit: likewise D.
   case setDirty(address: PhysicalAddress)
-  /// kvm_mmu_zap_all_fast, in 4.x kvm_mmu_invalidate_zap_all_pages: all of KVM's page tables are dropped, as after a change of memory slots.
+  /// kvm_mmu_zap_all_fast, in 4.x kvm_mmu_invalidate_zap_all_pages: all of KVM's page tables are dropped, as after a
+  /// change of memory slots.
   case zapAll(pageCount: UInt32)
   /// kvm_mmu_split_huge_page.
   case splitHugePage(frame: UInt64, level: Int, errno: Int32)
