@@ -98,8 +98,8 @@ extension KVMExit {
   ///
   ///     vcpu 0 reason npf rip 0x1 info1 0x2 info2 0x3 intr_info 0x4 error_code 0x5 requests 0x6    6.14
   ///     reason EPT_MISCONFIG rip 0x133025 info 0 0                                                 5.4, and the plugin
-  ///     rip: 0x1 reason: npf ext_inf1: 0x2 ext_inf2: 0x3 ext_int: 0x4 ext_int_err: 0x5             4.x, kvm_nested_vmexit
-  ///     rip 1 reason npf info1 2 info2 3 int_info 4 int_info_err 5                                 likewise, the plugin
+  ///     rip: 0x1 reason: npf ext_inf1: 0x2 ext_inf2: 0x3 ext_int: 0x4 ext_int_err: 0x5       4.x, nested exits
+  ///     rip 1 reason npf info1 2 info2 3 int_info 4 int_info_err 5                           the plugin, likewise
   ///
   /// A label this does not know, of a later kernel, is passed over with its value.
   static func readText(_ text: Span<UInt8>) -> KVMFieldValues? {

@@ -7,8 +7,8 @@ public enum APICVirtualizationEvent: Hashable, Sendable {
   /// kvm_pi_irte_update: a device's interrupt is posted to a vCPU (`isPosted`) or no longer. `hostInterrupt` is nil in
   /// kernels that do not record it (4.4).
   case postedInterrupt(hostInterrupt: UInt32?, vcpu: Int, gsi: UInt32, vector: UInt32, isPosted: Bool)
-  /// kvm_avic_incomplete_ipi: hardware could not deliver this interrupt command. `identifier` says why, `index` to which
-  /// entry of the table of APIC IDs (APM vol. 2, 15.29.9.1).
+  /// kvm_avic_incomplete_ipi: hardware could not deliver this interrupt command. `identifier` says why, `index` to
+  /// which entry of the table of APIC IDs (APM vol. 2, 15.29.9.1).
   case incompleteInterrupt(vcpu: UInt32, command: UInt64, identifier: UInt32, index: UInt32)
   /// kvm_avic_unaccelerated_access: a register of the APIC that software must emulate, before (fault) or after (trap)
   /// the access.
