@@ -1,18 +1,19 @@
 # Inquest: what people type. `make demo` and `make test` each set up what they need.
 
 # From Debian: QEMU to run guests, the C libraries that Inquest links, and the tools its output is compared with.
-PACKAGES := qemu-system-x86 libzydis-dev libdw-dev libelf-dev trace-cmd linux-perf
+PACKAGES := qemu-system-x86 libzydis-dev libdw-dev libelf-dev libzstd-dev zlib1g-dev liblzma-dev trace-cmd linux-perf
 
 # The command as the demo runs it.
 INQUEST := .build/release/inquest
 
-.PHONY: help setup build guests demo test format lint clean
+.PHONY: help setup build guests demo test benchmark format lint clean
 
 help:
 	@echo 'make demo       a guest dies; Inquest says why; the cure is shown working'
 	@echo 'make test       every test'
 	@echo 'make build      the command, as $(INQUEST)'
 	@echo 'make guests     the example guests, in Guests/build'
+	@echo 'make benchmark  reading traces, beside trace-cmd and perf on the same files'
 	@echo 'make format     the sources in their one form'
 
 # Installs what is missing and nothing else, and asks for root only then.
@@ -30,6 +31,10 @@ demo: build guests
 
 test: setup guests lint
 	swift test
+
+benchmark: build
+	@Scripts/setup time
+	@Benchmarks/traces.sh $(INQUEST)
 
 format:
 	swift format --in-place --recursive Package.swift Sources Tests Guests Scripts

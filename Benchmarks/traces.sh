@@ -59,11 +59,13 @@ compare() {
   best report "$inquest" report "$file"
   best stat "$inquest" stat "$file"
   best last "$inquest" report --last 1000 "$file"
+  best examine "$inquest" examine "$file"
   printf '\n%s (%d MB)\n' "$title" "$(($(stat -L -c %s "$file") / 1000000))"
   row "$tool" tool tool
   row "inquest report" report tool
   row "inquest stat" stat tool
   row "inquest report --last 1000" last tool
+  row "inquest examine" examine tool
 }
 
 compare "trace.dat, not compressed" "$work/none.dat" "trace-cmd report -N" trace-cmd report -N "$work/none.dat"
