@@ -15,15 +15,6 @@ struct MergeQueue {
 
   var first: Entry? { entries.first }
 
-  /// The entry that comes first when the first is taken away.
-  var second: Entry? {
-    switch entries.count {
-    case 0, 1: nil
-    case 2: entries[1]
-    default: entries[1] < entries[2] ? entries[1] : entries[2]
-    }
-  }
-
   mutating func insert(_ entry: Entry) {
     entries.append(entry)
     var index = entries.count - 1
@@ -42,7 +33,7 @@ struct MergeQueue {
   }
 
   /// Puts an entry in the first one's place.
-  mutating func replaceFirst(_ entry: Entry) {
+  private mutating func replaceFirst(_ entry: Entry) {
     entries[0] = entry
     var index = 0
     while true {
@@ -54,6 +45,4 @@ struct MergeQueue {
       index = child
     }
   }
-
-  mutating func removeAll() { entries.removeAll(keepingCapacity: true) }
 }

@@ -74,6 +74,4 @@ struct TaskTable {
       cursor.skipByte()
     }
   }
-
-  func contains(_ threadID: Int32) -> Bool { names[threadID] != nil }
 }

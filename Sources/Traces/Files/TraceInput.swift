@@ -11,6 +11,12 @@ public struct TraceInput: Sendable {
   /// What was wrong with the input's outer form; what could be read of it is in `memory` all the same.
   public let problem: TraceFileError?
 
+  /// Input that is in memory already.
+  init(memory: MappedMemory, problem: TraceFileError?) {
+    self.memory = memory
+    self.problem = problem
+  }
+
   /// Opens a file; `-` is standard input.
   public init(_ path: FilePath) throws(TraceFileError) {
     if path.string == "-" {

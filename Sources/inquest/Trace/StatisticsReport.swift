@@ -38,8 +38,8 @@ struct StatisticsReport {
     }
     for damage in statistics.damages { lines.append("damaged: \(damage)") }
     for thread in threads { lines += textOfThread(thread.id, thread.statistics) }
-    lines += textOfAccesses("MMIO", statistics.memory) { "0x" + Self.hexadecimal($0.address, width: 8) }
-    lines += textOfAccesses("Ports", statistics.ports) { "0x" + Self.hexadecimal($0.address, width: 3) }
+    lines += textOfMemory()
+    lines += textOfPorts()
     lines += textOfModelSpecific()
     lines += textOfExceptions()
     lines += textOfEvents()
@@ -79,21 +79,55 @@ struct StatisticsReport {
     return lines
   }
 
-  private func textOfAccesses(
-    _ title: String, _ accesses: AccessCounts, _ address: (TraceStatistics.Access) -> String
-  ) -> [String] {
+  /// Device memory by pages of 4 KiB: a frame buffer has thousands of addresses.
+  private func textOfMemory() -> [String] {
+    let accesses = statistics.memory
     guard accesses.total > 0 else { return [] }
-    var table = Table(["address", "access", "size", "count"])
-    for (access, count) in accesses.sorted.prefix(top) {
-      table.rows.append([address(access), access.isWrite ? "write" : "read", "\(access.size)", "\(count)"])
+    struct Page {
+      var reads: UInt64 = 0
+      var writes: UInt64 = 0
+      var low = UInt64.max
+      var high: UInt64 = 0
     }
-    return ["", "\(title): \(accesses.total) accesses"] + table.lines + textOfRest(accesses)
+    var pages: [UInt64: Page] = [:]
+    for (access, count) in accesses.counts {
+      var page = pages[access.address >> 12] ?? Page()
+      if access.isWrite { page.writes += count } else { page.reads += count }
+      page.low = min(page.low, access.address)
+      page.high = max(page.high, access.address)
+      pages[access.address >> 12] = page
+    }
+    let sorted = pages.sorted {
+      ($1.value.reads + $1.value.writes, $0.key) < ($0.value.reads + $0.value.writes, $1.key)
+    }
+    var table = Table(["addresses", "reads", "writes"])
+    for (_, page) in sorted.prefix(top) {
+      let low = "0x" + Self.hexadecimal(page.low, width: 8)
+      let high = page.high == page.low ? "" : "-0x" + Self.hexadecimal(page.high, width: 8)
+      table.rows.append([low + high, "\(page.reads)", "\(page.writes)"])
+    }
+    return ["", "MMIO: \(accesses.total) accesses"] + table.lines + textOfRest(pages.count, accesses.others)
   }
 
-  private func textOfRest(_ accesses: AccessCounts) -> [String] {
-    let rest = max(accesses.counts.count - top, 0)
-    guard rest > 0 || accesses.others > 0 else { return [] }
-    return ["  and \(rest)\(accesses.others > 0 ? " or more" : "") others (--top 0 lists all)"]
+  private func textOfPorts() -> [String] {
+    guard statistics.ports.total > 0 else { return [] }
+    var table = Table(["port", "access", "size", "count"])
+    for (access, count) in statistics.ports.sorted.prefix(top) {
+      table.rows.append([
+        "0x" + Self.hexadecimal(access.address, width: 3), access.isWrite ? "write" : "read", "\(access.size)",
+        "\(count)",
+      ])
+    }
+    return ["", "Ports: \(statistics.ports.total) accesses"] + table.lines
+      + textOfRest(statistics.ports.counts.count, statistics.ports.others)
+  }
+
+  /// What is not listed: of so many rows those beyond the limit, and accesses to places that were not kept apart.
+  private func textOfRest(_ rows: Int, _ others: UInt64) -> [String] {
+    var lines: [String] = []
+    if rows > top { lines.append("  and \(rows - top) more (--top 0 lists all)") }
+    if others > 0 { lines.append("  and \(others) accesses to still other places") }
+    return lines
   }
 
   private func textOfModelSpecific() -> [String] {
@@ -105,7 +139,8 @@ struct StatisticsReport {
         "\(statistics.faultedModelSpecific.counts[access] ?? 0)",
       ])
     }
-    return ["", "MSRs: \(statistics.modelSpecific.total) accesses"] + table.lines + textOfRest(statistics.modelSpecific)
+    return ["", "MSRs: \(statistics.modelSpecific.total) accesses"] + table.lines
+      + textOfRest(statistics.modelSpecific.counts.count, statistics.modelSpecific.others)
   }
 
   private func textOfExceptions() -> [String] {

@@ -213,8 +213,9 @@ struct TraceStatistics {
       guard let type = reader.first?.integer(in: payload), let address = reader.second?.integer(in: payload) else {
         return
       }
-      // A read that QEMU must complete is traced a second time when it is completed.
-      guard type != 1 else { return }
+      // A read that QEMU must complete is traced when it begins, as unsatisfied (0), and again as a read (1) when it is
+      // completed; one that KVM completes itself is traced as a read alone (x86.c: vcpu_mmio_read, read_prepare, 6.1).
+      guard type != 0 else { return }
       memory.add(
         Access(
           isWrite: type == 2, address: address, size: Int(truncatingIfNeeded: reader.third?.integer(in: payload) ?? 0)))

@@ -1,6 +1,7 @@
 import Foundation
 import SystemPackage
-import Traces
+
+@testable import Traces
 
 /// Bytes in the making, for files that no tool makes.
 struct ByteBuilder {
@@ -50,9 +51,16 @@ enum KeptItem: Equatable {
 }
 
 extension TraceFile {
+  /// A file of these bytes; in memory unless it must be decompressed first.
   init(bytes: [UInt8]) throws {
-    let file = try ScratchFile(bytes)
-    try self.init(path: file.path)
+    let memory = try MappedMemory.buffer(byteCount: bytes.count)
+    unsafe memory.withUnsafeMutableBytes { unsafe $0.copyBytes(from: bytes) }
+    guard FileCompression(memory.bytes) == nil else {
+      let file = try ScratchFile(bytes)
+      try self.init(path: file.path)
+      return
+    }
+    try self.init(TraceInput(memory: memory, problem: nil))
   }
 
   func kept(_ cursor: TraceCursor? = nil) -> [KeptItem] {

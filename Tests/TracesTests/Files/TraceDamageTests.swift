@@ -89,7 +89,7 @@ import Testing
       if whole[offset] == 0, offset > 4, whole[(offset - 4)..<offset].allSatisfy({ $0 == 0 }), offset % 97 != 0 {
         continue
       }
-      for value in [0, 0x7f, 0xff, whole[offset] &+ 1] as [UInt8] where value != whole[offset] {
+      for value in [0, 0xff, whole[offset] &+ 1] as [UInt8] where value != whole[offset] {
         var bytes = whole
         bytes[offset] = value
         guard let file = try? TraceFile(bytes: bytes) else { continue }
