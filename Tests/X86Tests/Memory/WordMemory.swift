@@ -11,10 +11,14 @@ struct WordMemory: PhysicalMemory {
   }
 
   func read(_ address: PhysicalAddress, into buffer: inout MutableSpan<UInt8>) throws(UnavailableMemory) {
+    var word: UInt64 = 0
     for offset in buffer.indices {
       let byteAddress = address.rawValue &+ UInt64(offset)
-      guard let word = words[byteAddress & ~7] else {
-        throw UnavailableMemory(address: PhysicalAddress(byteAddress), reason: missing)
+      if offset == 0 || byteAddress & 7 == 0 {
+        guard let next = words[byteAddress & ~7] else {
+          throw UnavailableMemory(address: PhysicalAddress(byteAddress), reason: missing)
+        }
+        word = next
       }
       buffer[offset] = UInt8(truncatingIfNeeded: word >> (8 * (byteAddress & 7)))
     }

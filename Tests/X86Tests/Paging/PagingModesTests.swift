@@ -1,0 +1,243 @@
+import Testing
+import X86
+
+/// What sets 32-bit and PAE paging apart, and who walks them differently.
+@Suite("32-bit and PAE paging")
+struct PagingModesTests {
+  static let read = PageAccess(.read, by: .supervisor)
+  static let protection = PageProtection(cr0: [], cr4: [], rflags: [])
+  static let rules = PagingRules(
+    hasGiBPages: true, maximumPhysicalAddressBits: 40, executeDisableEnabled: true, isAMD: false,
+    fourMiBPageAddressBits: 40)
+
+  static func twoLevel(pse: Bool, bits: Int? = 40, quirks: WalkerQuirks = []) -> Paging {
+    var rules = Self.rules
+    rules.fourMiBPageAddressBits = bits
+    rules.quirks = quirks
+    return Paging(mode: .twoLevel, cr3: 0x1018, pageSizeExtensions: pse, rules: rules, protection: protection)
+  }
+
+  static func pae(_ registers: PDPTERegisters?, _ walker: Walker = .hardware(.intel)) -> Paging {
+    var rules = Self.rules
+    rules.quirks = walker.quirks
+    return Paging(mode: .pae, cr3: 0x1038, pdpteRegisters: registers, rules: rules, protection: protection)
+  }
+
+  @Test("No paging leaves the address as it is")
+  func unpaged() {
+    let paging = Paging(mode: .none, cr3: 0, rules: Self.rules, protection: Self.protection)
+    let walk = paging.walk(LinearAddress(0xFFFF_1234), for: Self.read, in: WordMemory())
+    #expect(walk.outcome == .unpaged(PhysicalAddress(0xFFFF_1234)))
+    #expect(walk.steps.isEmpty)
+  }
+
+  @Test("32-bit paging reads two entries of 4 bytes")
+  func twoLevelWalk() {
+    // PDE 1023 in the upper half of a word, PTE 1 likewise.
+    let memory = WordMemory(words: [0x1FF8: 0x0000_2007 << 32, 0x2000: 0x8765_4007 << 32 | 0x3007])
+    let walk = Self.twoLevel(pse: false).walk(LinearAddress(0xFFC0_1ABC), for: Self.read, in: memory)
+    #expect(walk.outcome.physicalAddress == PhysicalAddress(0x8765_4ABC))
+    #expect(walk.steps.map(\.index) == [1023, 1])
+    #expect(walk.steps.map(\.entryAddress.rawValue) == [0x1FFC, 0x2004])
+    #expect(walk.steps.map(\.entry.rawValue) == [0x2007, 0x8765_4007])
+    #expect(walk.steps.map(\.structure) == [.pageDirectory, .pageTable])
+  }
+
+  @Test(
+    "A 4 MiB page has as many address bits as the walker knows",
+    arguments: [
+      // Bits 16:13 are address bits 35:32 with PSE-36.
+      (0x0041_E083, 36, 0xF_0056_7890), (0x0041_E083, 40, 0xF_0056_7890), (0x0041_E083, 32, nil),
+      // Bit 17 is address bit 36, bit 20 address bit 39, and bit 21 none anywhere.
+      (0x0042_0083, 36, nil), (0x0042_0083, 37, 0x10_0056_7890), (0x0050_0083, 39, nil),
+      (0x0050_0083, 40, 0x80_0056_7890), (0x0060_0083, 40, nil), (0x0060_0083, nil, nil),
+      // PAT is no address bit.
+      (0x0040_1083, 32, 0x0056_7890),
+    ] as [(UInt64, Int?, UInt64?)])
+  func fourMiBPages(entry: UInt64, bits: Int?, expected: UInt64?) {
+    let memory = WordMemory(words: [0x1000: entry])
+    let walk = Self.twoLevel(pse: true, bits: bits).walk(LinearAddress(0x16_7890), for: Self.read, in: memory)
+    #expect(walk.outcome.physicalAddress?.rawValue == expected)
+    guard expected == nil else { return }
+    guard case .pageFault(let fault) = walk.outcome, case .reservedBits(let violations) = fault.cause else {
+      Issue.record("\(walk.outcome)")
+      return
+    }
+    #expect(violations.map(\.rule) == [.fourMiBPageAddress])
+    #expect(fault.errorCode == [.present, .reserved])
+  }
+
+  @Test("Whether a bit above 4 GiB is reserved hangs on the width")
+  func fourMiBPageOfUnknownWidth() throws {
+    let memory = WordMemory(words: [0x1000: 0x0042_2083])
+    let walk = Self.twoLevel(pse: true, bits: nil).walk(LinearAddress(0), for: Self.read, in: memory)
+    guard case .undetermined(.reservedBits(let violations), at: .pageDirectory) = walk.outcome else {
+      Issue.record("\(walk.outcome)")
+      return
+    }
+    let violation = try #require(violations[.fourMiBPageAddress])
+    #expect(violation.bits == 0x2_2000)
+    #expect(violation.certainty == .conditional(.fourMiBPageAddressBits(atMost: 36)))
+  }
+
+  @Test("Without CR4.PSE bit 7 of a PDE is ignored")
+  func withoutPSE() {
+    let memory = WordMemory(words: [0x1000: 0x2083, 0x2000: 0x3003])
+    let walk = Self.twoLevel(pse: false).walk(LinearAddress(0x123), for: Self.read, in: memory)
+    #expect(walk.outcome.physicalAddress == PhysicalAddress(0x3123))
+    #expect(walk.steps.first?.entry.flagNames(at: .pageDirectory, in: .twoLevel) == ["P", "RW"])
+  }
+
+  @Test("PAE paging goes by its registers and not by the memory they came from")
+  func pdpteRegisters() {
+    // The memory's PDPTE 3 is not present; the register has bits that no load would accept.
+    let memory = WordMemory(words: [0x2FF8: 0x4003, 0x4FF8: 0x0000_0012_3456_7003, 0x1038: 0])
+    let registers = PDPTERegisters(0, 0, 0, 0x8000_0000_0000_21E7)
+    let walk = Self.pae(registers).walk(LinearAddress(0xFFFF_FABC), for: Self.read, in: memory)
+    #expect(walk.outcome.physicalAddress == PhysicalAddress(0x12_3456_7ABC))
+    #expect(walk.steps.map(\.index) == [3, 511, 511])
+    #expect(walk.steps.first?.entryAddress == PhysicalAddress(0x1038))
+    let fault = Self.pae(registers).walk(LinearAddress(0), for: Self.read, in: memory)
+    #expect(
+      fault.outcome
+        == .pageFault(PageFault(cause: .notPresent, structure: .pageDirectoryPointerTable, errorCode: [])))
+  }
+
+  @Test("A PDPTE grants and denies nothing")
+  func pdpteRights() {
+    let memory = WordMemory(words: [0x2000: 0x0000_0087])
+    let access = PageAccess(.write, by: .user)
+    let walk = Self.pae(PDPTERegisters(0x2001, 0, 0, 0)).walk(LinearAddress(0x1234), for: access, in: memory)
+    #expect(walk.outcome.physicalAddress == PhysicalAddress(0x1234))
+    #expect(walk.steps.first?.entry.flagNames(at: .pageDirectoryPointerTable, in: .pae) == ["P"])
+  }
+
+  /// Each bit of a PDPTE but P: whether a load of the registers, a walk by TCG, and a later walk by registers mind it.
+  @Test("Who minds which bit of a PDPTE", arguments: UInt64(1)...63)
+  func pdpteBits(bit: UInt64) throws {
+    let entry = 0x2001 | UInt64(1) << bit
+    // Entries 0 to 3 at CR3[31:5] = 0x1020. The directory of bit-changed addresses is at its place too.
+    let table = PageTableEntry(entry).table.rawValue
+    let memory = WordMemory(words: [0x1020: entry, 0x1028: 0, 0x1030: 0, 0x1038: 0, table: 0x83])
+    let isHigh = bit >= 40
+    let isLow = [1, 2, 5, 6, 7, 8].contains(bit)
+    let paging = Self.pae(nil)
+    switch (isHigh || isLow, Result { () throws(PDPTELoadFault) in try paging.loadPDPTEs(from: memory) }) {
+    case (true, .failure(let fault)):
+      #expect(fault.index == 0 && fault.isDefinite)
+      guard case .reservedBits(let violations) = fault.cause else {
+        Issue.record("\(fault)")
+        return
+      }
+      #expect(violations.definiteBits == 1 << bit)
+      #expect(
+        violations.map(\.rule) == [isLow ? .pdpteBitsInPAE : bit >= 52 ? .highBitsInPAE : .addressAboveMAXPHYADDR])
+    case (false, .success(let registers)): #expect(registers[0].rawValue == entry)
+    case (_, let result): Issue.record("bit \(bit): \(result)")
+    }
+
+    let walk = paging.walk(LinearAddress(0x234), for: Self.read, in: memory)
+    if isHigh || isLow {
+      guard case .pdpteNotLoadable = walk.outcome else {
+        Issue.record("\(walk.outcome)")
+        return
+      }
+    } else {
+      #expect(walk.outcome.physicalAddress == PhysicalAddress(0x234))
+    }
+
+    // TCG reads it at each walk, minds the high bits only, and its error code lacks P since 7.2.
+    for (version, code) in [(SoftwareVersion(7, 1), UInt32(9)), (SoftwareVersion(7, 2), 8)] {
+      let outcome = Self.pae(nil, .tcg(version)).walk(LinearAddress(0x234), for: Self.read, in: memory).outcome
+      switch outcome {
+      case .translated(let translation): #expect(!isHigh && translation.physicalAddress == PhysicalAddress(0x234))
+      case .pageFault(let fault): #expect(isHigh && fault.errorCode.rawValue == code)
+      default: Issue.record("\(outcome)")
+      }
+    }
+  }
+
+  @Test("A definite fault of a later PDPTE comes before a doubt about an earlier one")
+  func loadOfDoubtfulTable() {
+    var paging = Self.pae(nil)
+    paging.rules.maximumPhysicalAddressBits = nil
+    var memory = WordMemory(words: [0x1020: 1 << 35 | 1, 0x1028: 0, 0x1030: 0, 0x1038: 3])
+    func fault() -> PDPTELoadFault? {
+      do throws(PDPTELoadFault) {
+        _ = try paging.loadPDPTEs(from: memory)
+        return nil
+      } catch {
+        return error
+      }
+    }
+    #expect(fault()?.index == 3)
+    memory[0x1038] = 2
+    #expect(fault()?.index == 0 && fault()?.isDefinite == false)
+    memory[0x1020] = 0
+    #expect(fault() == nil)
+    memory[0x1030] = nil
+    #expect(fault()?.isDefinite == false)
+    memory.missing = .unbacked
+    #expect(fault()?.isDefinite == true)
+  }
+
+  @Test("A table on a device stops TCG and faults for KVM")
+  func deviceTable() {
+    let memory = WordMemory(missing: .device)
+    let kvm = Walker.kvm(SoftwareVersion(6, 1), twoDimensionalPaging: false)
+    let registers = PDPTERegisters(0x2001, 0, 0, 0)
+    let byKVM = Self.pae(registers, kvm).walk(LinearAddress(0), for: Self.read, in: memory)
+    #expect(byKVM.judgement == .refused)
+    #expect(Self.pae(registers).walk(LinearAddress(0), for: Self.read, in: memory).judgement == .undecided)
+  }
+
+  @Test("F needs CR4.PAE for NXE, but for KVM")
+  func fetchBit() {
+    let fetch = PageAccess(.fetch, by: .supervisor)
+    for (quirks, code) in [(WalkerQuirks([]), PageFaultErrorCode([])), (.fetchBitWithoutPAE, .fetch)] {
+      let walk = Self.twoLevel(pse: false, quirks: quirks).walk(
+        LinearAddress(0), for: fetch, in: WordMemory(words: [0x1000: 0]))
+      #expect(
+        walk.outcome == .pageFault(PageFault(cause: .notPresent, structure: .pageDirectory, errorCode: code)))
+    }
+  }
+
+  @Test("The state gives the address space of every mode, or none where only EFER can tell")
+  func ofState() {
+    for mode in PagingMode.allCases {
+      let paging = Paging(mode: mode, cr3: 0xFFFF_FFFF_FFFF_FFFF, rules: Self.rules, protection: Self.protection)
+      let table: UInt64 = mode == .twoLevel ? 0xFFFF_F000 : mode == .pae ? 0xFFFF_FFE0 : 0x000F_FFFF_FFFF_F000
+      #expect(paging.rootTable.rawValue == table)
+      #expect(paging.rootStructure?.level == (mode == .none ? nil : mode.levels))
+    }
+  }
+
+  @Test("Who lets a 1 GiB page pass, by guest, host, version and two-dimensional paging")
+  func gibPages() {
+    typealias Row = (Walker, guest: Bool?, host: Bool?, offers: Bool?, expected: Bool?)
+    func kvm(_ minor: Int, _ major: Int = 6, tdp: Bool) -> Walker {
+      .kvm(SoftwareVersion(major, minor), twoDimensionalPaging: tdp)
+    }
+    let rows: [Row] = [
+      (.tcg(SoftwareVersion(7, 2)), false, false, nil, true), (.hardware(.amd), false, true, nil, true),
+      (.hardware(.intel), true, nil, nil, nil), (kvm(13, 5, tdp: true), false, true, nil, false),
+      (kvm(13, 5, tdp: false), true, false, nil, true), (kvm(14, 5, tdp: true), false, true, nil, true),
+      (kvm(14, 5, tdp: true), true, false, nil, false), (kvm(14, 5, tdp: false), false, true, nil, false),
+      (kvm(12, tdp: false), true, false, false, true), (kvm(18, tdp: false), true, true, false, false),
+      (kvm(18, tdp: false), true, true, true, true), (kvm(18, tdp: false), true, true, nil, nil),
+      (kvm(18, tdp: false), false, true, true, false), (kvm(15, tdp: false), true, true, false, nil),
+      (kvm(18, tdp: true), false, true, nil, true), (kvm(18, tdp: true), true, nil, nil, nil),
+    ]
+    for row in rows {
+      let inputs = WalkerInputs(
+        guest: PagingRules(hasGiBPages: row.guest), host: PagingRules(hasGiBPages: row.host),
+        kvmOffersGiBPages: row.offers)
+      #expect(row.0.rules(for: inputs).hasGiBPages == row.expected, "\(row)")
+      let opinion = inputs.opinions(
+        of: [row.0], on: PageTableEntry(0x83), at: .pageDirectoryPointerTable)
+      #expect(opinion.accepting == (row.expected == true ? [row.0] : []), "\(row)")
+      #expect(opinion.refusing == (row.expected == false ? [row.0] : []), "\(row)")
+      #expect(opinion.undecided == (row.expected == nil ? [row.0] : []), "\(row)")
+    }
+  }
+}
