@@ -230,7 +230,9 @@ struct AccessPermutationTests {
       memory.entries[position] = mode.entry(bits, level: level, next: UInt64(position + 2) << 12, key: key)
       entries.append((bits, level))
     }
-    for (setting, paging) in settings {
+    // An entry that is not present hides all settings but those that decide F in the error code.
+    let isHidden = permuted.values.contains { !$0.present }
+    for (setting, paging) in settings where !isHidden || !(setting.wp || setting.smap || setting.ac || setting.pke) {
       for access in Self.accesses {
         let outcome = paging.walk(LinearAddress(0x123), for: access, in: memory).outcome
         let expected = Self.expected(entries, mode, setting, access, key: key)
