@@ -47,8 +47,7 @@ extension UnderTCG {
     }
 
     @Test(
-      "--timeout ends a guest that runs on, of which nothing tells how it would have ended, and one that QEMU keeps when it "
-        + "is off",
+      "--timeout ends a guest that runs on, undecided, and one that QEMU keeps when it is off",
       arguments: [
         (BootSector.runsForEver, [String](), 4 as Int32, "undetermined"),
         (BootSector.turnsOff, ["-no-shutdown"], 0, "ended"),
