@@ -212,6 +212,71 @@ struct PagingModesTests {
     }
   }
 
+  /// The reserved bits of KVM's `mmu.c: __reset_rsvds_bits_mask` for MAXPHYADDR 40, written out by hand.
+  private static func reservedBits(_ format: TableFormat, level: Int, pageSize: Bool, nxe: Bool) -> UInt64 {
+    let nx: UInt64 = nxe ? 0 : 1 << 63
+    switch (format, level, pageSize) {
+    case (.twoLevelWithLargePages, 2, true): return 0x3E_0000
+    case (.twoLevel, _, _), (.twoLevelWithLargePages, _, _): return 0
+    case (.pae, 3, _): return 0xFFFF_FF00_0000_01E6
+    case (.pae, 2, true): return 0x7FFF_FF00_001F_E000 | nx
+    case (.pae, _, _): return 0x7FFF_FF00_0000_0000 | nx
+    case (.longMode, 4, _), (.longMode, 5, _): return 0x000F_FF00_0000_0080 | nx
+    case (.longMode, 3, true): return 0x000F_FF00_3FFF_E000 | nx
+    case (.longMode, 2, true): return 0x000F_FF00_001F_E000 | nx
+    case (.longMode, _, _): return 0x000F_FF00_0000_0000 | nx
+    }
+  }
+
+  @Test("Each bit alone is reserved where KVM's masks say so, in every format", arguments: TableFormat.allCases)
+  func everyBit(format: TableFormat) throws {
+    let highest = format.isTwoLevel ? 2 : format == .pae ? 3 : 5
+    for level in 1...highest {
+      let structure = try #require(PagingStructure(level: level))
+      for nxe in [false, true] {
+        var rules = Self.rules
+        rules.executeDisableEnabled = nxe
+        rules.fourMiBPageAddressBits = 36
+        for bit in UInt64(1)..<(format.isTwoLevel ? 32 : 64) {
+          for base: UInt64 in [1, 0x81] {
+            let entry = base | 1 << bit
+            let violations = rules.violations(of: PageTableEntry(entry), at: structure, in: format)
+            let reserved = Self.reservedBits(format, level: level, pageSize: entry & 0x80 != 0, nxe: nxe)
+            if violations.definiteBits != entry & reserved || violations.contains(where: { !$0.isDefinite }) {
+              Issue.record("\(String(entry, radix: 16)) at level \(level), NXE \(nxe): \(Array(violations))")
+            }
+          }
+        }
+      }
+    }
+  }
+
+  @Test("Protection keys bind in long mode only")
+  func protectionKeys() {
+    // PKRU denies key 0, which every entry without the bits has.
+    let protection = PageProtection(cr0: [], cr4: .protectionKeys, rflags: [], pkru: 1)
+    let memory = WordMemory(words: [0x1000: 0x2007, 0x2000: 0x3007, 0x3000: 0x4007, 0x4000: 0x5007])
+    for mode in [PagingMode.twoLevel, .pae, .fourLevel] {
+      let paging = Paging(
+        mode: mode, cr3: 0x1000, pdpteRegisters: PDPTERegisters(0x1001, 0, 0, 0), rules: Self.rules,
+        protection: protection)
+      let walk = paging.walk(LinearAddress(0), for: Self.read, in: memory)
+      #expect((walk.judgement == .accepted) == (mode != .fourLevel), "\(mode)")
+    }
+  }
+
+  @Test("KVM knows no protection keys of supervisor pages")
+  func supervisorKeys() {
+    let memory = WordMemory(words: [0x1000: 0x2003, 0x2000: 0x83])
+    let protection = PageProtection(cr0: [], cr4: .supervisorProtectionKeys, rflags: [], pkrs: 1)
+    let paging = Paging(mode: .fourLevel, cr3: 0x1000, rules: Self.rules, protection: protection)
+    let kvm = Walker.kvm(SoftwareVersion(6, 1), twoDimensionalPaging: false)
+    let opinions = paging.opinions(
+      of: [kvm, .tcg(SoftwareVersion(7, 2))], on: LinearAddress(0), for: Self.read, in: memory,
+      WalkerInputs(guest: Self.rules))
+    #expect(opinions.accepting == [kvm])
+  }
+
   @Test("Who lets a 1 GiB page pass, by guest, host, version and two-dimensional paging")
   func gibPages() {
     typealias Row = (Walker, guest: Bool?, host: Bool?, offers: Bool?, expected: Bool?)
