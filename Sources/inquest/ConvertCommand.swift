@@ -6,7 +6,8 @@ import Traces
 struct ConvertCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "convert",
-    abstract: "Write a trace (trace.dat or perf.data) as a trace.dat that trace-cmd and KernelShark open.")
+    abstract: "Write a trace (trace.dat or perf.data) as a trace.dat that trace-cmd and KernelShark open.",
+    discussion: "inquest convert perf.data -o trace.dat")
 
   enum Compression: String, ExpressibleByArgument, CaseIterable {
     case zstd

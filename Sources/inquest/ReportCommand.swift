@@ -10,7 +10,10 @@ struct ReportCommand: ParsableCommand {
     commandName: "report",
     abstract: "Print a trace (trace.dat or perf.data) as text, filtered, fast.",
     discussion: """
-      The lines are those of `trace-cmd report -N` for a trace.dat and those of `perf script` for a perf.data, with the
+      inquest report trace.dat --event 'kvm_mmu_*' --last 20
+      inquest report perf.data --format json --rip 0x100000-0x1fffff
+
+      The lines are those of `trace-cmd report -N` for a trace.dat and those of `perf script` for a perf.data, with the \
       events printed as their own kernel prints them. Events that the recording lost are shown in their place.
       """)
 

@@ -10,7 +10,9 @@ struct StatCommand: ParsableCommand {
     commandName: "stat",
     abstract: "Count a trace's VM exits by reason, with the times that KVM and QEMU took for them.",
     discussion: """
-      The time of an exit is that from kvm_exit to the next kvm_entry of the vCPU: what the guest waited. Where KVM does
+      inquest stat trace.dat
+
+      The time of an exit is that from kvm_exit to the next kvm_entry of the vCPU: what the guest waited. Where KVM does \
       not trace exits (kvm_pvm), the exits to userspace and the emulated instructions are counted.
       """)
 
