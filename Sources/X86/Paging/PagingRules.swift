@@ -62,7 +62,9 @@ public struct PagingRules: Hashable, Sendable {
   @inlinable
   func suspects(of entry: PageTableEntry, at structure: PagingStructure, in format: TableFormat) -> UInt64 {
     // Bits 21:13 of a 4 MiB page's PDE are the only ones that 32-bit paging reserves.
-    if format.isTwoLevel { return structure == .pageDirectory ? 0x3F_E000 : 0 }
+    if format.isTwoLevel {
+      return structure == .pageDirectory && entry.isLeaf(at: structure, in: format) ? 0x3F_E000 : 0
+    }
     var bits = ReservedBitRule.addressBits(from: lowestReservedAddressBit)
     if executeDisableEnabled != true { bits |= 1 << 63 }
     if format == .pae { bits |= 0x7FF0_0000_0000_0000 }

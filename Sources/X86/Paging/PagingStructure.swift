@@ -1,6 +1,8 @@
-/// A table of the 4-level and 5-level walk, from the one nearest to the page up (SDM vol. 3, table 4-2).
+/// A table of a walk, from the one nearest to the page up (SDM vol. 3, table 4-2).
 ///
-/// Each holds 512 entries of 8 bytes. The raw value is the level as KVM counts it: 1 for a page table.
+/// What is said here of indices, spans and entry addresses is that of 4-level and 5-level paging, where each table holds
+/// 512 entries of 8 bytes; ``TableFormat`` says it for every mode. The raw value is the level as KVM counts it: 1 for a
+/// page table.
 public enum PagingStructure: UInt8, Hashable, Sendable, CaseIterable, Comparable {
   case pageTable = 1
   case pageDirectory = 2

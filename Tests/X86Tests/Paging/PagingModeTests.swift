@@ -40,6 +40,28 @@ struct PagingModeTests {
     #expect(state.pagingMode == expected)
   }
 
+  @Test("A state gives the address space of its mode, or none where only EFER can tell")
+  func everyMode() {
+    var state = ProcessorState.reset
+    state.cr3 = 0x1000
+    state.efer = .executeDisableEnable
+    let registers = PDPTERegisters(1, 2, 3, 4)
+    func paging() -> Paging? { Paging(state, rules: PagingRules(), pdpteRegisters: registers) }
+    #expect(paging()?.mode == PagingMode.none)
+    state.cr0 = .paging
+    #expect(paging()?.format == .twoLevel)
+    state.cr4 = .pageSizeExtensions
+    #expect(paging()?.format == .twoLevelWithLargePages)
+    state.cr4.insert(Self.pae)
+    #expect(paging()?.format == .pae)
+    #expect(paging()?.pdpteRegisters == registers)
+    #expect(paging()?.rules.executeDisableEnabled == true)
+    state.efer = .longModeActive
+    #expect(paging()?.mode == .fourLevel)
+    state.efer = nil
+    #expect(paging() == nil)
+  }
+
   @Test("A long-mode state gives its address space")
   func addressSpace() throws {
     var state = ProcessorState.reset

@@ -202,13 +202,64 @@ struct PagingModesTests {
     }
   }
 
-  @Test("The state gives the address space of every mode, or none where only EFER can tell")
-  func ofState() {
-    for mode in PagingMode.allCases {
-      let paging = Paging(mode: mode, cr3: 0xFFFF_FFFF_FFFF_FFFF, rules: Self.rules, protection: Self.protection)
-      let table: UInt64 = mode == .twoLevel ? 0xFFFF_F000 : mode == .pae ? 0xFFFF_FFE0 : 0x000F_FFFF_FFFF_F000
-      #expect(paging.rootTable.rawValue == table)
-      #expect(paging.rootStructure?.level == (mode == .none ? nil : mode.levels))
+  @Test("Where each mode's root table lies", arguments: PagingMode.allCases)
+  func rootTable(mode: PagingMode) {
+    let paging = Paging(mode: mode, cr3: 0xFFFF_FFFF_FFFF_FFFF, rules: Self.rules, protection: Self.protection)
+    let table: UInt64 = mode == .twoLevel ? 0xFFFF_F000 : mode == .pae ? 0xFFFF_FFE0 : 0x000F_FFFF_FFFF_F000
+    #expect(paging.rootTable.rawValue == table)
+    #expect(paging.rootStructure?.level == (mode == .none ? nil : mode.levels))
+  }
+
+  @Test("Garbage traps neither dimension", arguments: PagingMode.allCases)
+  func garbage(mode: PagingMode) {
+    var generator = SeededGenerator(seed: UInt64(mode.levels))
+    for _ in 0..<3_000 {
+      var rules = PagingRules(
+        hasGiBPages: generator.pick([nil, false, true]),
+        maximumPhysicalAddressBits: generator.pick([nil, Int.min, -1, 0, 31, 40, 52, 64, 300, Int.max]),
+        executeDisableEnabled: generator.pick([nil, false, true]), isAMD: generator.pick([nil, false, true]),
+        fourMiBPageAddressBits: generator.pick([nil, Int.min, -1, 0, 32, 36, 40, 41, 300, Int.max]))
+      rules.quirks = WalkerQuirks(rawValue: UInt8(truncatingIfNeeded: generator.next()))
+      let isKnown = generator.oneIn(2)
+      let registers = PDPTERegisters(generator.next(), generator.next(), generator.next(), generator.next())
+      let guest = Paging(
+        mode: mode, cr3: generator.next(), pageSizeExtensions: generator.oneIn(2),
+        pdpteRegisters: isKnown ? registers : nil, rules: rules, protection: Self.protection)
+      var memory = RandomMemory(seed: generator.next())
+      memory.holes = generator.oneIn(2)
+      let address = LinearAddress(generator.next() >> UInt64.random(in: 0...40, using: &generator))
+      let walk = guest.walk(address, for: Self.read, in: memory)
+      for step in walk.steps { _ = (step.verdict, step.entry.flagNames(at: step.structure, in: guest.format ?? .pae)) }
+      _ = try? guest.loadPDPTEs(from: memory)
+      let ept = ExtendedPaging(
+        pointer: EPTPointer(generator.next()),
+        rules: EPTRules(
+          maximumPhysicalAddressBits: rules.maximumPhysicalAddressBits,
+          capabilities: generator.pick([nil, EPTCapabilities(rawValue: generator.next())]),
+          hasModeBasedExecuteControl: generator.oneIn(2)))
+      for second in [SecondLevelPaging.ept(ept), .npt(NestedPaging(paging: guest))] {
+        let nested = second.walk(address, for: Self.read, of: guest, in: memory)
+        _ = second.tableAccesses(of: nested, in: memory)
+      }
+      _ = ept.walk(PhysicalAddress(address.rawValue), for: EPTAccess(.read), in: memory).steps
+    }
+  }
+
+  /// Memory that holds something else everywhere, the same each time it is read.
+  struct RandomMemory: PhysicalMemory {
+    var seed: UInt64
+    var holes = false
+
+    init(seed: UInt64) { self.seed = seed }
+
+    func read(_ address: PhysicalAddress, into buffer: inout MutableSpan<UInt8>) throws(UnavailableMemory) {
+      var generator = SeededGenerator(seed: seed ^ address.rawValue)
+      // Present more often than not, so that walks go on.
+      let word = generator.next() | (generator.oneIn(8) ? 0 : 7)
+      if holes && generator.oneIn(8) {
+        throw UnavailableMemory(address: address, reason: generator.pick([.unbacked, .device, .notCaptured]))
+      }
+      for offset in buffer.indices { buffer[offset] = UInt8(truncatingIfNeeded: word >> (8 * UInt64(offset & 7))) }
     }
   }
 

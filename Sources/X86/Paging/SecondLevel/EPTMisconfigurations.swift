@@ -58,8 +58,11 @@ public struct EPTRules: Hashable, Sendable {
     let isLeaf = entry.isLeaf(at: structure)
     let highBits = ReservedBitRule.addressBits(from: maximumPhysicalAddressBits ?? 32)
     if entry.rawValue & highBits != 0 {
-      maximumPhysicalAddressBits == nil
-        ? possible.formUnion(.addressAboveMAXPHYADDR) : definite.formUnion(.addressAboveMAXPHYADDR)
+      if maximumPhysicalAddressBits == nil {
+        possible.insert(.addressAboveMAXPHYADDR)
+      } else {
+        definite.insert(.addressAboveMAXPHYADDR)
+      }
     }
     if !entry.rights.contains(.read) {
       if entry.rights.contains(.write) { definite.insert(.writeWithoutRead) }
