@@ -135,7 +135,7 @@ extension Investigator {
   private func confidence(in cause: ReservedBit) -> Confidence {
     guard cause.isDecided else { return .likely }
     if recorded != nil {
-      let isDoubtful = contradictsRecord || death?.endsInGuest == true && !predictsCR2
+      let isDoubtful = contradictsRecord || death?.mayHaveBeenHandled == true && !predictsCR2
       return isDoubtful ? .likely : .proven
     }
     return conclusion.recordsTripleFault && predictsCR2 && delivery?.end == .tripleFault ? .proven : .likely

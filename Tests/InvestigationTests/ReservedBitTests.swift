@@ -91,6 +91,23 @@ struct ReservedBitTests {
     #expect(verdict.chain.allSatisfy { $0.source.time != nil })
   }
 
+  @Test(
+    "a handler that may have run unseen leaves a doubt, with EPT or NPT only",
+    arguments: [("EPT_MISCONFIG", "TRIPLE_FAULT", Confidence.likely), ("PF excp", "shutdown", .proven)])
+  func unseenHandler(_ first: String, _ last: String, _ confidence: Confidence) {
+    func exit(_ reason: String) -> KVMEvent {
+      .exit(KVMExit(vendor: nil, reasonName: reason, reason: nil, rip: 0x133025))
+    }
+    var scene = Scene()
+    scene.trace = Story.records([
+      exit(first), .pagetableWalk(address: LinearAddress(0x133025), access: .fetch),
+      .pagingElement(entry: 0xbf9023, level: 4), .pagingElement(entry: 0xa3, level: 3),
+      .walkerError([.present, .reserved]), .injectException(vector: .pageFault, errorCode: 9, isReinjected: false),
+      .entry(vcpu: 0, rip: 0x133025), exit(last), .userspaceExit(reason: .shutdown, errno: nil),
+    ])
+    #expect(Investigator.verdict(on: scene).cause?.confidence == confidence)
+  }
+
   // MARK: Which rule
 
   struct Rule: CustomTestStringConvertible, Sendable {

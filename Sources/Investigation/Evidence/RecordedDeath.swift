@@ -120,10 +120,13 @@ extension RecordedDeath {
     return fetches.contains { $0.address.rawValue == rip } ? LinearAddress(rip) : nil
   }
 
-  /// Whether the processor itself shut down, in the guest, instead of KVM's emulator (VMX TRIPLE_FAULT, SVM shutdown).
+  /// Whether a handler may have run, unseen, between the injected fault and the death.
   ///
-  /// Between the injected fault and that exit the guest ran, so that a handler may have run as well.
-  var endsInGuest: Bool {
+  /// The processor itself shut down (VMX TRIPLE_FAULT, SVM shutdown), so the guest ran in between; and with EPT or NPT the
+  /// instruction could then be executed without KVM. With shadow paging it could not: the same walk would have been
+  /// made, and traced, once more.
+  var mayHaveBeenHandled: Bool {
+    guard exit?.exit.usesTwoDimensionalPaging == true else { return false }
     for record in records.reversed() {
       switch record.event {
       case .exit(let exit): return exit.reasonName == "TRIPLE_FAULT" || exit.reasonName == "shutdown"
