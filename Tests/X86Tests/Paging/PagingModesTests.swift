@@ -328,6 +328,19 @@ struct PagingModesTests {
     #expect(opinions.accepting == [kvm])
   }
 
+  @Test(
+    "The width of a 4 MiB page's address: MAXPHYADDR up to 40 with PSE-36, else 32",
+    arguments: [(true, 36, 36), (true, 46, 40), (true, nil, nil), (false, 46, 32), (false, nil, 32), (nil, 46, nil)]
+      as [(Bool?, UInt32?, Int?)])
+  func fourMiBPageAddressBits(hasPSE36: Bool?, width: UInt32?, expected: Int?) {
+    var cpuid = CPUID(entries: [], isComplete: false)
+    if let hasPSE36 {
+      cpuid.entries.append(CPUID.Entry(leaf: 1, eax: 0, ebx: 0, ecx: 0, edx: hasPSE36 ? 1 << 17 : 0))
+    }
+    if let width { cpuid.entries.append(CPUID.Entry(leaf: 0x8000_0008, eax: width, ebx: 0, ecx: 0, edx: 0)) }
+    #expect(PagingRules(cpuid: cpuid, efer: nil).fourMiBPageAddressBits == expected)
+  }
+
   @Test("Who lets a 1 GiB page pass, by guest, host, version and two-dimensional paging")
   func gibPages() {
     typealias Row = (Walker, guest: Bool?, host: Bool?, offers: Bool?, expected: Bool?)
