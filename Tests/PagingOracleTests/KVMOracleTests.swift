@@ -6,7 +6,8 @@ import X86
 
 /// The library's walk held against KVM's own on this machine.
 ///
-/// KVM_TRANSLATE makes a supervisor's explicit read and tells whether it is allowed and where it goes, and no more.
+/// KVM_TRANSLATE makes a supervisor's explicit read and tells whether it is allowed and where it goes, and no more. It does
+/// not look at whether an address is canonical, so that only canonical ones are asked.
 /// `INQUEST_ORACLE_CASES` sets how many cases are drawn, `INQUEST_ORACLE_SEED` from which seed.
 @Suite("KVM as oracle")
 struct KVMOracleTests {
@@ -62,7 +63,7 @@ struct KVMOracleTests {
   static let (casesPerProcessor, casesPerChange) = (200, 4)
 
   @Test("Random tables, every mode: KVM_TRANSLATE and the model agree")
-  func agreesWithKVM() throws {
+  func agreesWithKVM() {
     let host = HostKVM.current()
     guard case .usable = host.device, let supported = host.supportedCPUID?.value else {
       print("KVM as oracle: skipped, /dev/kvm cannot be used (\(host.device))")
@@ -77,7 +78,10 @@ struct KVMOracleTests {
       print("KVM as oracle: skipped, \(error)")
       return
     }
-    let walker = try #require(Self.walker(of: host))
+    guard let walker = Self.walker(of: host) else {
+      print("KVM as oracle: skipped, nothing tells the kernel's version and whether EPT or NPT is on")
+      return
+    }
     let cases = Self.setting("INQUEST_ORACLE_CASES") ?? 200_000
     let seed = Self.setting("INQUEST_ORACLE_SEED").map(UInt64.init) ?? UInt64.random(in: 0...999_999)
     var run = OracleRun(
