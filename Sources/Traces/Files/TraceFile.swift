@@ -73,11 +73,14 @@ public struct TraceFile: Sendable {
 public struct TraceCursor {
   private var traceDat: TraceDatCursor?
   private var perfData: PerfDataCursor?
+  private var perfDataFile: PerfDataFile?
 
   fileprivate init(_ file: TraceFile, cpus: Set<Int>?) {
     switch file.content {
     case .traceDat(let file): traceDat = TraceDatCursor(file, cpus: cpus)
-    case .perfData(let file): perfData = PerfDataCursor(file, cpus: cpus)
+    case .perfData(let file):
+      perfData = PerfDataCursor(file, cpus: cpus)
+      perfDataFile = file
     }
   }
 
@@ -91,15 +94,29 @@ public struct TraceCursor {
   }
 
   /// Goes to the place from which the last `count` events follow. Reads only the end of the file where the format
-  /// allows it. To be called before anything is read.
+  /// allows it; the heads of all records of a perf.data. To be called before anything is read.
   public mutating func startAtLast(_ count: Int) {
     traceDat?.startAtLast(count)
-    perfData?.startAtLast(count)
+    if let perfDataFile { perfData?.startAtLast(count, by: PerfDataIndex(perfDataFile, lookingFor: nil)) }
   }
 
-  /// Goes to a place that is not after the first event of this time, near it where the format allows. To be called
-  /// before anything is read.
+  /// Goes to a place that is not after the first event of this time, near it. Reads the heads of all records of a
+  /// perf.data. To be called before anything is read.
   public mutating func start(at time: UInt64) {
+    if let perfDataFile {
+      start(at: time, by: PerfDataIndex(perfDataFile, lookingFor: nil))
+    } else {
+      start(at: time, by: nil)
+    }
+  }
+
+  mutating func startAtLast(_ count: Int, by index: PerfDataIndex?) {
+    traceDat?.startAtLast(count)
+    if let index { perfData?.startAtLast(count, by: index) }
+  }
+
+  mutating func start(at time: UInt64, by index: PerfDataIndex?) {
     traceDat?.start(at: time)
+    if let index { perfData?.start(at: time, by: index) }
   }
 }

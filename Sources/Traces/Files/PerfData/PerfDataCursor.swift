@@ -26,7 +26,7 @@ struct PerfDataCursor {
   private var readers: [RunReader] = []
   private var gone = 0
   private var queue = MergeQueue()
-  private var released: Int
+  private var pages: ReadAhead
   private var skipped = 0
 
   init(_ file: PerfDataFile, cpus: Set<Int>?) {
@@ -36,7 +36,7 @@ struct PerfDataCursor {
     machine = file.context.machine
     taskNames = file.context.taskNames
     scanned = file.records.lowerBound
-    released = scanned
+    pages = ReadAhead(file.memory, file.records)
     end = file.records.upperBound
     damage = file.damage
     self.cpus = cpus
@@ -84,6 +84,7 @@ struct PerfDataCursor {
     var touched: UInt8 = 0
     defer { lastTouched = touched }
     while offset < end, !isFinished {
+      pages.reach(offset)
       // Where a record ends is known only once its head is there: the processor cannot read ahead by itself.
       if offset &+ Self.readAhead < end { touched |= bytes.byte(at: offset &+ Self.readAhead) }
       let record: PerfRecord
@@ -131,19 +132,13 @@ struct PerfDataCursor {
     guard let first = readers.firstIndex(where: { !$0.isFinished }) else {
       gone += readers.count
       readers.removeAll(keepingCapacity: true)
-      release(before: scanned)
+      pages.release(before: scanned)
       return
     }
     guard first >= 64 else { return }
-    release(before: readers[first].lowerBound)
+    pages.release(before: readers[first].lowerBound)
     readers.removeFirst(first)
     gone += first
-  }
-
-  private mutating func release(before offset: Int) {
-    guard offset - released > 1 << 22 else { return }
-    memory.release(released..<offset)
-    released = offset
   }
 
   // MARK: Records
@@ -185,36 +180,24 @@ struct PerfDataCursor {
       skipped -= 1
       return .proceed
     }
-    let byteOrder = machine.byteOrder
-    let start = record.range.lowerBound
-    guard let (layout, attributeEvent) = samples.layout(bytes, record.range) else {
-      return try body(.damage(TraceDamage(problem: .sampleUnknown, offset: start, buffer: 0)))
+    let content: PerfSamples.Content
+    switch samples.content(bytes, record.range, threadIDOffset: events.threadIDLocation.offset) {
+    case .sample(let found):
+      content = found
+    case .damaged(let problem, let cpu):
+      return try body(.damage(TraceDamage(problem: problem, offset: record.range.lowerBound, cpu: cpu, buffer: 0)))
     }
-    guard layout.fixedEnd <= record.range.count else {
-      return try body(.damage(TraceDamage(problem: .sampleCut, offset: start, buffer: 0)))
-    }
-    let cpu = layout.cpu.isPresent ? Int(bytes.load(UInt32.self, at: start &+ layout.cpu.offset, byteOrder)) : 0
-    if let cpus, !cpus.contains(cpu) { return .proceed }
-    var threadID: Int32 = -1
-    if layout.threadID.isPresent { threadID = bytes.load(Int32.self, at: start &+ layout.threadID.offset, byteOrder) }
-    var event = attributeEvent
-    var payload = bytes.extracting(start..<start)
-    if layout.hasRaw {
-      guard let rawOffset = layout.rawOffset(in: bytes, record: record.range, byteOrder),
-        case let count = Int(bytes.load(UInt32.self, at: rawOffset, byteOrder)),
-        count <= record.range.upperBound &- rawOffset &- 4
-      else { return try body(.damage(TraceDamage(problem: .sampleCut, offset: start, cpu: cpu, buffer: 0))) }
-      payload = bytes.extracting((rawOffset &+ 4)..<(rawOffset &+ 4 &+ count))
-      if event < 0, count >= 2 { event = events.index(ofType: payload.load(UInt16.self, at: 0, byteOrder)) }
-      if !layout.threadID.isPresent, count >= events.threadIDLocation.offset &+ 4 {
-        threadID = payload.load(Int32.self, at: events.threadIDLocation.offset, byteOrder)
-      }
+    if let cpus, !cpus.contains(content.cpu) { return .proceed }
+    let payload = bytes.extracting(content.payload)
+    var event = content.event
+    if event < 0, payload.byteCount >= 2 {
+      event = events.index(ofType: payload.load(UInt16.self, at: 0, machine.byteOrder))
     }
     return try body(
       .event(
         TraceEvent(
-          time: time, payload: payload, cpu: cpu, threadID: threadID, eventIndex: event, buffer: 0,
-          taskName: tasks[threadID])))
+          time: time, payload: payload, cpu: content.cpu, threadID: content.threadID, eventIndex: event, buffer: 0,
+          taskName: tasks[content.threadID])))
   }
 
   private mutating func giveOther<Failure: Error>(
@@ -255,54 +238,31 @@ struct PerfDataCursor {
     }
   }
 
-  // MARK: Starting at the end
+  // MARK: Starting elsewhere than at the beginning
 
   /// Starts at the last `count` events.
-  ///
-  /// Records cannot be found from the end, so the heads of all are read, which also tells the threads' names; that takes
-  /// a hundredth of the time of printing them.
-  mutating func startAtLast(_ count: Int) {
+  mutating func startAtLast(_ count: Int, by index: PerfDataIndex) {
     guard count > 0 else {
       scanned = end
       return
     }
+    let round = index.round(ofLast: count)
+    start(at: round, index)
+    skipped = max(index.sampleCount - round.samplesBefore - count, 0)
+  }
+
+  /// Starts at the last place before which all is earlier than `time`.
+  mutating func start(at time: UInt64, by index: PerfDataIndex) { start(at: index.round(before: time), index) }
+
+  private mutating func start(at round: PerfDataIndex.Round, _ index: PerfDataIndex) {
+    scanned = round.offset
     let memory = memory
-    let bytes = memory.bytes
-    // For each round its place and the number of samples before it; the last one stands for the end.
-    var rounds: [(offset: Int, samplesBefore: Int)] = [(scanned, 0)]
-    // The records that tell threads' names.
-    var names: [(time: UInt64, offset: Int)] = []
-    var total = 0
-    var offset = scanned
-    var touched: UInt8 = 0
-    defer { lastTouched = touched }
-    while offset < end, let record = try? PerfRecord(bytes, at: offset, limit: end, machine.byteOrder) {
-      if offset &+ Self.readAhead < end { touched |= bytes.byte(at: offset &+ Self.readAhead) }
-      switch record.type {
-      case .sample:
-        total += 1
-      case .comm, .fork:
-        names.append((samples.time(bytes, record) ?? 0, offset))
-      case .finishedRound:
-        rounds.append((record.end, total))
-        release(before: offset)
-      default:
-        break
-      }
-      offset = record.end
-    }
-    // After the second round that ends behind a place, everything is later than all before that place.
-    var first = rounds.count - 1
-    while first > 0, first + 2 >= rounds.count || total - rounds[first + 2].samplesBefore < count { first -= 1 }
-    scanned = rounds[first].offset
-    released = scanned
-    skipped = max(total - rounds[first].samplesBefore - count, 0)
-    names.removeAll { $0.offset >= scanned }
+    pages = ReadAhead(memory, scanned..<end)
     // In the order of time, for a name passes from a thread to those that it starts.
-    names.sort { ($0.time, $0.offset) < ($1.time, $1.offset) }
+    let names = index.names.filter { $0.offset < round.offset }.sorted { ($0.time, $0.offset) < ($1.time, $1.offset) }
     for name in names {
-      guard let record = try? PerfRecord(bytes, at: name.offset, limit: end, machine.byteOrder) else { continue }
-      rename(bytes, record)
+      guard let record = try? PerfRecord(memory.bytes, at: name.offset, limit: end, machine.byteOrder) else { continue }
+      rename(memory.bytes, record)
     }
   }
 }

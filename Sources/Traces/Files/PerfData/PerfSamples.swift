@@ -1,5 +1,5 @@
 /// Finds the fields of a perf.data's records, whichever attribute they belong to.
-struct PerfSamples {
+struct PerfSamples: Sendable {
   private let layouts: [SampleLayout]
   private let eventOfAttribute: [Int32]
   private let attributeOfID: [UInt64: Int]
@@ -64,5 +64,47 @@ struct PerfSamples {
     let time = bytes.load(UInt64.self, at: record.range.upperBound &- trailerTime, byteOrder)
     // What perf makes up for what was there before the recording has no time.
     return time == 0 ? nil : time
+  }
+
+  /// What a sample tells of its event.
+  struct Content {
+    var cpu: Int
+    /// -1 if nothing tells.
+    var threadID: Int32
+    /// The event that its attribute is; -1 for a tracepoint, whose record tells.
+    var event: Int32
+    var payload: Range<Int>
+  }
+
+  enum Reading {
+    case sample(Content)
+    case damaged(TraceDamage.Problem, cpu: Int?)
+  }
+
+  /// Finds a sample's parts.
+  ///
+  /// - Parameter threadIDOffset: where a tracepoint's record has `common_pid`.
+  @inline(__always)
+  func content(_ bytes: RawSpan, _ record: Range<Int>, threadIDOffset: Int) -> Reading {
+    let start = record.lowerBound
+    guard let (layout, event) = layout(bytes, record) else { return .damaged(.sampleUnknown, cpu: nil) }
+    guard layout.fixedEnd <= record.count else { return .damaged(.sampleCut, cpu: nil) }
+    var content = Content(
+      cpu: layout.cpu.isPresent ? Int(bytes.load(UInt32.self, at: start &+ layout.cpu.offset, byteOrder)) : 0,
+      threadID: -1, event: event, payload: start..<start)
+    if layout.threadID.isPresent {
+      content.threadID = bytes.load(Int32.self, at: start &+ layout.threadID.offset, byteOrder)
+    }
+    guard layout.hasRaw else { return .sample(content) }
+    guard let rawOffset = layout.rawOffset(in: bytes, record: record, byteOrder),
+      case let count = Int(bytes.load(UInt32.self, at: rawOffset, byteOrder)),
+      count <= record.upperBound &- rawOffset &- 4
+    else { return .damaged(.sampleCut, cpu: content.cpu) }
+    let payload = (rawOffset &+ 4)..<(rawOffset &+ 4 &+ count)
+    content.payload = payload
+    if !layout.threadID.isPresent, count >= threadIDOffset &+ 4 {
+      content.threadID = bytes.load(Int32.self, at: payload.lowerBound &+ threadIDOffset, byteOrder)
+    }
+    return .sample(content)
   }
 }

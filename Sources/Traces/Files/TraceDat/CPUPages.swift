@@ -36,7 +36,7 @@ struct CPUPages {
   private var nextChunk = 0
   private var chunksLeft = 0
   private var decoder: ChunkDecoder?
-  private var units: ChunkUnits?
+  fileprivate private(set) var units: ChunkUnits?
   /// Up to where the kernel was told that the file's pages are no longer needed.
   private var released: Int
 
@@ -154,7 +154,20 @@ struct CPUPages {
     released = reached - 1 << 16
   }
 
+  /// Lets go of the file's pages that were read since the last time.
+  func releaseAll() {
+    // Where the kernel maps pages around the one touched (fault_around_bytes), those lie up to 64 KiB before it.
+    file.release((released - 1 << 16)..<max(isCompressed ? nextChunk : next, released))
+  }
+
   // MARK: Entering at random
+
+  /// Pages of some units of a CPU.
+  init(_ units: CPUUnits, in file: MappedMemory, unit: Int, count: Int) {
+    self.init(units.data, in: file)
+    self.units = units.chunks
+    enter(unit: unit, count: count)
+  }
 
   /// The number of units. For compressed data the chunks' heads are read, once.
   mutating func countUnits() -> Int {
@@ -180,8 +193,22 @@ struct CPUPages {
   }
 }
 
+/// What a CPU's data can be entered by, found once for many readers.
+struct CPUUnits: Sendable {
+  let data: CPUData
+  let count: Int
+  fileprivate let chunks: ChunkUnits?
+
+  init(_ data: CPUData, in file: MappedMemory) {
+    var pages = CPUPages(data, in: file)
+    self.data = data
+    count = pages.countUnits()
+    chunks = pages.units
+  }
+}
+
 /// Where groups of chunks begin. The larger the file, the larger the groups: the list stays short.
-private struct ChunkUnits {
+private struct ChunkUnits: Sendable {
   private(set) var offsets: [Int] = []
   private(set) var chunksPerUnit = 1
   private(set) var chunkCount = 0
