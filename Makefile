@@ -6,13 +6,14 @@ PACKAGES := qemu-system-x86 libzydis-dev libdw-dev libelf-dev libzstd-dev zlib1g
 # The command as the demo runs it.
 INQUEST := .build/release/inquest
 
-.PHONY: help setup build guests demo test benchmark format lint clean
+.PHONY: help setup build guests demo test oracle benchmark format lint clean
 
 help:
 	@echo 'make demo       a guest dies; Inquest says why; the cure is shown working'
 	@echo 'make test       every test'
 	@echo 'make build      the command, as $(INQUEST)'
 	@echo 'make guests     the example guests, in Guests/build'
+	@echo 'make oracle     ten million page walks against this KVM'
 	@echo 'make benchmark  reading traces, beside trace-cmd and perf on the same files'
 	@echo 'make format     the sources in their one form'
 
@@ -31,6 +32,10 @@ demo: build guests
 
 test: setup guests lint
 	swift test
+
+# A short slice of it is part of `make test`.
+oracle: setup
+	INQUEST_ORACLE_CASES=10000000 INQUEST_ORACLE_SEED=$$(date +%s) swift test --filter PagingOracleTests
 
 benchmark: build
 	@Scripts/setup time

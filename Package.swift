@@ -22,7 +22,8 @@ func room(_ name: String, _ dependencies: [Target.Dependency] = [], tests: [Targ
   [
     .target(name: name, dependencies: dependencies, swiftSettings: settings),
     .testTarget(
-      name: "\(name)Tests", dependencies: [.target(name: name)] + dependencies + tests, swiftSettings: settings),
+      name: "\(name)Tests", dependencies: [.target(name: name), "SeededRandom"] + dependencies + tests,
+      swiftSettings: settings),
   ]
 }
 
@@ -64,7 +65,8 @@ let package = Package(
       ["X86", "Traces", "GuestMemory", "GuestImage", "KVM", "QEMU", "Investigation", "CLinux", system])
     + [
       // The page walk against KVM's own; the only tests that drive /dev/kvm.
-      .testTarget(name: "PagingOracleTests", dependencies: ["X86", "Capture", "CLinux"], swiftSettings: settings),
+      .testTarget(
+        name: "PagingOracleTests", dependencies: ["X86", "Capture", "CLinux", "SeededRandom"], swiftSettings: settings),
       .executableTarget(
         name: "inquest",
         dependencies: [
@@ -72,6 +74,11 @@ let package = Package(
           argumentParser, system,
         ],
         swiftSettings: settings),
-      .testTarget(name: "InquestTests", dependencies: ["inquest", subprocess, system], swiftSettings: settings),
+      .testTarget(
+        name: "InquestTests", dependencies: ["inquest", "JSONDocuments", subprocess, system], swiftSettings: settings),
+      // The same random numbers on every machine, for the tests of what anything may be given.
+      .target(name: "SeededRandom", path: "Tests/SeededRandom", swiftSettings: settings),
+      // JSON and its schema, for the tests of what Inquest writes.
+      .target(name: "JSONDocuments", path: "Tests/JSONDocuments", swiftSettings: settings),
     ]
 )

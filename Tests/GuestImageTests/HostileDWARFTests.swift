@@ -1,3 +1,4 @@
+import SeededRandom
 import Testing
 import X86
 
@@ -45,7 +46,7 @@ import X86
 
   @Test func survivesDamage() throws {
     let file = try Fixtures.bytes(Fixtures.inlined)
-    var random = SplitMix64(state: 64)
+    var random = SeededGenerator(seed: 64)
     var described = 0
     for _ in 0..<4000 {
       var broken = file

@@ -1,3 +1,4 @@
+import SeededRandom
 import Testing
 import X86
 
@@ -81,7 +82,7 @@ import X86
   @Test(arguments: [Fixtures.oneGiBPages, Fixtures.higherHalf, Fixtures.inlined])
   func survivesFlippedBytes(fixture: String) throws {
     let file = try Fixtures.bytes(fixture)
-    var random = SplitMix64(state: 20)
+    var random = SeededGenerator(seed: 20)
     for _ in 0..<2000 {
       var broken = file
       for _ in 0..<Int.random(in: 1...8, using: &random) {
@@ -135,18 +136,5 @@ enum ELFBytes {
     bytes[20] = 1
     bytes[52] = 64
     return bytes
-  }
-}
-
-/// Steele, Lea and Flood's generator, so that a seed gives the same bytes everywhere.
-struct SplitMix64: RandomNumberGenerator {
-  var state: UInt64
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var mixed = state
-    mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-    return mixed ^ (mixed >> 31)
   }
 }

@@ -1,4 +1,5 @@
 import GuestImage
+import SeededRandom
 import Testing
 import X86
 
@@ -109,7 +110,7 @@ import X86
   }
 
   @Test func decodesAnyBytesWithoutTrapping() {
-    var random = SplitMix64(state: 4)
+    var random = SeededGenerator(seed: 4)
     let state = processor()
     let modes: [ProcessorMode] = [.real, .protected(bits: 16), .protected(bits: 32), .compatibility(bits: 32), .long64]
     var decoded = 0

@@ -1,6 +1,7 @@
 import CLinux
 import Capture
 import Glibc
+import SeededRandom
 import Testing
 import X86
 

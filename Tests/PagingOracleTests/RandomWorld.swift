@@ -1,4 +1,5 @@
 import CLinux
+import SeededRandom
 import X86
 
 /// One setting of a processor: its CPUID and the registers that paging depends on.

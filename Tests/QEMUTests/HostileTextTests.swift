@@ -1,4 +1,5 @@
 import QEMU
+import SeededRandom
 import Testing
 
 @Suite struct HostileTextTests {
@@ -21,7 +22,7 @@ import Testing
   }
 
   @Test func randomBytes() {
-    var generator = SplitMix64(state: 1)
+    var generator = SeededGenerator(seed: 1)
     for _ in 0..<200 {
       let text = (0..<2000).map { _ in UInt8.random(in: 0...255, using: &generator) }
       check(QEMULog.parse(utf8: text), lines: text.count + 1)
@@ -30,7 +31,7 @@ import Testing
 
   /// Pieces of real lines in any order, broken anywhere.
   @Test func shuffledPieces() {
-    var generator = SplitMix64(state: 2)
+    var generator = SeededGenerator(seed: 2)
     let pieces = [
       "EAX=00000000 ", "RAX=", "0000000000000000", "CS =", "0008 00000000 ffffffff 00c09b00", "\n", "\r\n", "\r", " ",
       "Code=", "<", ">", "??", "0f ", "GDT= ", "EFER=", "CPU#", "99999999999999999999",
@@ -59,18 +60,5 @@ import Testing
       }
     }
     #expect(zip(entries, entries.dropFirst()).allSatisfy { $0.lines.lowerBound <= $1.lines.lowerBound })
-  }
-}
-
-/// A generator with a seed, so that a failure can be seen again.
-private struct SplitMix64: RandomNumberGenerator {
-  var state: UInt64
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
   }
 }

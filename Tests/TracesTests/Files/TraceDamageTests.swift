@@ -1,3 +1,4 @@
+import SeededRandom
 import Testing
 
 @testable import Traces
@@ -109,7 +110,7 @@ import Testing
   @Test(arguments: ["one-gib-pages/dies.trace.dat", "one-gib-pages/pvm.perf.data"])
   func survivesRandomDamageToRecordings(_ name: String) throws {
     let whole = try ScratchFile.contents(of: recording(name))
-    var random = SplitMix64(state: 1)
+    var random = SeededGenerator(seed: 1)
     for _ in 0..<60 {
       var bytes = whole
       for _ in 0..<(1 + Int(random.next() % 40)) {
@@ -128,18 +129,5 @@ import Testing
       }
       #expect(count < 1_000_000)
     }
-  }
-}
-
-/// Random numbers that are the same in every run.
-struct SplitMix64: RandomNumberGenerator {
-  var state: UInt64
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9e37_79b9_7f4a_7c15
-    var z = state
-    z = (z ^ z >> 30) &* 0xbf58_476d_1ce4_e5b9
-    z = (z ^ z >> 27) &* 0x94d0_49bb_1331_11eb
-    return z ^ z >> 31
   }
 }
