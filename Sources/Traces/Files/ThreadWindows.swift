@@ -35,7 +35,7 @@ public struct ThreadWindows: Sendable {
       index = nil
       tally = RecordTally(file, lookingFor: pattern, in: file.context.events)
     case .perfData(let file):
-      let made = PerfDataIndex(file, lookingFor: pattern)
+      let made = PerfDataIndex(file, lookingFor: pattern, hasTally: true)
       index = made
       tally = made.tally
     }

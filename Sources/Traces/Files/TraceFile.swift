@@ -97,14 +97,14 @@ public struct TraceCursor {
   /// allows it; the heads of all records of a perf.data. To be called before anything is read.
   public mutating func startAtLast(_ count: Int) {
     traceDat?.startAtLast(count)
-    if let perfDataFile { perfData?.startAtLast(count, by: PerfDataIndex(perfDataFile, lookingFor: nil)) }
+    if let perfDataFile { perfData?.startAtLast(count, by: PerfDataIndex(perfDataFile)) }
   }
 
   /// Goes to a place that is not after the first event of this time, near it. Reads the heads of all records of a
   /// perf.data. To be called before anything is read.
   public mutating func start(at time: UInt64) {
     if let perfDataFile {
-      start(at: time, by: PerfDataIndex(perfDataFile, lookingFor: nil))
+      start(at: time, by: PerfDataIndex(perfDataFile))
     } else {
       start(at: time, by: nil)
     }

@@ -29,6 +29,10 @@ struct TraceSource {
   mutating func forEach<Failure: Error>(
     _ body: (borrowing TraceItem) throws(Failure) -> Walk
   ) throws(Failure) {
+    if selection.takesAll, selection.latest == .max, skipped == 0 {
+      try cursor.forEach(body)
+      return
+    }
     var selection = selection
     var skipped = skipped
     var isFinished = isFinished

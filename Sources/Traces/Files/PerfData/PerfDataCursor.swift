@@ -26,7 +26,7 @@ struct PerfDataCursor {
   private var readers: [RunReader] = []
   private var gone = 0
   private var queue = MergeQueue()
-  private var pages: ReadAhead
+  private var released: Int
   private var skipped = 0
 
   init(_ file: PerfDataFile, cpus: Set<Int>?) {
@@ -36,7 +36,7 @@ struct PerfDataCursor {
     machine = file.context.machine
     taskNames = file.context.taskNames
     scanned = file.records.lowerBound
-    pages = ReadAhead(file.memory, file.records)
+    released = scanned
     end = file.records.upperBound
     damage = file.damage
     self.cpus = cpus
@@ -84,7 +84,6 @@ struct PerfDataCursor {
     var touched: UInt8 = 0
     defer { lastTouched = touched }
     while offset < end, !isFinished {
-      pages.reach(offset)
       // Where a record ends is known only once its head is there: the processor cannot read ahead by itself.
       if offset &+ Self.readAhead < end { touched |= bytes.byte(at: offset &+ Self.readAhead) }
       let record: PerfRecord
@@ -132,13 +131,19 @@ struct PerfDataCursor {
     guard let first = readers.firstIndex(where: { !$0.isFinished }) else {
       gone += readers.count
       readers.removeAll(keepingCapacity: true)
-      pages.release(before: scanned)
+      release(before: scanned)
       return
     }
     guard first >= 64 else { return }
-    pages.release(before: readers[first].lowerBound)
+    release(before: readers[first].lowerBound)
     readers.removeFirst(first)
     gone += first
+  }
+
+  private mutating func release(before offset: Int) {
+    guard offset - released > 1 << 22 else { return }
+    memory.release(released..<offset)
+    released = offset
   }
 
   // MARK: Records
@@ -257,7 +262,7 @@ struct PerfDataCursor {
   private mutating func start(at round: PerfDataIndex.Round, _ index: PerfDataIndex) {
     scanned = round.offset
     let memory = memory
-    pages = ReadAhead(memory, scanned..<end)
+    released = scanned
     // In the order of time, for a name passes from a thread to those that it starts.
     let names = index.names.filter { $0.offset < round.offset }.sorted { ($0.time, $0.offset) < ($1.time, $1.offset) }
     for name in names {

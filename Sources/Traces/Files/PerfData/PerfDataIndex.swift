@@ -19,11 +19,12 @@ struct PerfDataIndex: Sendable {
   private(set) var sampleCount = 0
   private(set) var tally = RecordTally()
 
-  init(_ file: PerfDataFile, lookingFor pattern: EventPattern?) {
+  /// - Parameter hasTally: whether threads are told apart, which takes as long again.
+  init(_ file: PerfDataFile, lookingFor pattern: EventPattern? = nil, hasTally: Bool = false) {
     let records = file.records
     rounds = [Round(offset: records.lowerBound, samplesBefore: 0, latestBefore: 0)]
     let size = Pieces.size(of: records.count)
-    let look = PerfDataLook(file, pattern, roundDistance: size >> 6)
+    let look = PerfDataLook(file, pattern, hasTally: hasTally, roundDistance: size >> 6)
     var latest: UInt64 = 0
     var next = records.lowerBound
     Pieces.forEach((records.count + size - 1) / size) { index in
@@ -93,16 +94,18 @@ private struct PerfDataLook: Sendable {
   private let records: Range<Int>
   private let samples: PerfSamples
   private let pattern: EventPattern?
+  private let hasTally: Bool
   private let threadIDOffset: Int
   private let byteOrder: ByteOrder
   /// Rounds may be shorter than it is worth remembering.
   private let roundDistance: Int
 
-  init(_ file: PerfDataFile, _ pattern: EventPattern?, roundDistance: Int) {
+  init(_ file: PerfDataFile, _ pattern: EventPattern?, hasTally: Bool, roundDistance: Int) {
     memory = file.memory
     records = file.records
     samples = PerfSamples(file)
     self.pattern = pattern
+    self.hasTally = hasTally
     threadIDOffset = file.context.events.threadIDLocation.offset
     byteOrder = file.context.machine.byteOrder
     self.roundDistance = roundDistance
@@ -153,7 +156,7 @@ private struct PerfDataLook: Sendable {
         piece.sampleCount += 1
         let time = samples.time(bytes, record) ?? 0
         piece.latest = max(piece.latest, time)
-        add(record.range, of: bytes, time, to: &piece.tally)
+        if hasTally { add(record.range, of: bytes, time, to: &piece.tally) }
       case .comm, .fork:
         let time = samples.time(bytes, record) ?? 0
         piece.latest = max(piece.latest, time)
