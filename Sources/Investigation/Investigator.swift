@@ -16,8 +16,6 @@ public struct Investigator {
   /// Whether the registers are those of the death that the trace shows, as far as can be told; true without a trace.
   private let isSameDeath: Bool
   private let rules: PagingRules
-  /// Whether the registers are those of the death that the trace shows, as far as RIP tells; true without a trace.
-  private let isSameDeath: Bool
   /// The first fault as KVM recorded it.
   private let recorded: FailedAccess?
   /// The next instruction as the registers and the memory have it.
@@ -39,22 +37,19 @@ public struct Investigator {
       deaths.last { death in scene.processors.contains { $0.state.rip == death.rip } } ?? deaths.last
     self.death = death
     let rip = death?.rip
-    processor = scene.processors.first { $0.state.rip == rip } ?? scene.processorThatCannotGoOn
-    let state = processor?.state
-    isSameDeath = Self.isSameDeath(death, state)
-    rules = scene.rules(of: scene.walker, for: isSameDeath ? state : nil)
-    let root = state?.rip == rip ? state?.cr3 : nil
+    let processor = scene.processors.first { $0.state.rip == rip } ?? scene.processorThatCannotGoOn
+    self.processor = processor
+    let isSameDeath = Self.isSameDeath(death, processor?.state)
+    self.isSameDeath = isSameDeath
+    rules = scene.rules(of: scene.walker, for: isSameDeath ? processor?.state : nil)
+    // Without RIP to compare, only the registers of the run that was traced are known to go with the walk.
+    let isSameRun = rip != nil || scene.ending != .unknown
+    let root = isSameDeath && isSameRun ? processor?.state.cr3 : nil
     recorded = death?.firstFailedWalk.flatMap { FailedAccess($0, root: root) }
     (reenacted, delivery) = processor.flatMap(scene.reenact) ?? (nil, nil)
     conclusion =
       death.map(scene.conclusion) ?? scene.requestedReset(processor, delivery) ?? scene.loggedConclusion
       ?? scene.concludedEnd(reenacted: reenacted, delivery: delivery)
-  }
-
-  private static func isOf(_ death: RecordedDeath?, _ state: ProcessorState) -> Bool {
-    guard let death else { return true }
-    guard let rip = death.rip else { return !ProcessorObservations.isReset(state) }
-    return state.rip == rip
   }
 
   private func verdict() -> Verdict {
@@ -207,6 +202,17 @@ extension Investigator {
     return death.rip.map { $0 == state.rip } ?? !ProcessorObservations.isReset(state)
   }
 
+  private func compareAccounts(_ verdict: inout Verdict) {
+    if let processor, let rip = death?.rip { compare(rip, with: processor, in: &verdict) }
+    guard recorded != nil, let reenactedAccess else { return }
+    let text =
+      contradictsRecord
+      ? "The reenactment finds another first fault than the trace: \(reenactedAccess.errorCode.words) at "
+        + reenactedAccess.address.rawValue.hexadecimal
+      : "The reenactment from registers and memory finds the same walk, entry by entry"
+    verdict.evidence.append(Evidence(text, .reenactment))
+  }
+
   private func compare(_ rip: UInt64, with processor: ObservedProcessor, in verdict: inout Verdict) {
     if isSameDeath {
       verdict.evidence.append(
@@ -218,13 +224,6 @@ extension Investigator {
             + "\(processor.state.rip.hexadecimal) in the registers, so they are not of the same death", processor.source
         ))
     }
-    guard recorded != nil, let reenactedAccess else { return }
-    let text =
-      contradictsRecord
-      ? "The reenactment finds another first fault than the trace: \(reenactedAccess.errorCode.words) at "
-        + reenactedAccess.address.rawValue.hexadecimal
-      : "The reenactment from registers and memory finds the same walk, entry by entry"
-    verdict.evidence.append(Evidence(text, .reenactment))
   }
 }
 

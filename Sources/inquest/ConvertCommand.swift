@@ -24,7 +24,7 @@ struct ConvertCommand: ParsableCommand {
   var compression: Compression = .zstd
 
   func run() throws {
-    let trace = try TraceFile(path: FilePath(file))
+    let trace = try TraceFile(fileAt: file)
     trace.context.printProblems(of: file)
     try TraceDatWriter.convert(
       trace, to: FilePath(output), compression: compression == .zstd ? .zstd : .none)

@@ -5,7 +5,7 @@ import Investigation
 import KVM
 import QEMU
 import Reports
-import SystemPackage
+import Traces
 
 /// `inquest examine`: the same verdict from what is at hand.
 struct ExamineCommand: ParsableCommand {
@@ -16,8 +16,9 @@ struct ExamineCommand: ParsableCommand {
       inquest examine qemu.log trace.txt my.elf
       xclip -o | inquest examine -
 
-      Takes what QEMU printed (register dumps, KVM's errors, -d logs), traces as trace-cmd, perf or ftrace print them, \
-      and the guest's ELF file, in any order; each is recognised by its content. Several files are of one death.
+      Takes what QEMU printed (register dumps, KVM's errors, -d logs), traces (trace.dat, perf.data, or as trace-cmd, perf \
+      or ftrace print them) and the guest's ELF file, in any order; each is recognised by its content, and may be compressed. \
+      Several files are of one death.
       """)
 
   @OptionGroup var reporting: ReportOptions
@@ -37,11 +38,14 @@ struct ExamineCommand: ParsableCommand {
   func run() throws {
     var scene = Scene()
     for file in files {
-      let bytes = try file == "-" ? standardInput() : contents(ofFileAt: file)
+      if file == "-", isatty(STDIN_FILENO) == 1 {
+        standardError.write("Paste the dump or the trace, then press Ctrl-D.\n")
+      }
+      let input = try TraceInput(fileAt: file)
       do {
-        try Exhibit(bytes, name: citedName(file)).add(to: &scene)
+        try Exhibit(input, name: citedName(file)).add(to: &scene)
       } catch {
-        throw Failure("\(file == "-" ? "standard input" : file): \(error)")
+        throw Failure("\(nameOfFile(at: file)): \(error)")
       }
     }
     if let thread { scene.takeTrace(ofThread: thread) }
@@ -52,11 +56,6 @@ struct ExamineCommand: ParsableCommand {
 
   /// What a citation calls the file.
   private func citedName(_ file: String) -> String {
-    file == "-" ? "standard input" : URL(filePath: file).lastPathComponent
-  }
-
-  private func standardInput() throws -> [UInt8] {
-    if isatty(STDIN_FILENO) == 1 { standardError.write("Paste the dump or the trace, then press Ctrl-D.\n") }
-    return try inquest.contents(of: .standardInput)
+    file == "-" ? nameOfFile(at: file) : URL(filePath: file).lastPathComponent
   }
 }

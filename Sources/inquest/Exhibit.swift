@@ -2,50 +2,53 @@ import GuestImage
 import Investigation
 import KVM
 import QEMU
+import Traces
 
 /// A file that somebody has of a death, recognised by its content.
 enum Exhibit {
   /// Text: a trace, what QEMU printed, or both.
   case text(KVMTrace, [QEMULogEntry], name: String)
+  case trace(KVMDeathRecords, TraceContext, name: String)
   case image(GuestImage)
 
   /// - Parameter name: What a citation calls the file.
-  init(_ bytes: [UInt8], name: String) throws(Failure) {
-    guard !bytes.isEmpty else { throw Failure("empty") }
-    if bytes.starts(with: [0x7F, 0x45, 0x4C, 0x46]) {
+  init(_ input: TraceInput, name: String) throws(Failure) {
+    let bytes = input.memory.bytes.text
+    guard !bytes.isEmpty else { throw Failure(input.problem?.description ?? "empty") }
+    if TraceFile.kind(of: input.memory.bytes) != nil {
+      do throws(TraceFileError) {
+        let trace = try TraceFile(input)
+        self = .trace(KVMDeathRecords(trace), trace.context, name: name)
+      } catch {
+        throw Failure(error.description)
+      }
+    } else if bytes.count >= 4, bytes[0] == 0x7F, bytes[1] == 0x45, bytes[2] == 0x4C, bytes[3] == 0x46 {
       do throws(ImageError) {
         self = .image(try GuestImage(bytes))
       } catch {
         throw Failure(error.description)
       }
-      return
+    } else {
+      let trace = KVMTrace(text: bytes)
+      let log = QEMULog.parse(utf8: bytes.indices.map { bytes[$0] })
+      guard !trace.records.isEmpty || !log.isEmpty else {
+        throw Failure(
+          "nothing in it is known: no KVM event, no register dump, no message or command line of QEMU, and it is no trace "
+            + "and no ELF file")
+      }
+      self = .text(trace, log, name: name)
     }
-    if let kind = Self.unsupportedKind(bytes) { throw Failure(kind) }
-    let trace = KVMTrace(text: bytes.span)
-    let log = QEMULog.parse(utf8: bytes)
-    guard !trace.records.isEmpty || !log.isEmpty else {
-      throw Failure(
-        "nothing in it is known: no KVM event, no register dump, no message or command line of QEMU, and it is no ELF file"
-      )
-    }
-    self = .text(trace, log, name: name)
-  }
-
-  /// What is recognised and cannot be examined, with what to do instead.
-  private static func unsupportedKind(_ bytes: [UInt8]) -> String? {
-    if bytes.starts(with: [0x17, 0x08, 0x44] + Array("tracing".utf8)) {
-      return "a trace.dat; print it (trace-cmd report FILE) and examine the text"
-    }
-    if bytes.starts(with: Array("PERFILE2".utf8)) {
-      return "a perf.data; print it (perf script -i FILE) and examine the text"
-    }
-    return nil
   }
 
   /// Adds what the file tells to what is known.
   func add(to scene: inout Scene) {
     switch self {
     case .image(let image): scene.image = image
+    case .trace(let deaths, let context, let name):
+      scene.traceHoles.formUnion(deaths.holes.map { scene.trace.count + $0 })
+      scene.trace += deaths.records
+      scene.accelerator = scene.accelerator ?? (deaths.records.isEmpty ? nil : Sourced(.kvm, .file(name)))
+      if let release = context.host.release { scene.host.kernelRelease = Sourced(release, .file(name)) }
     case .text(let trace, let log, let name):
       scene.traceHoles.formUnion(trace.lost.map { scene.trace.count + $0.position })
       scene.trace += trace.records

@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import GuestImage
 import SystemPackage
+import Traces
 
 /// Why Inquest itself could not do what was asked: exit status 1.
 struct Failure: Error, CustomStringConvertible {
@@ -23,38 +24,40 @@ struct Stream {
 let standardOutput = Stream(descriptor: .standardOutput)
 let standardError = Stream(descriptor: .standardError)
 
-/// The contents of a file, or why it cannot be read.
-func contents(ofFileAt path: String) throws(Failure) -> [UInt8] {
-  do {
-    let file = try FileDescriptor.open(FilePath(path), .readOnly, options: .closeOnExec)
-    return try file.closeAfter { try contents(of: file) }
-  } catch let error as Errno {
-    throw Failure("\(path): \(error)")
-  } catch {
-    throw Failure("\(path): \(error.localizedDescription)")
+/// What messages call the file at `path`.
+func nameOfFile(at path: String) -> String { path == "-" ? "standard input" : path }
+
+extension TraceInput {
+  /// Opens the file at `path`; `-` is standard input.
+  init(fileAt path: String) throws(Failure) {
+    do throws(TraceFileError) {
+      try self.init(FilePath(path))
+    } catch {
+      throw Failure("\(nameOfFile(at: path)): \(error)")
+    }
   }
 }
 
-/// All that can be read from a descriptor to its end.
-func contents(of file: FileDescriptor) throws -> [UInt8] {
-  var contents: [UInt8] = []
-  var buffer = [UInt8](repeating: 0, count: 1 << 16)
-  while true {
-    // The kernel writes into the buffer's own storage.
-    let count = unsafe try buffer.withUnsafeMutableBytes { unsafe try file.read(into: $0) }
-    if count == 0 { return contents }
-    contents += buffer[..<count]
+extension TraceFile {
+  /// Opens the trace at `path`; `-` is standard input.
+  init(fileAt path: String) throws(Failure) {
+    let input = try TraceInput(fileAt: path)
+    do throws(TraceFileError) {
+      try self.init(input)
+    } catch {
+      throw Failure("\(nameOfFile(at: path)): \(error)")
+    }
   }
 }
 
 extension GuestImage {
   /// Reads the ELF file at `path`.
   init(fileAt path: String) throws(Failure) {
-    let bytes = try contents(ofFileAt: path)
+    let input = try TraceInput(fileAt: path)
     do throws(ImageError) {
-      try self.init(bytes)
+      try self.init(input.memory.bytes.text)
     } catch {
-      throw Failure("\(path): \(error)")
+      throw Failure("\(nameOfFile(at: path)): \(error)")
     }
   }
 }

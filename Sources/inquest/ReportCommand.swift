@@ -49,7 +49,7 @@ struct ReportCommand: ParsableCommand {
   }
 
   func run() throws {
-    let trace = try TraceFile(path: FilePath(file))
+    let trace = try TraceFile(fileAt: file)
     trace.context.printProblems(of: file)
     if let text = try trace.latencyText() {
       _ = StandardOutput.write(text.span)

@@ -36,7 +36,7 @@ struct StatCommand: ParsableCommand {
   }
 
   func run() throws {
-    let trace = try TraceFile(path: FilePath(file))
+    let trace = try TraceFile(fileAt: file)
     let context = trace.context
     context.printProblems(of: file)
     var source = TraceSource(cursor: trace.cursor(cpus: selection.cpus), selection: EventSelection(selection, context))

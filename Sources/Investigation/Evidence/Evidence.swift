@@ -4,6 +4,8 @@ public enum Source: Hashable, Sendable {
   case trace(event: String, time: UInt64?)
   /// A line of a log or a pasted dump, counted from 1.
   case log(name: String, line: Int)
+  /// A file as a whole.
+  case file(String)
   /// The registers of a frozen or sampled guest, with how they were read (`QMP: info registers`).
   case registers(String)
   /// The guest's memory.
@@ -27,6 +29,7 @@ extension Source: CustomStringConvertible {
     switch self {
     case .trace(let event, _): "trace: \(event)"
     case .log(let name, let line): "\(name):\(line)"
+    case .file(let name): name
     case .registers(let how): how
     case .guestMemory: "guest memory"
     case .qmp(let question): "QMP: \(question)"

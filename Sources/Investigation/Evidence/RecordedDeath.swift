@@ -18,7 +18,8 @@ public struct RecordedDeath: Hashable, Sendable {
   public var task: String?
   /// RIP at the death, an offset in CS; nil where no event of the last stretch shows it.
   public var rip: UInt64?
-  /// The records of this thread from the last change of RIP, or the last loss of events, to the death, the death included.
+  /// The records of this thread from its last sign of progress, or the last loss of events, to the death, the death
+  /// included.
   public var records: [KVMRecord]
 }
 
@@ -36,18 +37,18 @@ extension RecordedDeath {
   public static func deaths(in trace: [KVMRecord], holes: Set<Int> = []) -> [RecordedDeath] {
     var stretches: [Int32?: Stretch] = [:]
     var deaths: [RecordedDeath] = []
-    var lastOfThread: [Int32?: Int] = [:]
+    var internalErrors: [Int32?: [Int]] = [:]
     var survived: Set<Int> = []
     for (index, record) in trace.enumerated() {
       if holes.contains(index) { stretches.removeAll() }
-      if record.event.runsGuest, let last = lastOfThread[record.threadID], deaths[last].kind == .internalError {
-        survived.insert(last)
+      if record.event.runsGuest, let errors = internalErrors.removeValue(forKey: record.threadID) {
+        survived.formUnion(errors)
       }
       stretches[record.threadID, default: Stretch()].append(index, rip: record.event.rip)
-      guard let kind = Kind(record.event), let stretch = stretches.removeValue(forKey: record.threadID) else {
-        continue
-      }
-      lastOfThread[record.threadID] = deaths.count
+      guard record.event.isProgress, let stretch = stretches.removeValue(forKey: record.threadID),
+        let kind = Kind(record.event)
+      else { continue }
+      if kind == .internalError { internalErrors[record.threadID, default: []].append(deaths.count) }
       deaths.append(
         RecordedDeath(
           kind: kind, threadID: record.threadID, task: record.task, rip: stretch.rip,
@@ -56,7 +57,7 @@ extension RecordedDeath {
     return deaths.indices.filter { !survived.contains($0) }.map { deaths[$0] }
   }
 
-  /// The records of one thread since its RIP changed or it died before.
+  /// The records of one thread since its RIP changed or its last sign of progress.
   private struct Stretch {
     private(set) var indices: [Int] = []
     private(set) var rip: UInt64?

@@ -18,7 +18,7 @@ extension Scene {
   ///
   /// A reset is not yet a death: QEMU reports a triple fault and a reset that the guest asked for alike
   /// (accel/kvm/kvm-all.c: kvm_cpu_exec, 7.2).
-  var loggedConclusion: Conclusion? { loggedDeath ?? endingByItself }
+  var loggedConclusion: Conclusion? { loggedDeath ?? survivableErrors ?? endingByItself }
 
   /// What the trace says of it.
   func conclusion(_ death: RecordedDeath) -> Conclusion {

@@ -17,30 +17,30 @@ public struct TraceInput: Sendable {
     self.problem = problem
   }
 
-  /// Opens a file; `-` is standard input.
+  /// Opens a file; `-` is standard input. What an error says does not name it.
   public init(_ path: FilePath) throws(TraceFileError) {
     if path.string == "-" {
-      try self.init(FileDescriptor.standardInput, name: "standard input")
+      try self.init(FileDescriptor.standardInput)
       return
     }
     let file: FileDescriptor
     do {
       file = try FileDescriptor.open(path, .readOnly, options: [.closeOnExec])
     } catch {
-      throw TraceFileError("cannot open \(path): \(error)")
+      throw TraceFileError("\(error)")
     }
     defer { try? file.close() }
-    try self.init(file, name: path.string)
+    try self.init(file)
   }
 
-  private init(_ file: FileDescriptor, name: String) throws(TraceFileError) {
+  private init(_ file: FileDescriptor) throws(TraceFileError) {
     var status = stat()
     guard unsafe fstat(file.rawValue, &status) == 0 else {
-      throw TraceFileError("cannot read \(name): \(Errno(rawValue: errno))")
+      throw TraceFileError("\(Errno(rawValue: errno))")
     }
     guard status.st_mode & S_IFMT != S_IFDIR else {
       throw TraceFileError(
-        "\(name) is a directory, as perf record --threads makes; record without --threads to get a file")
+        "a directory, as perf record --threads makes; record without --threads to get a file")
     }
     var problem: TraceFileError?
     var memory: MappedMemory
@@ -58,7 +58,7 @@ public struct TraceInput: Sendable {
     } catch let error as TraceFileError {
       throw error
     } catch {
-      throw TraceFileError("cannot read \(name): \(error)")
+      throw TraceFileError("\(error)")
     }
     self.memory = memory
     self.problem = problem
