@@ -19,6 +19,7 @@
 
 /// Request numbers, whose macros Swift cannot see.
 static const unsigned long clinux_kvm_get_supported_cpuid = KVM_GET_SUPPORTED_CPUID;
+static const unsigned long clinux_kvm_get_api_version = KVM_GET_API_VERSION;
 static const unsigned long clinux_perf_pause_output = PERF_EVENT_IOC_PAUSE_OUTPUT;
 static const unsigned long clinux_perf_set_filter = PERF_EVENT_IOC_SET_FILTER;
 static const unsigned long clinux_perf_set_output = PERF_EVENT_IOC_SET_OUTPUT;

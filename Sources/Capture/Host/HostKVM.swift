@@ -54,6 +54,10 @@ extension HostKVM {
       kernelRelease: textFact("/proc/sys/kernel/osrelease"))
     do throws(Errno) {
       let device = try OwnedDescriptor { try .open(FilePath("/dev/kvm"), .readWrite, options: .closeOnExec) }
+      // What else may stand at that path answers no request of KVM's.
+      guard clinux_ioctl_number(device.descriptor.rawValue, clinux_kvm_get_api_version, 0) >= 0 else {
+        throw Errno(rawValue: errno)
+      }
       host.device = .usable
       host.supportedCPUID = supportedCPUID(device).map { HostFact($0, source: "KVM_GET_SUPPORTED_CPUID of /dev/kvm") }
     } catch {
