@@ -23,15 +23,15 @@ struct LatentReservedBits {
     for processor in scene.samples.suffix(1) + scene.processors {
       let strict = elsewhere.rules(of: .kvmShadow, for: processor.state)
       let lenient = scene.rules(of: scene.walker, for: processor.state)
-      guard let space = LongModePaging(processor.state, rules: strict) else { continue }
-      var scan = Scan(space: space, lenient: lenient, instruction: processor.state.instructionAddress)
-      scan.run(in: memory)
-      guard let found = scan.first, let access = FailedAccess(found) else { continue }
+      guard let paging = Paging(processor.state, rules: strict) else { continue }
+      var search = Search(paging: paging, lenient: lenient)
+      search.run(from: processor.state.instructionAddress, in: memory)
+      guard let found = search.first, let access = FailedAccess(found) else { continue }
       self.scene = scene
       self.processor = processor
       self.access = access
       rules = strict
-      count = scan.count
+      count = search.count
       return
     }
     return nil
@@ -63,67 +63,51 @@ struct LatentReservedBits {
 }
 
 /// A search of all tables for used entries that one set of rules refuses and another accepts.
-private struct Scan {
-  /// Enough for 64 GiB in 4 KiB pages; a table that leads back to itself must not keep the search going.
+private struct Search: AddressSpaceVisitor {
+  /// Enough for 64 GiB in 4 KiB pages.
   private static let mostTables = 1 << 15
 
-  let space: LongModePaging
+  let paging: Paging
   let lenient: PagingRules
-  let instruction: LinearAddress
   private(set) var first: PageWalk?
   private(set) var count = 0
-  private var tables = 0
+  /// The first linear address behind such an entry.
+  private var place: LinearAddress?
 
-  init(space: LongModePaging, lenient: PagingRules, instruction: LinearAddress) {
-    self.space = space
+  init(paging: Paging, lenient: PagingRules) {
+    self.paging = paging
     self.lenient = lenient
-    self.instruction = instruction
   }
 
   /// Looks at the entries that map RIP first: they kill first.
-  mutating func run(in memory: some PhysicalMemory) {
-    let walk = space.walk(instruction, for: PageAccess(.fetch, by: .supervisor), in: memory)
+  mutating func run(from instruction: LinearAddress, in memory: some PhysicalMemory) {
+    let walk = paging.walk(instruction, for: PageAccess(.fetch, by: .supervisor), in: memory)
     if case .pageFault(let fault) = walk.outcome, case .reservedBits(let violations) = fault.cause,
-      isAccepted(violations.entry, at: violations.structure)
+      isAccepted(violations)
     {
       first = walk
     }
-    scan(space.rootTable, space.levels.rootStructure, base: 0, in: memory)
+    _ = paging.scan(in: memory, tableLimit: Self.mostTables, visitor: &self)
+    if let place, first == nil { first = paging.walk(place, for: PageAccess(.read, by: .supervisor), in: memory) }
     if first != nil { count = max(count, 1) }
   }
 
-  private mutating func scan(
-    _ table: PhysicalAddress, _ structure: PagingStructure, base: UInt64, in memory: some PhysicalMemory
-  ) {
-    tables += 1
-    guard tables <= Self.mostTables, let bytes = try? memory.bytes(at: table, count: 4096) else { return }
-    for index in 0..<512 {
-      let entry = PageTableEntry(bytes.word(at: index * 8))
-      guard entry.isPresent, entry.isAccessed else { continue }
-      let address = LinearAddress(canonical(base | UInt64(index) << UInt64(3 + 9 * structure.level)))
-      if space.rules.violations(of: entry, at: structure).areDefinite, isAccepted(entry, at: structure) {
-        count += 1
-        if first == nil { first = space.walk(address, for: PageAccess(.read, by: .supervisor), in: memory) }
-      } else if let next = structure.next, !entry.isLeaf(at: structure) {
-        scan(entry.table, next, base: address.rawValue, in: memory)
-      }
-    }
+  mutating func visit(_ range: MappedRange) {}
+
+  mutating func visit(_ finding: TableFinding) {
+    guard case .reservedBits(let violations) = finding.kind, violations.areDefinite, finding.entry.isAccessed,
+      isAccepted(violations)
+    else { return }
+    count += 1
+    place = place ?? finding.start
   }
 
-  private func isAccepted(_ entry: PageTableEntry, at structure: PagingStructure) -> Bool {
-    lenient.violations(of: entry, at: structure).isEmpty
+  /// A PDPTE of PAE paging has no A bit.
+  mutating func enter(_ table: PhysicalAddress, _ structure: PagingStructure, by entry: PageTableEntry?) -> Bool {
+    entry?.isAccessed ?? true || paging.mode == .pae && structure == .pageDirectory
   }
 
-  /// The address with its unused upper bits made copies of the highest used one.
-  private func canonical(_ address: UInt64) -> UInt64 {
-    let unused = Int64(64 - space.levels.linearAddressBits)
-    return UInt64(bitPattern: (Int64(bitPattern: address) << unused) >> unused)
-  }
-}
-
-extension [UInt8] {
-  /// The little-endian 64-bit word at `offset`, which must lie 8 bytes before the end or earlier.
-  fileprivate func word(at offset: Int) -> UInt64 {
-    (0..<8).reduce(0) { $0 | UInt64(self[offset + $1]) << UInt64(8 * $1) }
+  private func isAccepted(_ violations: ReservedBitViolations) -> Bool {
+    lenient.violations(of: violations.entry, at: violations.structure, in: violations.format).isEmpty
   }
 }

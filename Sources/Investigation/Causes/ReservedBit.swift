@@ -23,12 +23,13 @@ struct ReservedBit {
   ///   - rules: What is known of the walker that refused it.
   init?(_ access: FailedAccess, rules: PagingRules) {
     guard access.errorCode.contains(.reserved), let step = access.steps.last else { return nil }
-    let known = rules.violations(of: step.entry, at: step.structure).explanation
+    let known = rules.violations(of: step.entry, at: step.structure, in: access.format).explanation
     self.access = access
     self.step = step
     contradictsRules = known == .none
     explanation =
-      known == .none ? PagingRules().violations(of: step.entry, at: step.structure).explanation : known
+      known == .none
+      ? PagingRules().violations(of: step.entry, at: step.structure, in: access.format).explanation : known
   }
 
   /// The violations that can be the reason, the certain ones alone where there are any.
@@ -48,6 +49,9 @@ struct ReservedBit {
     case .ambiguous, .none: false
     }
   }
+
+  /// How many bytes the entry governs: if it is a leaf, the size of its page.
+  var pageSize: UInt64 { access.format.span(of: step.structure) }
 
   /// The bits to mark.
   var offendingBits: UInt64 { violations.reduce(0) { $0 | $1.bits } }
@@ -75,7 +79,7 @@ extension ReservedBit {
     case .pageSizeInPML4EOrPML5E: "has \(bits) (PS) set, which must be zero: it can lead to a table only"
     case .addressAboveMAXPHYADDR: "has \(bits) set, above the width of a physical address"
     case .executeDisableWithoutNXE: "has \(bits) (XD, no-execute) set while EFER.NXE is clear"
-    case .largePageAddress: "maps a \(sizeName(step.structure.span)) page whose address has \(bits) set, below its size"
+    case .largePageAddress: "maps a \(sizeName(pageSize)) page whose address has \(bits) set, below its size"
     case .amdBit8: "has \(bits) set, which must be zero on AMD processors"
     case .highBitsInPAE, .pdpteBitsInPAE: "has \(bits) set, which must be zero with PAE paging"
     case .fourMiBPageAddress: "maps a 4 MiB page and has \(bits) set, above the width of its physical address"
@@ -108,9 +112,9 @@ extension ReservedBit {
       levels: access.steps.map { step in
         let isLast = step == self.step
         return WalkAccount.Level(
-          table: step.structure.entryName, index: step.structure.index(of: access.address),
+          table: step.structure.entryName, index: access.format.index(of: access.address, at: step.structure),
           entryAddress: step.entryAddress, value: step.entry.rawValue,
-          flags: step.entry.flagNames(at: step.structure), offendingBits: isLast ? offendingBits : 0,
+          flags: step.entry.flagNames(at: step.structure, in: access.format), offendingBits: isLast ? offendingBits : 0,
           verdict: isLast ? mark : "ok")
       })
   }

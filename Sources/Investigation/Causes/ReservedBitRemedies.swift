@@ -14,7 +14,7 @@ extension ReservedBit {
       case .largePageAddress:
         [
           guestRemedy(
-            "align the page's address to \(sizeName(step.structure.span)): clear \(bitNames(violation.bits)) of the "
+            "align the page's address to \(sizeName(pageSize)): clear \(bitNames(violation.bits)) of the "
               + "\(step.structure.entryName)", "The address of a large page must be a multiple of its size.")
         ]
       case .pageSizeInPML4EOrPML5E:

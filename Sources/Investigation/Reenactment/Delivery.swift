@@ -24,7 +24,7 @@ struct Delivery {
   /// `state`.
   init(ofPageFaultIn state: ProcessorState, memory: some PhysicalMemory, rules: PagingRules) {
     let table = InterruptDescriptorTable(register: state.idtr, isLongModeActive: state.isLongModeActive)
-    guard state.mode != .real, let paging = LongModePaging(state, rules: rules) else {
+    guard state.mode != .real, let paging = Paging(state, rules: rules) else {
       end = .undetermined
       return
     }
@@ -55,7 +55,7 @@ struct Delivery {
   }
 
   private static func gate(
-    of vector: ExceptionVector, in table: InterruptDescriptorTable, through paging: LongModePaging,
+    of vector: ExceptionVector, in table: InterruptDescriptorTable, through paging: Paging,
     from memory: some PhysicalMemory
   ) -> Gate {
     guard table.contains(vector) else {

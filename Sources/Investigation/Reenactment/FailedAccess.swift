@@ -14,6 +14,8 @@ public struct FailedAccess: Hashable, Sendable {
   public var address: LinearAddress
   public var access: PageAccess
   public var errorCode: PageFaultErrorCode
+  /// How the tables are laid out.
+  public var format: TableFormat
   /// CR3; nil where nothing shows it.
   public var root: UInt64?
   /// The entries that were read; the last one is where the walk failed.
@@ -23,29 +25,31 @@ public struct FailedAccess: Hashable, Sendable {
 }
 
 extension FailedAccess {
-  /// A walk that KVM recorded; nil unless it failed, in tables of 4-level or 5-level paging.
+  /// A walk that KVM recorded; nil unless it failed.
   ///
   /// - Parameter root: CR3, where it is known from elsewhere; a trace does not show it.
   init?(_ walk: RecordedWalk, root: UInt64?) {
-    guard let error = walk.error, let errorSource = walk.errorSource, let first = walk.elements.first else {
-      return nil
-    }
-    guard first.level == 4 || first.level == 5 else { return nil }
-    var table = root.map { PageTableEntry($0).table }
+    guard let error = walk.error, let errorSource = walk.errorSource, let mode = walk.pagingMode,
+      let format = walk.format
+    else { return nil }
+    let rules = PagingRules()
+    let protection = PageProtection(cr0: [], cr4: [], rflags: [])
+    var table = root.map { Paging(mode: mode, cr3: $0, rules: rules, protection: protection).rootTable }
     var steps: [Step] = []
-    for (element, level) in zip(walk.elements, stride(from: first.level, to: 0, by: -1)) {
+    for (element, level) in zip(walk.elements, stride(from: mode.levels, to: 0, by: -1)) {
       guard element.level == level, let structure = PagingStructure(level: level) else { return nil }
       let entry = PageTableEntry(element.entry)
       steps.append(
         Step(
           structure: structure, entry: entry,
-          entryAddress: table.map { structure.entryAddress(of: walk.address, in: $0) }, source: element.source))
-      table = entry.isLeaf(at: structure) ? nil : entry.table
+          entryAddress: table.map { format.entryAddress(of: walk.address, at: structure, in: $0) },
+          source: element.source))
+      table = entry.isLeaf(at: structure, in: format) ? nil : entry.table
     }
-    guard steps.count == walk.elements.count, Self.isOneWalk(steps, error) else { return nil }
+    guard steps.count == walk.elements.count, Self.isOneWalk(steps, format, error) else { return nil }
     self.init(
-      address: walk.address, access: PageAccess(walk.access), errorCode: error, root: root, steps: steps,
-      source: errorSource)
+      address: walk.address, access: PageAccess(walk.access), errorCode: error, format: format, root: root,
+      steps: steps, source: errorSource)
   }
 
   /// Whether the entries can be those of one failed walk: it goes on only behind a present entry that leads to a table,
@@ -53,20 +57,20 @@ extension FailedAccess {
   ///
   /// In a nested guest KVM walks the tables of the guest's hypervisor in the middle of a walk, and the trace does not
   /// tell whose an entry is (arch/x86/kvm/mmu/paging_tmpl.h: walk_addr_generic calls kvm_translate_gpa, 6.1).
-  private static func isOneWalk(_ steps: [Step], _ error: PageFaultErrorCode) -> Bool {
-    steps.dropLast().allSatisfy { $0.entry.isPresent && !$0.entry.isLeaf(at: $0.structure) }
+  private static func isOneWalk(_ steps: [Step], _ format: TableFormat, _ error: PageFaultErrorCode) -> Bool {
+    steps.dropLast().allSatisfy { $0.entry.isPresent && !$0.entry.isLeaf(at: $0.structure, in: format) }
       && (!error.contains(.present) || steps.last?.entry.isPresent == true)
   }
 
   /// A walk of the reenactment; nil unless it ends in a page fault.
   init?(_ walk: PageWalk) {
-    guard case .pageFault(let fault) = walk.outcome else { return nil }
+    guard case .pageFault(let fault) = walk.outcome, let format = walk.paging.format else { return nil }
     let steps = walk.steps.map { step in
       Step(structure: step.structure, entry: step.entry, entryAddress: step.entryAddress, source: .guestMemory)
     }
     self.init(
-      address: walk.address, access: walk.access, errorCode: fault.errorCode, root: walk.paging.cr3, steps: steps,
-      source: .reenactment)
+      address: walk.address, access: walk.access, errorCode: fault.errorCode, format: format,
+      root: walk.paging.cr3, steps: steps, source: .reenactment)
   }
 
   /// Whether both accounts are of the same walk with the same end. A fetch and a read of the same address count as
@@ -74,6 +78,23 @@ extension FailedAccess {
   func agrees(with other: FailedAccess) -> Bool {
     address == other.address && steps.map(\.entry) == other.steps.map(\.entry)
       && errorCode.subtracting(.fetch) == other.errorCode.subtracting(.fetch)
+  }
+}
+
+extension RecordedWalk {
+  /// The mode, by the level at which the walk began: KVM numbers the root's by the number of levels
+  /// (`paging_tmpl.h: walk_addr_generic`, 5.15 to 6.19).
+  fileprivate var pagingMode: PagingMode? {
+    guard let level = elements.first?.level else { return nil }
+    return PagingMode.allCases.first { $0.levels == level && $0 != .none }
+  }
+
+  /// The format of the tables. CR4.PSE shows in what the walk made of bit 7 of a 32-bit PDE: it goes on behind one only if
+  /// PSE is clear.
+  fileprivate var format: TableFormat? {
+    guard let mode = pagingMode, let first = elements.first else { return nil }
+    let goesOnBehindPS = elements.count > 1 && PageTableEntry(first.entry).pageSizeBit
+    return TableFormat(mode, pageSizeExtensions: !goesOnBehindPS)
   }
 }
 

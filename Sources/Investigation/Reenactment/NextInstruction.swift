@@ -22,27 +22,27 @@ struct NextInstruction {
   ///   - state: The registers before the instruction.
   ///   - rules: What is known of the walker.
   init(of state: ProcessorState, in memory: some PhysicalMemory, rules: PagingRules) {
-    guard let space = AddressSpace(state, rules: rules) else {
-      outcome = .undetermined("\(state.pagingMode?.name ?? "the paging mode") is not modelled")
+    guard let paging = Paging(state, rules: rules) else {
+      outcome = .undetermined("EFER is not known, which tells PAE paging from long mode's")
       return
     }
-    let fetch = Fetch(at: state.instructionAddress, by: state.supervisorOrUser, through: space, from: memory)
+    let fetch = Fetch(at: state.instructionAddress, by: state.supervisorOrUser, through: paging, from: memory)
     instruction = try? Instruction.decodeNext(fetch.bytes, in: state)
     guard let instruction else {
       outcome = fetch.end ?? .undetermined("the bytes at RIP are no instruction")
       return
     }
-    outcome = Self.operands(of: instruction, in: state, through: space, from: memory)
+    outcome = Self.operands(of: instruction, in: state, through: paging, from: memory)
   }
 
   /// The first operand, in the order of the decoder, that cannot be accessed.
   private static func operands(
-    of instruction: Instruction, in state: ProcessorState, through space: AddressSpace, from memory: some PhysicalMemory
+    of instruction: Instruction, in state: ProcessorState, through paging: Paging, from memory: some PhysicalMemory
   ) -> Outcome {
     for operand in instruction.memoryOperands where operand.memory?.purpose == .access {
       guard let address = instruction.linearAddress(of: operand, in: state) else { continue }
       let access = PageAccess(operand.isWrite ? .write : .read, by: state.supervisorOrUser)
-      switch space.translate(address, for: access, in: memory) {
+      switch paging.translate(address, for: access, in: memory) {
       case .physical: continue
       case .failed(let outcome): return outcome
       }
@@ -57,11 +57,11 @@ extension NextInstruction {
     _ state: ProcessorState, in memory: some PhysicalMemory
   ) -> (before: [UInt8], after: [UInt8])? {
     // No entry of the tables is judged here, so no rule can matter.
-    guard let space = AddressSpace(state, rules: PagingRules()) else { return nil }
+    guard let paging = Paging(state, rules: PagingRules()) else { return nil }
     let pointer = state.instructionAddress.rawValue
     let parts = [pointer &- 2, pointer].map { start -> [UInt8]? in
       let access = PageAccess(.read, by: .supervisor)
-      guard case .physical(let physical) = space.translate(LinearAddress(start), for: access, in: memory) else {
+      guard case .physical(let physical) = paging.translate(LinearAddress(start), for: access, in: memory) else {
         return nil
       }
       return try? memory.bytes(at: physical, count: 2)
@@ -78,29 +78,17 @@ extension ProcessorState {
   }
 }
 
-/// How linear addresses become physical ones: by tables, or unchanged.
-private enum AddressSpace {
-  case unpaged
-  case longMode(LongModePaging)
+/// Where a linear address leads, or what becomes of the instruction that uses it.
+private enum Translated {
+  case physical(PhysicalAddress)
+  case failed(NextInstruction.Outcome)
+}
 
-  enum Result {
-    case physical(PhysicalAddress)
-    case failed(NextInstruction.Outcome)
-  }
-
-  init?(_ state: ProcessorState, rules: PagingRules) {
-    if state.pagingMode == PagingMode.none {
-      self = .unpaged
-    } else if let paging = LongModePaging(state, rules: rules) {
-      self = .longMode(paging)
-    } else {
-      return nil
-    }
-  }
-
-  func translate(_ address: LinearAddress, for access: PageAccess, in memory: some PhysicalMemory) -> Result {
-    guard case .longMode(let paging) = self else { return .physical(PhysicalAddress(address.rawValue)) }
-    let walk = paging.walk(address, for: access, in: memory)
+extension Paging {
+  fileprivate func translate(
+    _ address: LinearAddress, for access: PageAccess, in memory: some PhysicalMemory
+  ) -> Translated {
+    let walk = walk(address, for: access, in: memory)
     switch walk.outcome {
     case .translated(let translation): return .physical(translation.physicalAddress)
     case .pageFault:
@@ -127,14 +115,14 @@ private struct Fetch {
   private(set) var end: NextInstruction.Outcome?
 
   init(
-    at start: LinearAddress, by privilege: PageAccess.Privilege, through space: AddressSpace,
+    at start: LinearAddress, by privilege: PageAccess.Privilege, through paging: Paging,
     from memory: some PhysicalMemory
   ) {
     while UInt64(bytes.count) < Self.longestInstruction {
       let address = LinearAddress(start.rawValue &+ UInt64(bytes.count))
       let untilPageEnd = 0x1000 - address.rawValue & 0xFFF
       let count = min(Self.longestInstruction - UInt64(bytes.count), untilPageEnd)
-      switch space.translate(address, for: PageAccess(.fetch, by: privilege), in: memory) {
+      switch paging.translate(address, for: PageAccess(.fetch, by: privilege), in: memory) {
       case .physical(let physical):
         guard let part = try? memory.bytes(at: physical, count: Int(count)) else {
           end = .undetermined("the memory at physical \(physical.rawValue.hexadecimal), where RIP leads, is not known")

@@ -23,12 +23,12 @@ struct PageProtectionTests {
 
     var description: String { "wp=\(wp) smep=\(smep) smap=\(smap) ac=\(ac) nxe=\(nxe)" }
 
-    func paging(_ levels: LongModePaging.Levels) -> LongModePaging {
+    func paging(_ mode: PagingMode) -> Paging {
       var cr4: CR4 = []
       if smep { cr4.insert(.supervisorExecutionPrevention) }
       if smap { cr4.insert(.supervisorAccessPrevention) }
       return PageWalkTests.paging(
-        levels, cr0: wp ? .writeProtect : [], cr4: cr4, rflags: ac ? .alignmentCheck : [],
+        mode, cr0: wp ? .writeProtect : [], cr4: cr4, rflags: ac ? .alignmentCheck : [],
         rules: PagingRules(
           hasGiBPages: true, maximumPhysicalAddressBits: 40, executeDisableEnabled: nxe, isAMD: true))
     }
@@ -77,15 +77,15 @@ struct PageProtectionTests {
         let memory = WordMemory(words: [
           0x1000: Self.entry(0x2000, rights: upper), 0x2000: Self.entry(0, rights: lower, isLarge: true),
         ])
-        check(setting, .four, memory, rights: [upper, lower])
+        check(setting, .fourLevel, memory, rights: [upper, lower])
       }
     }
   }
 
   @Test("Each right taken away at each level of four and five", arguments: Setting.all)
   func eachLevel(setting: Setting) {
-    for levels in LongModePaging.Levels.allCases {
-      let depth = levels.rootStructure.level
+    for mode in PagingMode.longModes {
+      let depth = mode.levels
       for denied in 0..<(3 * depth) {
         let rights = (0..<depth).map { $0 == denied / 3 ? 0b011 ^ 1 << (denied % 3) : 0b011 }
         var memory = WordMemory()
@@ -93,18 +93,18 @@ struct PageProtectionTests {
           let table = UInt64(position + 1) << 12
           memory[table] = Self.entry(table + 0x1000, rights: right)
         }
-        check(setting, levels, memory, rights: rights)
+        check(setting, mode, memory, rights: rights)
       }
     }
   }
 
-  private func check(_ setting: Setting, _ levels: LongModePaging.Levels, _ memory: WordMemory, rights: [Int]) {
+  private func check(_ setting: Setting, _ mode: PagingMode, _ memory: WordMemory, rights: [Int]) {
     let w = rights.allSatisfy { $0 & 1 != 0 }
     let u = rights.allSatisfy { $0 & 2 != 0 }
     let nx = rights.contains { $0 & 4 != 0 }
     let isReserved = nx && !setting.nxe
     for access in Self.accesses {
-      let walk = setting.paging(levels).walk(LinearAddress(0x123), for: access, in: memory)
+      let walk = setting.paging(mode).walk(LinearAddress(0x123), for: access, in: memory)
       let isAllowed = !isReserved && setting.allows(access, w: w, u: u, nx: nx)
       let label = "\(access) with \(setting), W+U+NX by level \(rights)"
       switch walk.outcome {

@@ -7,13 +7,13 @@ struct PageWalkTests {
   static let read = PageAccess(.read, by: .supervisor)
 
   static func paging(
-    _ levels: LongModePaging.Levels = .four, cr3: UInt64 = 0x1000, cr0: CR0 = [], cr4: CR4 = [], rflags: RFLAGS = [],
+    _ mode: PagingMode = .fourLevel, cr3: UInt64 = 0x1000, cr0: CR0 = [], cr4: CR4 = [], rflags: RFLAGS = [],
     pkru: UInt32? = nil, pkrs: UInt32? = nil,
     rules: PagingRules = PagingRules(
       hasGiBPages: true, maximumPhysicalAddressBits: 52, executeDisableEnabled: true, isAMD: false)
-  ) -> LongModePaging {
-    LongModePaging(
-      levels: levels, cr3: cr3, rules: rules,
+  ) -> Paging {
+    Paging(
+      mode: mode, cr3: cr3, rules: rules,
       protection: PageProtection(cr0: cr0, cr4: cr4, rflags: rflags, pkru: pkru, pkrs: pkrs))
   }
 
@@ -80,15 +80,15 @@ struct PageWalkTests {
 
   @Test(
     "A page of each size, at both ends of the address space",
-    arguments: [PagingStructure.pageTable, .pageDirectory, .pageDirectoryPointerTable], LongModePaging.Levels.allCases)
-  func pageSizes(leaf: PagingStructure, levels: LongModePaging.Levels) throws {
+    arguments: [PagingStructure.pageTable, .pageDirectory, .pageDirectoryPointerTable], PagingMode.longModes)
+  func pageSizes(leaf: PagingStructure, mode: PagingMode) throws {
     let pageSize = try #require(leaf.pageSize)
     let top = 0x000F_FFFF_FFFF_F000 & ~(pageSize - 1)
     for (address, index) in [(UInt64(0), UInt64(0)), (0xFFFF_FFFF_FFFF_FFFF, 511)] {
       var memory = WordMemory()
       var table: UInt64 = 0x000F_FFFF_FF00_0000
-      let paging = Self.paging(levels, cr3: table | 0xFFF)
-      var structure = levels.rootStructure
+      let paging = Self.paging(mode, cr3: table | 0xFFF)
+      var structure = try #require(PagingStructure(level: mode.levels))
       while let next = structure.next, structure > leaf {
         memory[table + 8 * index] = (table + 0x1000) | 3
         table += 0x1000
@@ -103,7 +103,7 @@ struct PageWalkTests {
       #expect(translation.physicalAddress.rawValue == top | address & (pageSize - 1))
       #expect(translation.pageSize == pageSize)
       #expect(translation.structure == leaf)
-      #expect(walk.steps.count == levels.rootStructure.level - leaf.level + 1)
+      #expect(walk.steps.count == mode.levels - leaf.level + 1)
       #expect(walk.steps.map(\.index) == Array(repeating: Int(index), count: walk.steps.count))
     }
   }
@@ -131,8 +131,8 @@ struct PageWalkTests {
       (0, true, true), (0xFFFF_FFFF_FFFF_FFFF, true, true),
     ] as [(UInt64, Bool, Bool)])
   func canonical(address: UInt64, with48Bits: Bool, with57Bits: Bool) {
-    for (levels, isCanonical) in [(LongModePaging.Levels.four, with48Bits), (.five, with57Bits)] {
-      let paging = Self.paging(levels)
+    for (mode, isCanonical) in [(PagingMode.fourLevel, with48Bits), (.fiveLevel, with57Bits)] {
+      let paging = Self.paging(mode)
       #expect(paging.isCanonical(LinearAddress(address)) == isCanonical)
       let walk = paging.walk(LinearAddress(address), for: Self.read, in: WordMemory())
       #expect((walk.outcome == .notCanonical) == !isCanonical)

@@ -22,7 +22,6 @@ struct PagingModeTests {
   @Test("Levels are those of the walk")
   func levels() {
     #expect(PagingMode.allCases.map(\.levels) == [0, 2, 3, 4, 5])
-    #expect(LongModePaging.Levels.allCases.map(\.rootStructure.level) == [4, 5])
   }
 
   @Test(
@@ -71,19 +70,22 @@ struct PagingModeTests {
     state.rflags = .alignmentCheck
     state.efer = [.longModeEnable, .longModeActive, .executeDisableEnable]
     let rules = PagingRules(hasGiBPages: false)
-    let paging = try #require(LongModePaging(state, rules: rules, pkru: 4))
-    #expect(paging.levels == .five)
+    let paging = try #require(Paging(state, rules: rules, pkru: 4))
+    #expect(paging.mode == .fiveLevel)
     #expect(paging.rootTable == PhysicalAddress(0xBF_8000))
     #expect(paging.rules == PagingRules(hasGiBPages: false, executeDisableEnabled: true))
     #expect(paging.protection == PageProtection(cr0: state.cr0, cr4: state.cr4, rflags: state.rflags, pkru: 4))
 
-    state.efer = []
-    #expect(LongModePaging(state, rules: rules) == nil)
     state.efer = nil
-    #expect(LongModePaging(state, rules: rules) == nil)
+    #expect(Paging(state, rules: rules) == nil)
     state.cs.attributes = .long
-    #expect(try #require(LongModePaging(state, rules: rules)).rules.executeDisableEnabled == nil)
+    #expect(try #require(Paging(state, rules: rules)).rules.executeDisableEnabled == nil)
   }
+}
+
+extension PagingMode {
+  /// Those whose tables are of long mode's format.
+  static let longModes: [PagingMode] = [.fourLevel, .fiveLevel]
 }
 
 extension ProcessorState {

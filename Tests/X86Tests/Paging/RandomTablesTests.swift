@@ -17,7 +17,7 @@ struct RandomTablesTests {
 
   /// One drawn processor state without its unknowns.
   struct Case {
-    var levels: LongModePaging.Levels
+    var mode: PagingMode
     var cr3: UInt64
     var address: UInt64
     var access: PageAccess
@@ -29,7 +29,7 @@ struct RandomTablesTests {
     var rules: PagingRules
 
     init(using generator: inout SeededGenerator) {
-      levels = generator.oneIn(3) ? .five : .four
+      mode = generator.oneIn(3) ? .fiveLevel : .fourLevel
       cr3 = UInt64.random(in: 0..<8, using: &generator) << 12 | generator.next() & 0xFFF
       // Few distinct indices, so that walks come back to the same entries.
       address = 0
@@ -48,16 +48,16 @@ struct RandomTablesTests {
         executeDisableEnabled: generator.pick([nil, false, true]), isAMD: generator.pick([nil, false, true]))
     }
 
-    var paging: LongModePaging {
-      LongModePaging(
-        levels: levels, cr3: cr3, rules: rules,
+    var paging: Paging {
+      Paging(
+        mode: mode, cr3: cr3, rules: rules,
         protection: PageProtection(cr0: cr0, cr4: cr4, rflags: rflags, pkru: pkru, pkrs: pkrs))
     }
 
     /// The plain walker: everything known, from the SDM's text.
     func result(on processor: KnownProcessor, keys: (user: UInt32, supervisor: UInt32), in memory: WordMemory) -> Result
     {
-      let width = levels == .five ? 57 : 48
+      let width = mode == .fiveLevel ? 57 : 48
       let above = address >> UInt64(width - 1)
       guard above == 0 || above == ~0 >> UInt64(width - 1) else { return .notCanonical }
       var code: UInt32 = access.kind == .write ? 2 : 0
@@ -67,7 +67,7 @@ struct RandomTablesTests {
       }
       var table = (cr3 >> 12) % (1 << 40) * 4096
       var (w, u, nx) = (true, true, false)
-      for level in stride(from: levels == .five ? 5 : 4, through: 1, by: -1) {
+      for level in stride(from: mode == .fiveLevel ? 5 : 4, through: 1, by: -1) {
         let shift = UInt64(12 + 9 * (level - 1))
         guard let entry = memory[table + (address >> shift) % 512 * 8] else {
           return memory.missing == .unbacked ? .fault(code) : .unreadable
@@ -142,7 +142,7 @@ struct RandomTablesTests {
         if !Self.agrees(walk.outcome, with: results) {
           Issue.record("seed \(seed), case \(number): \(walk.outcome), but \(results); \(drawn)")
         }
-        if walk.steps.count > drawn.levels.rootStructure.level { Issue.record("too many steps") }
+        if walk.steps.count > drawn.mode.levels { Issue.record("too many steps") }
         Self.checkSteps(of: walk, in: memory)
       }
     }
