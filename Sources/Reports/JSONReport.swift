@@ -1,4 +1,3 @@
-import FoundationEssentials
 public import Investigation
 import X86
 
@@ -14,11 +13,7 @@ public struct JSONReport {
 
   /// The document's text, ending in a newline.
   public func text(of verdict: Verdict) -> String {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    // Encoding strings, integers, booleans and null has no way to fail.
-    guard let data = try? encoder.encode(VerdictDocument(verdict)) else { return "{}\n" }
-    return String(decoding: data, as: UTF8.self) + "\n"
+    jsonText(of: VerdictDocument(verdict)) + "\n"
   }
 }
 
@@ -158,15 +153,4 @@ private struct EvidenceDocument: Encodable {
 
 private struct MissingDocument: Encodable {
   let what, how: String
-}
-
-/// An optional that is encoded as null where the synthesised encoding would leave the key out.
-@propertyWrapper
-private struct Null<Value: Encodable>: Encodable {
-  var wrappedValue: Value?
-
-  func encode(to encoder: any Encoder) throws {
-    var container = encoder.singleValueContainer()
-    try container.encode(wrappedValue)
-  }
 }

@@ -21,7 +21,7 @@ struct ExamineCommand: ParsableCommand {
       Several files are of one death.
       """)
 
-  @OptionGroup var reporting: ReportOptions
+  @OptionGroup var output: OutputOptions
 
   @Argument(help: ArgumentHelp("Files, or - for standard input.", valueName: "file"))
   var files: [String]
@@ -36,26 +36,10 @@ struct ExamineCommand: ParsableCommand {
   }
 
   func run() throws {
-    var scene = Scene()
-    for file in files {
-      if file == "-", isatty(STDIN_FILENO) == 1 {
-        standardError.write("Paste the dump or the trace, then press Ctrl-D.\n")
-      }
-      let input = try TraceInput(fileAt: file)
-      do {
-        try Exhibit(input, name: citedName(file)).add(to: &scene)
-      } catch {
-        throw Failure("\(nameOfFile(at: file)): \(error)")
-      }
-    }
+    var scene = try Scene(files: files)
     if let thread { scene.takeTrace(ofThread: thread) }
     let verdict = Investigator.verdict(on: scene)
-    try reporting.write(verdict)
+    try output.write(verdict)
     throw ExitCode(verdict.exitStatus)
-  }
-
-  /// What a citation calls the file.
-  private func citedName(_ file: String) -> String {
-    file == "-" ? nameOfFile(at: file) : URL(filePath: file).lastPathComponent
   }
 }

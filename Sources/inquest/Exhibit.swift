@@ -1,3 +1,5 @@
+import Foundation
+import Glibc
 import GuestImage
 import Investigation
 import KVM
@@ -73,6 +75,29 @@ enum Exhibit {
     }
     return log.lastCommandLine.flatMap { $0.accelerators.count == 1 ? $0.accelerators.first : nil }
       .map { Sourced($0, .commandLine) }
+  }
+}
+
+extension Scene {
+  /// What the files tell of one guest; `-` is standard input.
+  init(files: [String]) throws {
+    self.init()
+    for file in files {
+      if file == "-", isatty(STDIN_FILENO) == 1 {
+        standardError.write("Paste the dump or the trace, then press Ctrl-D.\n")
+      }
+      let input = try TraceInput(fileAt: file)
+      do {
+        try Exhibit(input, name: Self.citedName(file)).add(to: &self)
+      } catch {
+        throw Failure("\(nameOfFile(at: file)): \(error)")
+      }
+    }
+  }
+
+  /// What a citation calls the file.
+  private static func citedName(_ file: String) -> String {
+    file == "-" ? nameOfFile(at: file) : URL(filePath: file).lastPathComponent
   }
 }
 

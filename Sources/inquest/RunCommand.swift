@@ -20,7 +20,7 @@ struct RunCommand: ParsableCommand {
       Under KVM its tracepoints are recorded if you may; under TCG nothing needs any privilege.
       """)
 
-  @OptionGroup var reporting: ReportOptions
+  @OptionGroup var output: OutputOptions
 
   @Option(help: ArgumentHelp("The guest's ELF file, for symbols; by default what -kernel names.", valueName: "file"))
   var image: String?
@@ -77,7 +77,7 @@ struct RunCommand: ParsableCommand {
     if case .refusedToStart(let end) = outcome.ending { throw Failure(refusal(end, outcome)) }
     let verdict = examination.verdict(on: outcome.scene)
     if case .refused(let refusal) = outcome.scene.recording { warn(refusal) }
-    try reporting.write(verdict)
+    try output.write(verdict)
     throw ExitCode(status(verdict, outcome.processEnd))
   }
 

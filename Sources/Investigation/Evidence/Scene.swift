@@ -16,6 +16,8 @@ public struct Scene {
   /// The vCPUs at an earlier moment, with what moment that was.
   public var samples: [ObservedProcessor]
   public var memory: (any PhysicalMemory)?
+  /// What answers at each physical address.
+  public var memoryMap: MemoryMap?
   public var trace: [KVMRecord]
   /// Where events were lost: before the records at these indices of `trace`.
   public var traceHoles: Set<Int>

@@ -100,7 +100,7 @@ extension RecordedWalk {
 
 extension PageAccess {
   /// `instruction fetch`, `write`, `read`, with the privilege where it is a user's.
-  var words: String {
+  public var words: String {
     let kind =
       switch kind {
       case .fetch: "instruction fetch"

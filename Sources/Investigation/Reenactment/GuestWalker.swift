@@ -1,5 +1,5 @@
 import QEMU
-import X86
+public import X86
 
 /// Who translated the guest's addresses, as far as the evidence tells.
 enum GuestWalker: Hashable {
@@ -30,10 +30,8 @@ extension Scene {
 
   /// What is known of the rules that `walker` goes by.
   func rules(of walker: GuestWalker, for state: ProcessorState?) -> PagingRules {
-    let guest = PagingRules(
-      hasGiBPages: decision(on: .pdpe1gb).isOn, maximumPhysicalAddressBits: maximumPhysicalAddressBits?.value,
-      executeDisableEnabled: state?.efer.map { $0.contains(.executeDisableEnable) }, isAMD: isAMD)
-    let inputs = WalkerInputs(guest: guest, kvmOffersGiBPages: host.kvmOffers[.pdpe1gb]?.value)
+    let inputs = walkerInputs(for: state)
+    let guest = inputs.guest
     switch walker {
     case .tcg: return Walker.tcg(Self.modelledQEMU).rules(for: inputs)
     case .kvmShadow: return Walker.kvm(linux ?? Self.oldLinux, twoDimensionalPaging: false).rules(for: inputs)
@@ -41,6 +39,27 @@ extension Scene {
       var rules = guest
       rules.hasGiBPages = hasGiBPages(of: walker, guest: guest.hasGiBPages)
       return rules
+    }
+  }
+
+  /// What the rules of any walker of this guest depend on, as far as it is known.
+  ///
+  /// - Parameter state: The registers, of which EFER.NXE counts; nil where they are not known.
+  public func walkerInputs(for state: ProcessorState?) -> WalkerInputs {
+    let guest = PagingRules(
+      hasGiBPages: decision(on: .pdpe1gb).isOn, maximumPhysicalAddressBits: maximumPhysicalAddressBits?.value,
+      executeDisableEnabled: state?.efer.map { $0.contains(.executeDisableEnable) }, isAMD: isAMD)
+    let host = PagingRules(hasGiBPages: host.processorHasGiBPages?.value, isAMD: host.processorIsAMD?.value)
+    return WalkerInputs(guest: guest, host: host, kvmOffersGiBPages: self.host.kvmOffers[.pdpe1gb]?.value)
+  }
+
+  /// Who walks an ordinary access of this guest; nil where nothing at hand tells.
+  public var knownWalker: Walker? {
+    switch walker {
+    case .kvmShadow: .kvm(linux ?? Self.oldLinux, twoDimensionalPaging: false)
+    case .hardware: host.processorIsAMD.map { .hardware($0.value ? .amd : .intel) }
+    case .tcg: .tcg(Self.modelledQEMU)
+    case .unknown: nil
     }
   }
 

@@ -1,0 +1,98 @@
+public import X86
+
+/// Something wrong, or dangerous, in an address space.
+public struct AddressSpaceTrouble: Hashable, Sendable {
+  /// What it is.
+  public enum Kind: String, Hashable, Sendable, CaseIterable {
+    /// A present entry with a reserved bit: each access behind it is a page fault.
+    case reservedBit = "reserved-bit"
+    /// An entry whose reserved bits hang on something that is not known.
+    case possiblyReservedBit = "possibly-reserved-bit"
+    /// An entry that leads to a table where there is no memory.
+    case tableOutsideRAM = "table-outside-ram"
+    /// An entry that leads to a table where a device answers.
+    case tableOnDevice = "table-on-device"
+    /// A table that the memory at hand does not hold, so that what it maps is not known.
+    case tableNotCaptured = "table-not-captured"
+    /// A paging structure that user mode may write: it can map itself anything.
+    case tableWritableByUser = "table-writable-by-user"
+    /// Pages that can be written and executed.
+    case writableAndExecutable = "writable-and-executable"
+    /// A large page of which a part is memory and a part is a device's registers, or nothing.
+    case pageOverlapsDevice = "page-overlaps-device"
+    /// An entry that leads back to a table above it.
+    case selfMap = "self-map"
+  }
+
+  public var kind: Kind
+  /// The linear addresses concerned.
+  public var start: LinearAddress
+  public var size: UInt64
+  /// The entry concerned, where it is one.
+  public var entry: PageTableEntry?
+  public var entryAddress: PhysicalAddress?
+  /// What is so, in a sentence.
+  public var words: String
+}
+
+extension AddressSpaceTrouble {
+  init(_ finding: TableFinding) {
+    start = finding.start
+    size = finding.span
+    entry = finding.entry
+    entryAddress = finding.entryAddress
+    let place =
+      "\(finding.structure.entryName)[\(finding.index)] \(finding.entry.rawValue.hexadecimal) at physical "
+      + finding.entryAddress.rawValue.hexadecimal
+    switch finding.kind {
+    case .reservedBits(let violations):
+      kind = violations.areDefinite ? .reservedBit : .possiblyReservedBit
+      let broken = violations.areDefinite ? violations.filter(\.isDefinite) : Array(violations)
+      let rules = broken.map { "\(bitNames($0.bits)): \($0.rule.words)" }
+      words =
+        "\(place) has \(violations.areDefinite ? "" : "perhaps ")reserved bits set (\(rules.joined(separator: "; ")))"
+    case .tableUnavailable(let memory):
+      kind =
+        switch memory.reason {
+        case .unbacked: .tableOutsideRAM
+        case .device: .tableOnDevice
+        case .notCaptured: .tableNotCaptured
+        }
+      words = "\(place) leads to a table at \(memory.address.rawValue.hexadecimal), \(memory.reason.words)"
+    case .selfMap:
+      kind = .selfMap
+      let user = finding.rights.contains(.user) ? "; user mode may use it" : ""
+      words = "\(place) leads back to the \(finding.entry.table.rawValue.hexadecimal) above it, a self-map\(user)"
+    }
+  }
+
+  /// A paging structure that user mode may write.
+  init(table: PhysicalAddress, of structure: PagingStructure, writableAt start: LinearAddress) {
+    kind = .tableWritableByUser
+    self.start = start
+    size = 0x1000
+    words = "the \(structure.longName) at physical \(table.rawValue.hexadecimal) can be written by user mode here"
+  }
+
+  init(writableAndExecutable range: MappedRange) {
+    kind = .writableAndExecutable
+    start = range.start
+    size = range.size
+    let who = range.rights.contains(.user) ? "user mode" : "the supervisor"
+    words = "\(who) may write and execute \(sizeInWords(range.size)) in \(sizeName(range.pageSize)) pages"
+  }
+
+  init(overlapping range: MappedRange, page: LinearAddress, memory: String, other: String) {
+    kind = .pageOverlapsDevice
+    start = page
+    size = range.pageSize
+    words = "one \(sizeName(range.pageSize)) page covers both \(memory) and \(other), which want different memory types"
+  }
+}
+
+/// A size as people say it, in the largest unit that divides it: `4 KiB`, `3072 MiB`, `6 GiB`.
+public func sizeInWords(_ bytes: UInt64) -> String {
+  for (shift, unit) in [(50, "PiB"), (40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")] as [(UInt64, String)]
+  where bytes >> shift > 0 && bytes & (1 << shift &- 1) == 0 { return "\(bytes >> shift) \(unit)" }
+  return "\(bytes) bytes"
+}

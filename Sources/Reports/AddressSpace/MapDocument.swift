@@ -1,0 +1,63 @@
+import Investigation
+import X86
+
+struct MapHead: Encodable {
+  let schema = 1
+  let mode, cr3, registers: String
+}
+
+struct RangeDocument: Encodable {
+  let start, last, physicalStart, memoryType: String
+  let size, pageSize: UInt64
+  let writable, executable, user, global, selfMap: Bool
+  let patIndex, protectionKey: UInt8
+
+  init(_ range: MappedRange, _ memoryTypes: PageAttributeTable) {
+    start = range.start.rawValue.hexadecimal
+    last = range.last.rawValue.hexadecimal
+    physicalStart = range.physicalStart.rawValue.hexadecimal
+    memoryType = memoryTypes.memoryType(at: range.attributes.patIndex)
+    size = range.size
+    pageSize = range.pageSize
+    writable = range.rights.contains(.write)
+    executable = range.rights.contains(.execute)
+    user = range.rights.contains(.user)
+    global = range.attributes.isGlobal
+    selfMap = range.isThroughSelfMap
+    patIndex = range.attributes.patIndex
+    protectionKey = range.attributes.protectionKey
+  }
+}
+
+struct MapTail: Encodable {
+  struct Trouble: Encodable {
+    let kind, start, words: String
+    let size: UInt64
+    @Null var entry: String?
+    @Null var entryAddress: String?
+
+    init(_ trouble: AddressSpaceTrouble) {
+      kind = trouble.kind.rawValue
+      start = trouble.start.rawValue.hexadecimal
+      words = trouble.words
+      size = trouble.size
+      entry = trouble.entry?.rawValue.hexadecimal
+      entryAddress = trouble.entryAddress?.rawValue.hexadecimal
+    }
+  }
+
+  let rangeCount, tableCount: Int
+  let mappedSize: UInt64
+  @Null var incomplete: String?
+  let troubleCounts: [String: Int]
+  let troubles: [Trouble]
+
+  init(_ survey: AddressSpaceSurvey) {
+    rangeCount = survey.rangeCount
+    tableCount = survey.tableCount
+    mappedSize = survey.mappedSize
+    troubleCounts = Dictionary(uniqueKeysWithValues: survey.counts.map { ($0.key.rawValue, $0.value) })
+    troubles = AddressSpaceTrouble.Kind.allCases.flatMap { survey.troubles[$0] ?? [] }.map(Trouble.init)
+    incomplete = survey.end.words
+  }
+}

@@ -1,0 +1,80 @@
+import ArgumentParser
+import Foundation
+import Glibc
+import Investigation
+import Reports
+
+/// How a result is shown, the same for every command that gives one.
+struct OutputOptions: ParsableArguments {
+  enum Format: String, ExpressibleByArgument, CaseIterable {
+    case text
+    case json
+  }
+
+  @Option(help: "How to show the result.")
+  var format = Format.text
+
+  @Option(name: .shortAndLong, help: ArgumentHelp("Write the result to a file instead.", valueName: "file"))
+  var output: String?
+
+  /// Shows a result on standard output, or writes it to the file that was asked for.
+  ///
+  /// - Parameter text: Gives it as text, with colour or without.
+  func write(text: (_ usesColour: Bool) -> String, json: () -> String) throws {
+    let result = ResultStream(self)
+    result.write(format == .json ? json() : text(usesColour))
+    try result.finish()
+  }
+
+  /// Shows a verdict.
+  func write(_ verdict: Verdict) throws {
+    try write(text: { TerminalReport(usesColour: $0).text(of: verdict) }, json: { JSONReport().text(of: verdict) })
+  }
+
+  /// Colour is for a terminal, and for no one who set NO_COLOR (no-color.org).
+  var usesColour: Bool {
+    let environment = ProcessInfo.processInfo.environment
+    return output == nil && isatty(STDOUT_FILENO) == 1 && (environment["NO_COLOR"] ?? "").isEmpty
+      && environment["TERM"] != "dumb"
+  }
+}
+
+/// A result that is written piece by piece: to standard output as it comes, or to a file once it is whole.
+final class ResultStream {
+  private let output: String?
+  private var pending = ""
+
+  init(_ options: OutputOptions) { output = options.output }
+
+  func write(_ text: String) {
+    pending += text
+    guard output == nil, pending.utf8.count >= 1 << 16 else { return }
+    standardOutput.write(pending)
+    pending = ""
+  }
+
+  /// Writes what is left.
+  func finish() throws {
+    guard let output else {
+      standardOutput.write(pending)
+      return
+    }
+    do {
+      try pending.write(toFile: output, atomically: true, encoding: .utf8)
+    } catch {
+      throw Failure("cannot write \(output): \(error.localizedDescription)")
+    }
+  }
+}
+
+extension Verdict {
+  /// The command's exit status where QEMU's own does not count: 3 it died and was explained, 4 it died and was not, or
+  /// nothing tells.
+  var exitStatus: Int32 {
+    switch outcome {
+    case .ended: 0
+    case .died: cause == nil ? 4 : 3
+    case .undetermined: 4
+    }
+  }
+}
