@@ -15,8 +15,8 @@ struct Inquest: ParsableCommand {
       """,
     version: "0.1",
     subcommands: [
-      RunCommand.self, ExamineCommand.self, ReportCommand.self, StatCommand.self, ConvertCommand.self,
-      WalkCommand.self, MapCommand.self,
+      RunCommand.self, ExamineCommand.self, CheckCommand.self, WalkCommand.self, MapCommand.self, ReportCommand.self,
+      StatCommand.self, ConvertCommand.self,
     ])
 }
 

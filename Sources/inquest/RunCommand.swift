@@ -44,11 +44,11 @@ struct RunCommand: ParsableCommand {
 
   func run() throws {
     let commandLine = QEMUCommandLine(program: command[0], arguments: Array(command.dropFirst()))
-    let image = try guestImage(commandLine)
+    let image = try GuestImage(of: commandLine, at: image)
     var options = GuestRun.Options()
     options.timeLimit = timeout.map { .seconds($0) }
     options.recordsKVM = trace
-    options.loggedAddresses = image.map(sampledAddresses) ?? []
+    options.loggedAddresses = image.map(\.addressesAfterPagingChanges) ?? []
     let examination = Examination(commandLine: commandLine, image: image)
     let outcome: GuestOutcome
     do {
@@ -57,20 +57,6 @@ struct RunCommand: ParsableCommand {
       throw Failure(error.description)
     }
     try conclude(outcome, examination)
-  }
-
-  /// What QEMU's `-kernel` names need not be an ELF file; what `--image` names must.
-  private func guestImage(_ commandLine: QEMUCommandLine) throws -> GuestImage? {
-    if let image { return try GuestImage(fileAt: image) }
-    return commandLine.kernelPath.flatMap { try? GuestImage(fileAt: $0) }
-  }
-
-  /// Where TCG shows the registers with a new CR0 or CR3 in force. A kernel with many such places changes its address
-  /// space too often for that; there the first ones must do.
-  private func sampledAddresses(_ image: GuestImage) -> [UInt64] {
-    let sites = image.controlRegisterWriteSites(.cr0) + image.controlRegisterWriteSites(.cr3)
-    let few = sites.count <= 16 ? sites : image.controlRegisterWriteSites(.cr0, limit: 16)
-    return Set(few.flatMap { [$0.virtual.rawValue, $0.physical.rawValue] }).sorted()
   }
 
   private func conclude(_ outcome: GuestOutcome, _ examination: Examination) throws {

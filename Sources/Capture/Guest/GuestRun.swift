@@ -13,6 +13,8 @@ public struct GuestRun {
   public struct Options: Hashable, Sendable {
     /// How long the guest may run; nil lets it run as long as it likes.
     public var timeLimit: Duration?
+    /// When to look at the running guest, from its start; it stands still while it is looked at.
+    public var looks: [Duration] = []
     /// Where TCG is to log all registers; only an instruction that begins a translation block is logged, such as the
     /// one after a MOV to CR0.
     public var loggedAddresses: [UInt64] = []
@@ -42,9 +44,13 @@ public struct GuestRun {
   ///
   /// The calling thread waits. While it does, SIGINT, SIGTERM and SIGHUP end QEMU first, and then the run; during
   /// `examine` they do what they did before. Standard input and output are QEMU's.
-  public func run(examine: (GuestScene) -> Resumption) throws(CaptureError) -> GuestOutcome {
+  ///
+  /// - Parameter look: Given the guest at each of ``Options/looks``, with how long it had run. It goes on afterwards.
+  public func run(
+    look: (Duration, GuestScene) -> Void = { _, _ in }, examine: (GuestScene) -> Resumption
+  ) throws(CaptureError) -> GuestOutcome {
     if commandLine.daemonizes { throw .unsupportedOption("-daemonize") }
-    return try GuestWatch(self).watch(examine)
+    return try GuestWatch(self).watch(look, examine)
   }
 }
 
@@ -114,19 +120,29 @@ private final class GuestWatch {
     }
   }
 
-  func watch(_ examine: (GuestScene) -> Resumption) throws(CaptureError) -> GuestOutcome {
+  func watch(
+    _ look: (Duration, GuestScene) -> Void, _ examine: (GuestScene) -> Resumption
+  ) throws(CaptureError) -> GuestOutcome {
     guard try prepare() else {
       if let signal = session.takeSignal() { return finish(interrupt(signal), interruptedBy: signal) }
       return finish(session.terminate(asking: false), beforeStart: true)
     }
     if !run.commandLine.startsPaused { _ = try? session.execute(.cont) }
-    let deadline = run.options.timeLimit.map { ContinuousClock.now + $0 }
+    let start = ContinuousClock.now
+    let deadline = run.options.timeLimit.map { start + $0 }
+    var looks = run.options.looks.sorted()[...]
     while true {
-      switch session.next(until: deadline) {
+      let nextLook = looks.first.map { start + $0 }
+      switch session.next(until: [deadline, nextLook].compactMap(\.self).min()) {
       case .event(let event): if let end = react(to: event, examine) { return finish(end) }
       case .ended(let end): return finish(end)
       case .interrupted(let signal): return finish(interrupt(signal), interruptedBy: signal)
-      case .deadlinePassed: return finish(stopAtTimeLimit(examine))
+      case .deadlinePassed:
+        guard let time = looks.first, deadline.map({ start + time < $0 }) ?? true else {
+          return finish(stopAtTimeLimit(examine))
+        }
+        looks.removeFirst()
+        lookAtRunningGuest { look(time, $0) }
       case .controlLost:
         _ = session.terminate(asking: false)
         throw .controlLost(program: run.commandLine.program)
@@ -253,6 +269,22 @@ private final class GuestWatch {
     lastFreeze = .timedOut
     _ = show(.timedOut, examine)
     return session.terminate()
+  }
+
+  /// Shows a guest that runs, and sets it going again; one that the user has stopped stays stopped.
+  private func lookAtRunningGuest(_ look: (GuestScene) -> Void) {
+    guard lastFreeze == nil, let status = try? session.execute(.queryStatus), status["running"]?.bool == true else {
+      return
+    }
+    _ = try? session.execute(.stop)
+    _ = show(.stopped(.paused)) { scene in
+      look(scene)
+      return .carryOn
+    }
+    // What it came to in the meantime, if anything, is an event that is still to be read.
+    if let status = try? session.execute(.queryStatus), status["status"]?.string == RunState.paused.rawValue {
+      _ = try? session.execute(.cont)
+    }
   }
 
   /// The terminal sends SIGINT to QEMU as well, which then ends by itself.

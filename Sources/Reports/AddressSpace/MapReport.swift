@@ -64,11 +64,11 @@ public struct MapReport {
     + "  rights  type  physical address"
 
   private func text(of range: MappedRange) -> String {
-    let self_ = range.isThroughSelfMap ? "  (tables, through a self-map)" : ""
+    let note = range.isThroughSelfMap ? "  (tables, through a self-map)" : ""
     return padded(addresses(range), to: 36) + padded(sizeInWords(range.size), to: 10, onLeft: true)
       + padded(sizeInWords(range.pageSize), to: 7, onLeft: true) + "  " + padded(range.letters, to: 6) + "  "
       + padded(memoryTypes.memoryType(at: range.attributes.patIndex), to: 4) + "  "
-      + range.physicalStart.rawValue.hexadecimal + self_
+      + range.physicalStart.rawValue.hexadecimal + note
   }
 
   private func addresses(_ range: MappedRange) -> String {

@@ -1,0 +1,25 @@
+import GuestImage
+import QEMU
+import X86
+
+extension GuestImage {
+  /// The image of a run's guest: the file that was named, which must be one, or what QEMU's `-kernel` names, which need
+  /// not; nil without either.
+  init?(of commandLine: QEMUCommandLine, at path: String?) throws(Failure) {
+    if let path {
+      try self.init(fileAt: path)
+    } else if let kernel = commandLine.kernelPath, let image = try? GuestImage(fileAt: kernel) {
+      self = image
+    } else {
+      return nil
+    }
+  }
+
+  /// Where TCG shows the registers with a new CR0 or CR3 in force. A kernel with many such places changes its address
+  /// space too often for that; there the first ones must do.
+  var addressesAfterPagingChanges: [UInt64] {
+    let sites = controlRegisterWriteSites(.cr0) + controlRegisterWriteSites(.cr3)
+    let few = sites.count <= 16 ? sites : controlRegisterWriteSites(.cr0, limit: 16)
+    return Set(few.flatMap { [$0.virtual.rawValue, $0.physical.rawValue] }).sorted()
+  }
+}
