@@ -27,14 +27,15 @@ extension Examiner {
     in memory: some PhysicalMemory
   ) {
     let finding = found.first
-    var opinions = inputs.opinions(
-      of: walkers, on: finding.entry, at: finding.structure, in: paging.format ?? .longMode)
+    let format = paging.format ?? .longMode
+    var opinions = inputs.opinions(of: walkers, on: finding.entry, at: finding.structure, in: format)
     opinions.opinions.removeAll { $0.subject[rule] == nil && !$0.subject.isEmpty }
     guard !opinions.refusing.isEmpty, let walker = opinions.refusing.first else { return }
     let walk = paging.seen(by: walker, inputs).walk(
       finding.start, for: PageAccess(.read, by: .supervisor), in: memory)
     let others = found.count > 1 ? ", and \(found.count - 1) more like it" : ""
-    let isSurvived = scene.knownWalker.map { opinions.accepting.contains($0) } ?? false
+    let here = scene.knownWalker.map { inputs.opinions(of: [$0], on: finding.entry, at: finding.structure, in: format) }
+    let isSurvived = here.map { !$0.accepting.isEmpty } ?? false
     faults.append(
       LatentFault(
         ReservedBit.id, .warning,
