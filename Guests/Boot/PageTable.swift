@@ -15,6 +15,11 @@ public struct PageTable: Sendable {
     precondition(address < tableFramesEnd())
   }
 
+  /// A table in a frame of RAM behind the image, which QEMU leaves zero: for more tables than `boot.s` reserves.
+  ///
+  /// - Parameter address: A multiple of 4096, below 1 GiB.
+  public init(at address: UInt64) { self.address = address }
+
   /// A page directory that maps the GiB at `address` to itself, in writable pages of 2 MiB.
   public static func directory(mappingGiBAt address: UInt64) -> PageTable {
     let directory = PageTable()
