@@ -80,7 +80,7 @@ extension Scene {
     let rules = rules(of: walker, for: processor.state)
     let next = NextInstruction(of: processor.state, in: memory, rules: rules)
     guard case .pageFault = next.outcome else { return (next, nil) }
-    return (next, Delivery(ofPageFaultIn: processor.state, memory: memory, rules: rules))
+    return (next, Delivery(of: .pageFault, in: processor.state, memory: memory, rules: rules))
   }
 
   /// The first processor whose next instruction leads to a triple fault, else the first of all.

@@ -1,13 +1,13 @@
 import X86
 
-/// What becomes of a page fault: whether the processor can reach a handler for it (SDM vol. 3, 6.12 to 6.15).
+/// What becomes of an exception: whether the processor can reach a handler for it (SDM vol. 3, 6.12 to 6.15).
 ///
 /// Followed as far as the gate: the table's limit, the gate's memory, its type and P. What lies behind a sound gate, the
 /// handler's code segment and stack, is not judged here.
 struct Delivery {
   /// How it ends.
   enum End {
-    /// No gate can be had for the exception, nor for the #DF that follows: the processor shuts down.
+    /// No gate can be had for the exception, nor for those that follow from that: the processor shuts down.
     case tripleFault
     /// A gate is there.
     case gateFound
@@ -18,39 +18,42 @@ struct Delivery {
   private(set) var steps: [Evidence] = []
   /// The gates that could not be read for a page fault of their own, which writes CR2 again.
   private(set) var faultingGates: [LinearAddress] = []
-  private(set) var end: End
+  private(set) var end = End.undetermined
 
-  /// Delivers a page fault, after which any failure to deliver it makes #DF (SDM vol. 3, table 6-5), with the registers
-  /// `state`.
-  init(ofPageFaultIn state: ProcessorState, memory: some PhysicalMemory, rules: PagingRules) {
+  /// Delivers `first` with the registers `state`, and what comes up in its place (``X86/ExceptionVector/interrupted(by:)``).
+  init(of first: ExceptionVector, in state: ProcessorState, memory: some PhysicalMemory, rules: PagingRules) {
     let table = InterruptDescriptorTable(register: state.idtr, isLongModeActive: state.isLongModeActive)
-    guard state.mode != .real, let paging = Paging(state, rules: rules) else {
-      end = .undetermined
-      return
-    }
-    for vector in [ExceptionVector.pageFault, .doubleFault] {
+    guard state.mode != .real, let paging = Paging(state, rules: rules) else { return }
+    var vector = first
+    // Each exception in turn is of a higher class, or a page fault at another gate: four suffice to reach the end.
+    for _ in 0..<4 {
       switch Self.gate(of: vector, in: table, through: paging, from: memory) {
       case .found:
         end = .gateFound
         steps.append(Evidence("\(vector.name) has a gate in the IDT", .reenactment))
         return
       case .unknown(let reason):
-        end = .undetermined
         steps.append(Evidence("whether \(vector.name) can be delivered is not known: \(reason)", .reenactment))
         return
-      case .fails(let reason, let faultsAt):
+      case .fails(let reason, let second, let faultsAt):
         if let faultsAt { faultingGates.append(faultsAt) }
-        let next = vector == .doubleFault ? "a triple fault" : "#DF"
-        steps.append(Evidence("\(vector.name) cannot be delivered: \(reason); \(next) follows", .reenactment))
+        let next = vector.interrupted(by: second)
+        steps.append(
+          Evidence(
+            "\(vector.name) cannot be delivered: \(reason); \(next?.name ?? "a triple fault") follows", .reenactment))
+        guard let next else {
+          end = .tripleFault
+          return
+        }
+        vector = next
       }
     }
-    end = .tripleFault
   }
 
   private enum Gate {
     case found
-    /// The look-up raises another exception, of the contributory class or a page fault.
-    case fails(String, pageFaultAt: LinearAddress? = nil)
+    /// The look-up raises another exception; where it is a page fault, at an address.
+    case fails(String, ExceptionVector, pageFaultAt: LinearAddress? = nil)
     case unknown(String)
   }
 
@@ -59,7 +62,8 @@ struct Delivery {
     from memory: some PhysicalMemory
   ) -> Gate {
     guard table.contains(vector) else {
-      return .fails("the IDT's limit, \(table.register.limit.hexadecimal), ends before its gate (#GP)")
+      return .fails(
+        "the IDT's limit, \(table.register.limit.hexadecimal), ends before its gate (#GP)", .generalProtection)
     }
     let address = table.gateAddress(of: vector)
     let walk = paging.walk(address, for: PageAccess(.read, by: .implicitSupervisor), in: memory)
@@ -72,9 +76,11 @@ struct Delivery {
       return .unknown("the page-directory-pointer-table registers are not known")
     case .pageFault(let fault):
       let code = fault.errorCode.rawValue.hexadecimal
-      return .fails("its gate at \(address.rawValue.hexadecimal) cannot be read (#PF, \(code))", pageFaultAt: address)
+      return .fails(
+        "its gate at \(address.rawValue.hexadecimal) cannot be read (#PF, \(code))", .pageFault,
+        pageFaultAt: address)
     case .notCanonical:
-      return .fails("its gate at \(address.rawValue.hexadecimal) is not canonical (#GP)")
+      return .fails("its gate at \(address.rawValue.hexadecimal) is not canonical (#GP)", .generalProtection)
     case .undetermined(let doubt, at: let structure):
       return .unknown(doubt.words(at: structure))
     }
@@ -87,7 +93,9 @@ struct Delivery {
       let high = isLongMode ? try? memory.loadUInt64(at: PhysicalAddress(address.rawValue &+ 8)) : 0
     else { return .unknown("the IDT's memory is not known") }
     let gate = isLongMode ? InterruptGate(low: low, high: high) : InterruptGate(low)
-    guard gate.kind != nil else { return .fails("its IDT entry is no gate, type \(gate.type.hexadecimal) (#GP)") }
-    return gate.isPresent ? .found : .fails("its gate is not present (#NP)")
+    guard gate.kind != nil else {
+      return .fails("its IDT entry is no gate, type \(gate.type.hexadecimal) (#GP)", .generalProtection)
+    }
+    return gate.isPresent ? .found : .fails("its gate is not present (#NP)", .segmentNotPresent)
   }
 }
