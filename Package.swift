@@ -32,6 +32,7 @@ let package = Package(
   products: [
     .executable(name: "inquest", targets: ["inquest"]),
     .library(name: "X86", targets: ["X86"]),
+    .library(name: "Files", targets: ["Files"]),
     .library(name: "Traces", targets: ["Traces"]),
     .library(name: "GuestMemory", targets: ["GuestMemory"]),
     .library(name: "GuestImage", targets: ["GuestImage"]),
@@ -53,10 +54,11 @@ let package = Package(
     .systemLibrary(name: "CLZMA", providers: [.apt(["liblzma-dev"])]),
   ]
     + room("X86")
-    + room("Traces", ["CZstd", "CZlib", "CLZMA", system])
+    + room("Files", ["CZstd", "CZlib", "CLZMA", system], tests: ["FileBuilding"])
+    + room("Traces", ["Files", system], tests: ["CZstd", "CZlib", "FileBuilding"])
     + room("GuestMemory", ["X86"])
     + room("GuestImage", ["X86", "CZydis", "CElfutils"])
-    + room("KVM", ["X86", "Traces"])
+    + room("KVM", ["X86", "Files", "Traces"])
     + room("QEMU", ["X86"])
     + room("Investigation", ["X86", "GuestImage", "KVM", "QEMU"], tests: ["GuestMemory"])
     + room("Reports", ["X86", "Investigation"], tests: ["JSONDocuments"])
@@ -68,11 +70,15 @@ let package = Package(
       .executableTarget(
         name: "inquest",
         dependencies: [
-          "X86", "Traces", "GuestImage", "KVM", "QEMU", "Investigation", "Reports", "Capture", argumentParser, system,
+          "X86", "Files", "Traces", "GuestImage", "KVM", "QEMU", "Investigation", "Reports", "Capture", argumentParser,
+          system,
         ],
         swiftSettings: settings),
       .testTarget(
         name: "InquestTests", dependencies: ["inquest", "JSONDocuments", subprocess, system], swiftSettings: settings),
+      // Files in the making, and the tools that make them, for the tests of what reads files.
+      .target(
+        name: "FileBuilding", dependencies: ["Files", system], path: "Tests/FileBuilding", swiftSettings: settings),
       // The same random numbers on every machine, for the tests of what anything may be given.
       .target(name: "SeededRandom", path: "Tests/SeededRandom", swiftSettings: settings),
       // JSON and its schema, for the tests of what Inquest writes.

@@ -1,3 +1,5 @@
+public import Files
+
 /// One event of a binary trace, as the file holds it.
 ///
 /// The payload is borrowed from the mapped file or from a buffer that is reused: an event lives only while the closure

@@ -1,3 +1,4 @@
+import Files
 import Foundation
 import Glibc
 import GuestImage
@@ -14,7 +15,7 @@ enum Exhibit {
   case image(GuestImage)
 
   /// - Parameter name: What a citation calls the file.
-  init(_ input: TraceInput, name: String) throws(Failure) {
+  init(_ input: FileInput, name: String) throws(Failure) {
     let bytes = input.memory.bytes.text
     guard !bytes.isEmpty else { throw Failure(input.problem?.description ?? "empty") }
     if TraceFile.kind(of: input.memory.bytes) != nil {
@@ -86,7 +87,7 @@ extension Scene {
       if file == "-", isatty(STDIN_FILENO) == 1 {
         standardError.write("Paste the dump or the trace, then press Ctrl-D.\n")
       }
-      let input = try TraceInput(fileAt: file)
+      let input = try FileInput(fileAt: file)
       do {
         try Exhibit(input, name: Self.citedName(file)).add(to: &self)
       } catch {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Files
 import Foundation
 import GuestImage
 import SystemPackage
@@ -27,7 +28,7 @@ let standardError = Stream(descriptor: .standardError)
 /// What messages call the file at `path`.
 func nameOfFile(at path: String) -> String { path == "-" ? "standard input" : path }
 
-extension TraceInput {
+extension FileInput {
   /// Opens the file at `path`; `-` is standard input.
   init(fileAt path: String) throws(Failure) {
     do throws(TraceFileError) {
@@ -41,7 +42,7 @@ extension TraceInput {
 extension TraceFile {
   /// Opens the trace at `path`; `-` is standard input.
   init(fileAt path: String) throws(Failure) {
-    let input = try TraceInput(fileAt: path)
+    let input = try FileInput(fileAt: path)
     do throws(TraceFileError) {
       try self.init(input)
     } catch {
@@ -53,7 +54,7 @@ extension TraceFile {
 extension GuestImage {
   /// Reads the ELF file at `path`.
   init(fileAt path: String) throws(Failure) {
-    let input = try TraceInput(fileAt: path)
+    let input = try FileInput(fileAt: path)
     do throws(ImageError) {
       try self.init(input.memory.bytes.text)
     } catch {

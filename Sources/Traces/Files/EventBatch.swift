@@ -1,3 +1,5 @@
+public import Files
+
 /// Items of a trace, copied, so that they can be worked on apart from the file.
 public struct EventBatch: ~Copyable {
   private struct Entry {

@@ -1,3 +1,5 @@
+import Files
+
 /// Which events are looked for: those of one tracepoint in which a field has one of some values.
 public struct EventPattern: Sendable {
   private let event: Int

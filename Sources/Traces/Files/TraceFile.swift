@@ -1,3 +1,4 @@
+public import Files
 public import SystemPackage
 
 /// A binary trace, opened: trace.dat of trace-cmd or perf.data of perf, told apart by their content.
@@ -14,11 +15,11 @@ public struct TraceFile: Sendable {
 
   /// Opens a file; `-` is standard input. A file that is compressed as a whole is opened as if it were not.
   public init(path: FilePath) throws(TraceFileError) {
-    try self.init(TraceInput(path))
+    try self.init(FileInput(path))
   }
 
   /// Reads input that is already open.
-  public init(_ input: TraceInput) throws(TraceFileError) {
+  public init(_ input: FileInput) throws(TraceFileError) {
     switch Self.kind(of: input.memory.bytes) {
     case .traceDat: content = .traceDat(try TraceDatFile(input.memory, problem: input.problem))
     case .perfData: content = .perfData(try PerfDataFile(input.memory, problem: input.problem))

@@ -1,3 +1,5 @@
+import Files
+
 /// Prints the items of a binary trace as text, one a line.
 ///
 /// A printer keeps what it found out about each event and each name, so that a line costs little. Each thread that

@@ -1,3 +1,5 @@
+import Files
+
 /// Addresses and identifiers of a few bytes (lib/vsprintf.c, Linux 6.19).
 enum PrintAddress {
   /// Prints the bytes of `range`; false if there are too few.

@@ -1,3 +1,5 @@
+import Files
+
 /// A bitmap of the kernel: an array of `unsigned long`.
 struct PrintBitmask: ~Escapable {
   private let record: RawSpan

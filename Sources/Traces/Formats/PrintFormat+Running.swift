@@ -1,3 +1,5 @@
+import Files
+
 extension PrintFormat {
   /// Prints a record, which has at least the minimum size; false if other data of it are missing.
   func run(_ record: RawSpan, _ buffer: inout TextBuffer) -> Bool {

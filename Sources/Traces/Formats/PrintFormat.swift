@@ -1,3 +1,5 @@
+import Files
+
 /// What addresses in records stand for, as far as a recording tells.
 public struct PrintSymbols: Sendable {
   /// The function or object that holds an address, and how far into it the address lies.

@@ -1,3 +1,5 @@
+import Files
+
 /// Turns a print format into a program.
 struct PrintFormatCompiler {
   private(set) var program = PrintProgram()

@@ -1,3 +1,5 @@
+import Files
+
 /// One step of a print program. Steps that print first print the bytes of the pool that they name.
 struct PrintStep: BitwiseCopyable, Sendable {
   enum Code: UInt8, Sendable {

@@ -1,8 +1,4 @@
-/// The order of the bytes of an integer in a recording.
-public enum ByteOrder: Hashable, Sendable {
-  case littleEndian
-  case bigEndian
-}
+public import Files
 
 /// What a reader must know of the machine that made a recording before it can read a field.
 public struct RecordingMachine: Hashable, Sendable {

@@ -1,3 +1,5 @@
+import FileBuilding
+import Files
 import Traces
 
 /// Builds a perf.data in file and in pipe form.

@@ -1,4 +1,6 @@
 import CZstd
+import FileBuilding
+import Files
 import Testing
 
 @testable import Traces

@@ -1,3 +1,5 @@
+import FileBuilding
+import Files
 import SeededRandom
 import Testing
 

@@ -1,4 +1,6 @@
 import CZlib
+import FileBuilding
+import Files
 import Traces
 
 /// Builds a ring-buffer page entry by entry.

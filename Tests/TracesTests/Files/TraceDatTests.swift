@@ -1,3 +1,5 @@
+import FileBuilding
+import Files
 import Testing
 
 @testable import Traces

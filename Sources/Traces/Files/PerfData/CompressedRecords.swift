@@ -1,3 +1,4 @@
+import Files
 import SystemPackage
 
 /// Turns the compressed records of `perf record -z` into the plain ones that they hold.

@@ -1,3 +1,5 @@
+import Files
+
 /// One event that perf was told to record: struct perf_event_attr and the ids of its counters
 /// (include/uapi/linux/perf_event.h, Linux 6.1).
 struct PerfAttribute: Sendable {

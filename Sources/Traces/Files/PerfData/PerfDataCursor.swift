@@ -1,3 +1,5 @@
+import Files
+
 /// Goes through the samples of a perf.data in the order of their times.
 ///
 /// The file holds what perf copied from the CPUs' buffers, one after the other, in rounds: after a FINISHED_ROUND

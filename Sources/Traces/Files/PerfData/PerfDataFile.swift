@@ -1,3 +1,5 @@
+import Files
+
 /// A perf.data of perf, in file or pipe form, opened.
 struct PerfDataFile: Sendable {
   /// The file, or the temporary file that its records were decompressed to.

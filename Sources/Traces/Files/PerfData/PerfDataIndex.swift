@@ -1,3 +1,5 @@
+import Files
+
 /// Where a perf.data can be entered, and what its records tell of the threads: found by looking at the heads of all.
 ///
 /// A record's place is known only once the one before it is, but where records begin can be guessed: so pieces are

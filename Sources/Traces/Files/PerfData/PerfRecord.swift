@@ -1,3 +1,5 @@
+import Files
+
 /// A record of a perf.data: u32 type, u16 misc, u16 size, and what the type says.
 struct PerfRecord {
   static let headSize = 8

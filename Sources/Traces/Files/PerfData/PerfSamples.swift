@@ -1,3 +1,5 @@
+import Files
+
 /// Finds the fields of a perf.data's records, whichever attribute they belong to.
 struct PerfSamples: Sendable {
   private let layouts: [SampleLayout]

@@ -1,3 +1,5 @@
+import Files
+
 /// Where the recorded pages of one CPU lie in a trace.dat.
 struct CPUData: Sendable {
   /// Which of the trace's buffers.

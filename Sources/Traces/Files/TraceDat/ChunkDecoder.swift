@@ -1,3 +1,5 @@
+import Files
+
 /// The compression of a trace.dat version 7.
 enum TraceDatCompression: Hashable, Sendable {
   case none

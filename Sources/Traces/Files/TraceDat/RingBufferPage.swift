@@ -1,3 +1,5 @@
+import Files
+
 /// How the pages (sub-buffers) of a kernel's ring buffer are laid out: tracefs `events/header_page`.
 struct RingBufferLayout: Hashable, Sendable {
   var byteOrder: ByteOrder

@@ -1,3 +1,5 @@
+import Files
+
 /// Packs events into ring-buffer pages, as the kernel would have.
 public struct RingBufferPageBuilder {
   private let layout: RingBufferLayout

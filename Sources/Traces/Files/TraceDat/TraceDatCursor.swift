@@ -1,3 +1,5 @@
+import Files
+
 /// Goes through the events of a trace.dat in the order of their times, over all CPUs and buffers.
 struct TraceDatCursor {
   private let machine: RecordingMachine

@@ -1,3 +1,5 @@
+import Files
+
 /// A trace.dat of trace-cmd, version 6 or 7, opened.
 struct TraceDatFile: Sendable {
   let memory: MappedMemory

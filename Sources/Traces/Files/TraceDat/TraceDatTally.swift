@@ -1,3 +1,5 @@
+import Files
+
 extension RecordTally {
   /// Looks at all records of a trace.dat, some pages or chunks of a CPU at a time.
   init(_ file: TraceDatFile, lookingFor pattern: EventPattern?, in events: RecordedEvents) {

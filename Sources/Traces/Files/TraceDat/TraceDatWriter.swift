@@ -1,3 +1,4 @@
+public import Files
 public import SystemPackage
 
 /// Writes a trace.dat of version 7, which trace-cmd 3.1 and KernelShark 2.2 open.

@@ -8,12 +8,12 @@ import CLZMA
   // liblzma keeps its own pointers into the stream: it lives in its own allocation.
   private let stream: UnsafeMutablePointer<lzma_stream>
 
-  init() throws(TraceFileError) {
+  init() throws(FileError) {
     unsafe stream = UnsafeMutablePointer<lzma_stream>.allocate(capacity: 1)
     // All zeros is LZMA_STREAM_INIT.
     unsafe stream.initialize(to: lzma_stream())
     guard unsafe lzma_stream_decoder(stream, Self.memoryLimit, 0) == LZMA_OK else {
-      throw TraceFileError("no memory for an xz decoder")
+      throw FileError("no memory for an xz decoder")
     }
   }
 
@@ -22,7 +22,7 @@ import CLZMA
     unsafe stream.deallocate()
   }
 
-  func decode(_ input: RawSpan, into output: MappedMemory, at start: Int) throws(TraceFileError) -> DecodingStep {
+  func decode(_ input: RawSpan, into output: MappedMemory, at start: Int) throws(FileError) -> DecodingStep {
     let room = max(output.byteCount - start, 0)
     let result = unsafe input.withUnsafeBytes { source in
       unsafe output.withUnsafeMutableBytes { destination in
@@ -41,15 +41,15 @@ import CLZMA
     case LZMA_STREAM_END:
       // Another stream may follow.
       guard unsafe lzma_stream_decoder(stream, Self.memoryLimit, 0) == LZMA_OK else {
-        throw TraceFileError("no memory for an xz decoder")
+        throw FileError("no memory for an xz decoder")
       }
       return step
     case LZMA_OK, LZMA_BUF_ERROR:
       return step
     case LZMA_MEMLIMIT_ERROR:
-      throw TraceFileError("xz: decompressing takes more than \(Self.memoryLimit >> 20) MiB; decompress it with xz -d")
+      throw FileError("xz: decompressing takes more than \(Self.memoryLimit >> 20) MiB; decompress it with xz -d")
     default:
-      throw TraceFileError("xz: the compressed data is damaged")
+      throw FileError("xz: the compressed data is damaged")
     }
   }
 }

@@ -24,12 +24,12 @@ public struct ByteReader: ~Escapable {
   public var fileOffset: Int { base &+ offset }
 
   /// An error about the place at which the next step reads.
-  public func error(_ what: String) -> TraceFileError { TraceFileError(what, at: fileOffset) }
+  public func error(_ what: String) -> FileError { FileError(what, at: fileOffset) }
 
   /// The next bytes. `what` names them in the error.
   @_lifetime(copy self)
   @_lifetime(self: copy self)
-  public mutating func block(_ count: some BinaryInteger, _ what: String) throws(TraceFileError) -> RawSpan {
+  public mutating func block(_ count: some BinaryInteger, _ what: String) throws(FileError) -> RawSpan {
     guard let count = Int(exactly: count), count >= 0 else { throw error("the size of \(what) is impossible") }
     guard count <= remaining else {
       throw error("\(what) should take \(count) bytes but the data ends after \(remaining)")
@@ -40,14 +40,14 @@ public struct ByteReader: ~Escapable {
   }
 
   @_lifetime(self: copy self)
-  public mutating func skip(_ count: some BinaryInteger, _ what: String) throws(TraceFileError) {
+  public mutating func skip(_ count: some BinaryInteger, _ what: String) throws(FileError) {
     _ = try block(count, what)
   }
 
   @_lifetime(self: copy self)
   public mutating func integer<T: FixedWidthInteger & BitwiseCopyable>(
     _ type: T.Type, _ what: String
-  ) throws(TraceFileError) -> T {
+  ) throws(FileError) -> T {
     let size = MemoryLayout<T>.size
     guard size <= remaining else { throw error("the data ends where \(what) should be") }
     let value = bytes.load(type, at: offset, byteOrder)
@@ -56,7 +56,7 @@ public struct ByteReader: ~Escapable {
   }
 
   @_lifetime(self: copy self)
-  mutating func words(_ count: some BinaryInteger, _ what: String) throws(TraceFileError) -> [UInt64] {
+  package mutating func words(_ count: some BinaryInteger, _ what: String) throws(FileError) -> [UInt64] {
     guard let count = Int(exactly: count), count >= 0, count <= remaining / 8 else {
       throw error("the data ends inside \(what)")
     }
@@ -68,7 +68,7 @@ public struct ByteReader: ~Escapable {
 
   /// A string that ends with a NUL, which is read over.
   @_lifetime(self: copy self)
-  public mutating func cString(_ what: String) throws(TraceFileError) -> String {
+  public mutating func cString(_ what: String) throws(FileError) -> String {
     var end = offset
     while end < bytes.byteCount, bytes.byte(at: end) != 0 { end += 1 }
     guard end < bytes.byteCount else { throw error("\(what) has no end") }
@@ -80,19 +80,19 @@ public struct ByteReader: ~Escapable {
 
 extension RawSpan {
   /// The bytes as text; what is no UTF-8 becomes U+FFFD.
-  var string: String { String(decoding: copied, as: UTF8.self) }
+  package var string: String { String(decoding: copied, as: UTF8.self) }
 
   /// The bytes up to the first NUL as text.
-  var cString: String {
+  package var cString: String {
     var end = 0
     while end < byteCount, byte(at: end) != 0 { end += 1 }
     return extracting(0..<end).string
   }
 
   /// A copy of the bytes, made at once rather than one by one.
-  var copied: [UInt8] { unsafe withUnsafeBytes { bytes in unsafe [UInt8](bytes) } }
+  package var copied: [UInt8] { unsafe withUnsafeBytes { bytes in unsafe [UInt8](bytes) } }
 
-  func hasPrefix(_ prefix: [UInt8]) -> Bool {
+  package func hasPrefix(_ prefix: [UInt8]) -> Bool {
     guard byteCount >= prefix.count else { return false }
     for index in prefix.indices where byte(at: index) != prefix[index] { return false }
     return true

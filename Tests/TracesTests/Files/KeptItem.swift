@@ -1,47 +1,8 @@
-import Foundation
+import FileBuilding
+import Files
 import SystemPackage
 
 @testable import Traces
-
-/// Bytes in the making, for files that no tool makes.
-struct ByteBuilder {
-  var bytes: [UInt8] = []
-  var byteOrder = ByteOrder.littleEndian
-
-  init(_ byteOrder: ByteOrder = .littleEndian) { self.byteOrder = byteOrder }
-
-  mutating func integer<T: FixedWidthInteger & UnsignedInteger>(_ value: T) {
-    let size = T.bitWidth / 8
-    for index in 0..<size {
-      bytes.append(
-        UInt8(truncatingIfNeeded: value >> T(8 * (byteOrder == .littleEndian ? index : size - 1 - index))))
-    }
-  }
-
-  mutating func string(_ text: String) { bytes += Array(text.utf8) + [0] }
-
-  mutating func text(_ text: String) { bytes += Array(text.utf8) }
-
-  mutating func pad(to multiple: Int) {
-    while bytes.count % multiple != 0 { bytes.append(0) }
-  }
-}
-
-/// A file in a directory of its own, removed with this object.
-final class ScratchFile {
-  let path: FilePath
-
-  init(_ bytes: [UInt8] = []) throws {
-    path = FilePath(NSTemporaryDirectory()).appending("inquest-test-\(UUID().uuidString)")
-    try Data(bytes).write(to: URL(filePath: path.string))
-  }
-
-  deinit { try? FileManager.default.removeItem(atPath: path.string) }
-
-  func contents() throws -> [UInt8] { try Self.contents(of: path) }
-
-  static func contents(of path: FilePath) throws -> [UInt8] { Array(try Data(contentsOf: URL(filePath: path.string))) }
-}
 
 /// An item of a trace, kept.
 enum KeptItem: Equatable {
@@ -53,14 +14,13 @@ enum KeptItem: Equatable {
 extension TraceFile {
   /// A file of these bytes; in memory unless it must be decompressed first.
   init(bytes: [UInt8]) throws {
-    let memory = try MappedMemory.buffer(byteCount: bytes.count)
-    unsafe memory.withUnsafeMutableBytes { unsafe $0.copyBytes(from: bytes) }
+    let memory = try MappedMemory.holding(bytes)
     guard FileCompression(memory.bytes) == nil else {
       let file = try ScratchFile(bytes)
       try self.init(path: file.path)
       return
     }
-    try self.init(TraceInput(memory: memory, problem: nil))
+    try self.init(FileInput(memory: memory, problem: nil))
   }
 
   func kept(_ cursor: TraceCursor? = nil) -> [KeptItem] {

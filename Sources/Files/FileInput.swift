@@ -6,19 +6,19 @@ public import SystemPackage
 /// A regular file that is not compressed is mapped. What is compressed as a whole (gzip, xz or zstd) or comes through a
 /// pipe is first copied, decompressed, into a temporary file that has no name and goes with this process; then that is
 /// mapped. So memory stays bounded by two small buffers, whatever the size.
-public struct TraceInput: Sendable {
+public struct FileInput: Sendable {
   public let memory: MappedMemory
   /// What was wrong with the input's outer form; what could be read of it is in `memory` all the same.
-  public let problem: TraceFileError?
+  public let problem: FileError?
 
   /// Input that is in memory already.
-  init(memory: MappedMemory, problem: TraceFileError?) {
+  package init(memory: MappedMemory, problem: FileError?) {
     self.memory = memory
     self.problem = problem
   }
 
   /// Opens a file; `-` is standard input. What an error says does not name it.
-  public init(_ path: FilePath) throws(TraceFileError) {
+  public init(_ path: FilePath) throws(FileError) {
     if path.string == "-" {
       try self.init(FileDescriptor.standardInput)
       return
@@ -27,22 +27,22 @@ public struct TraceInput: Sendable {
     do {
       file = try FileDescriptor.open(path, .readOnly, options: [.closeOnExec])
     } catch {
-      throw TraceFileError("\(error)")
+      throw FileError("\(error)")
     }
     defer { try? file.close() }
     try self.init(file)
   }
 
-  private init(_ file: FileDescriptor) throws(TraceFileError) {
+  private init(_ file: FileDescriptor) throws(FileError) {
     var status = stat()
     guard unsafe fstat(file.rawValue, &status) == 0 else {
-      throw TraceFileError("\(Errno(rawValue: errno))")
+      throw FileError("\(Errno(rawValue: errno))")
     }
     guard status.st_mode & S_IFMT != S_IFDIR else {
-      throw TraceFileError(
+      throw FileError(
         "a directory, as perf record --threads makes; record without --threads to get a file")
     }
-    var problem: TraceFileError?
+    var problem: FileError?
     var memory: MappedMemory
     do {
       memory =
@@ -55,10 +55,10 @@ public struct TraceInput: Sendable {
         problem = damage
         memory = try MappedMemory.mapping(plain)
       }
-    } catch let error as TraceFileError {
+    } catch let error as FileError {
       throw error
     } catch {
-      throw TraceFileError("\(error)")
+      throw FileError("\(error)")
     }
     self.memory = memory
     self.problem = problem

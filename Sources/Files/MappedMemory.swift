@@ -3,8 +3,7 @@ public import SystemPackage
 
 /// A range of memory: a file mapped for reading, or a buffer that holds what was decompressed.
 ///
-/// This is the only place of the trace readers where memory is addressed by pointer: everything else sees `bytes`,
-/// whose every access is checked against its bounds and which cannot outlive this object.
+/// This is the only place where a file's bytes are addressed by pointer: everything else sees `bytes`, whose every access is checked against its bounds and which cannot outlive this object.
 ///
 /// A file that another process shortens while it is mapped raises SIGBUS when its lost pages are touched, as for every
 /// program that maps files; a recording is to be finished before it is read. Input that is compressed, or comes through
@@ -12,7 +11,7 @@ public import SystemPackage
 @safe public final class MappedMemory: @unchecked Sendable {
   // Sendable although it holds a pointer: the range never moves; a file's is never written, and a buffer is written
   // only through `withUnsafeMutableBytes` by the one reader that owns it.
-  private let start: UnsafeMutableRawPointer
+  @usableFromInline let start: UnsafeMutableRawPointer
   /// The number of bytes mapped.
   private let mappedCount: Int
   public let byteCount: Int
@@ -37,7 +36,7 @@ public import SystemPackage
   }
 
   /// A zeroed buffer. Its pages take memory only once they are written.
-  static func buffer(byteCount: Int) throws(Errno) -> MappedMemory {
+  package static func buffer(byteCount: Int) throws(Errno) -> MappedMemory {
     try map(byteCount, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1)
   }
 
@@ -55,7 +54,7 @@ public import SystemPackage
     return unsafe MappedMemory(start: address, mappedCount: mappedCount, byteCount: count, isFile: descriptor >= 0)
   }
 
-  public var bytes: RawSpan {
+  @inlinable public var bytes: RawSpan {
     @_lifetime(borrow self)
     get {
       // The range stays mapped until deinit, which the borrow of self holds off.
@@ -64,14 +63,14 @@ public import SystemPackage
   }
 
   /// Gives the memory to a C decoder to fill. Only for memory made by `buffer(byteCount:)`.
-  func withUnsafeMutableBytes<Result, Failure: Error>(
+  @inlinable package func withUnsafeMutableBytes<Result, Failure: Error>(
     _ body: (UnsafeMutableRawBufferPointer) throws(Failure) -> Result
   ) throws(Failure) -> Result {
     try unsafe body(UnsafeMutableRawBufferPointer(start: start, count: byteCount))
   }
 
   /// Maps the pages of this range of a file at once, which costs less than a fault for every few of them.
-  func populate(_ range: Range<Int>) {
+  package func populate(_ range: Range<Int>) {
     let pageSize = Int(getpagesize())
     let lower = max(range.lowerBound, 0) / pageSize * pageSize
     let upper = min(range.upperBound, byteCount)
@@ -82,7 +81,7 @@ public import SystemPackage
 
   /// Lets the kernel take back the pages that lie wholly in this range of a mapped file, so that the memory in use does
   /// not grow with the file. They stay in the page cache, and reading them again brings them back.
-  func release(_ range: Range<Int>) {
+  package func release(_ range: Range<Int>) {
     let pageSize = Int(getpagesize())
     let lower = (max(range.lowerBound, 0) + pageSize - 1) / pageSize * pageSize
     let upper = min(range.upperBound, byteCount) / pageSize * pageSize

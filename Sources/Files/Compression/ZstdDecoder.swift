@@ -1,18 +1,18 @@
 import CZstd
 
 /// Zstandard (RFC 8878), frame after frame.
-@safe final class ZstdDecoder: StreamDecoder {
+@safe package final class ZstdDecoder: StreamDecoder {
   // The context belongs to this object alone and is freed with it.
   private let context: OpaquePointer
 
-  init() throws(TraceFileError) {
-    guard let context = unsafe ZSTD_createDCtx() else { throw TraceFileError("no memory for a zstd decoder") }
+  package init() throws(FileError) {
+    guard let context = unsafe ZSTD_createDCtx() else { throw FileError("no memory for a zstd decoder") }
     unsafe self.context = unsafe context
   }
 
   deinit { unsafe ZSTD_freeDCtx(context) }
 
-  func decode(_ input: RawSpan, into output: MappedMemory, at start: Int) throws(TraceFileError) -> DecodingStep {
+  package func decode(_ input: RawSpan, into output: MappedMemory, at start: Int) throws(FileError) -> DecodingStep {
     let step = unsafe input.withUnsafeBytes { source in
       unsafe output.withUnsafeMutableBytes { destination in
         var from = unsafe ZSTD_inBuffer(src: source.baseAddress, size: source.count, pos: 0)
@@ -27,7 +27,7 @@ import CZstd
   }
 
   /// Decodes one chunk whole and gives the number of bytes it holds. The chunk is one frame, or several.
-  func decodeChunk(_ input: RawSpan, into output: MappedMemory) throws(TraceFileError) -> Int {
+  package func decodeChunk(_ input: RawSpan, into output: MappedMemory) throws(FileError) -> Int {
     let result = unsafe input.withUnsafeBytes { source in
       unsafe output.withUnsafeMutableBytes { destination in
         unsafe ZSTD_decompressDCtx(
@@ -38,7 +38,7 @@ import CZstd
     return result
   }
 
-  private static func error(_ code: Int) -> TraceFileError {
-    TraceFileError("zstd: \(unsafe String(cString: ZSTD_getErrorName(code)))")
+  private static func error(_ code: Int) -> FileError {
+    FileError("zstd: \(unsafe String(cString: ZSTD_getErrorName(code)))")
   }
 }

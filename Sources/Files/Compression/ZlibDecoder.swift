@@ -1,16 +1,16 @@
 import CZlib
 
 /// zlib and gzip (RFC 1950, 1952), told apart by their headers; gzip members may follow one another.
-@safe final class ZlibDecoder: StreamDecoder {
+@safe package final class ZlibDecoder: StreamDecoder {
   // zlib keeps a pointer to the stream, so that it must not move: it lives in its own allocation.
   private let stream: UnsafeMutablePointer<z_stream>
 
-  init() throws(TraceFileError) {
+  package init() throws(FileError) {
     unsafe stream = UnsafeMutablePointer<z_stream>.allocate(capacity: 1)
     unsafe stream.initialize(to: z_stream())
     // 15 bits of window; 32 has the header detected.
     let result = unsafe inflateInit2_(stream, 15 + 32, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size))
-    guard result == Z_OK else { throw TraceFileError("no memory for a zlib decoder") }
+    guard result == Z_OK else { throw FileError("no memory for a zlib decoder") }
   }
 
   deinit {
@@ -18,7 +18,7 @@ import CZlib
     unsafe stream.deallocate()
   }
 
-  func decode(_ input: RawSpan, into output: MappedMemory, at start: Int) throws(TraceFileError) -> DecodingStep {
+  package func decode(_ input: RawSpan, into output: MappedMemory, at start: Int) throws(FileError) -> DecodingStep {
     let given = min(input.byteCount, Int(UInt32.max))
     let room = min(max(output.byteCount - start, 0), Int(UInt32.max))
     let result = unsafe input.withUnsafeBytes { source in
@@ -44,15 +44,15 @@ import CZlib
     case Z_OK, Z_BUF_ERROR:
       return step
     default:
-      throw TraceFileError("zlib: the compressed data is damaged")
+      throw FileError("zlib: the compressed data is damaged")
     }
   }
 
   /// Decodes one chunk whole and gives the number of bytes it holds.
-  func decodeChunk(_ input: RawSpan, into output: MappedMemory) throws(TraceFileError) -> Int {
+  package func decodeChunk(_ input: RawSpan, into output: MappedMemory) throws(FileError) -> Int {
     unsafe inflateReset(stream)
     let step = try decode(input, into: output, at: 0)
-    guard step.isComplete else { throw TraceFileError("zlib: the compressed data ends early or holds too much") }
+    guard step.isComplete else { throw FileError("zlib: the compressed data ends early or holds too much") }
     return step.produced
   }
 }

@@ -1,12 +1,12 @@
 import Glibc
-import SystemPackage
+package import SystemPackage
 
 /// Files without a name that hold what cannot be mapped as it is.
-enum TemporaryFile {
+package enum TemporaryFile {
   private static let pieceSize = 1 << 18
 
   /// A new file, already unlinked, in the directory for large temporary files.
-  static func make() throws(TraceFileError) -> FileDescriptor {
+  package static func make() throws(FileError) -> FileDescriptor {
     let directory = unsafe getenv("TMPDIR").map { unsafe String(cString: $0) } ?? "/var/tmp"
     var template = Array("\(directory)/inquest-XXXXXX".utf8CString)
     let descriptor = unsafe template.withUnsafeMutableBufferPointer { template -> Int32 in
@@ -19,14 +19,14 @@ enum TemporaryFile {
       return descriptor
     }
     guard descriptor >= 0 else {
-      throw TraceFileError(
+      throw FileError(
         "cannot make a temporary file in \(directory): \(Errno(rawValue: errno)); set TMPDIR to a directory with room")
     }
     return FileDescriptor(rawValue: descriptor)
   }
 
   /// Copies everything that can be read from a pipe or the like.
-  static func copy(of source: FileDescriptor) throws(TraceFileError) -> FileDescriptor {
+  static func copy(of source: FileDescriptor) throws(FileError) -> FileDescriptor {
     let file = try make()
     let piece = try buffer()
     do {
@@ -35,17 +35,17 @@ enum TemporaryFile {
         if count == 0 { return file }
         try write(piece, count, to: file)
       }
-    } catch let error as TraceFileError {
+    } catch let error as FileError {
       throw error
     } catch {
-      throw TraceFileError("cannot read: \(error)")
+      throw FileError("cannot read: \(error)")
     }
   }
 
   /// Decompresses a whole file. What was decompressed before damage was met is kept, and the damage returned.
   static func decompressed(
     _ source: MappedMemory, _ compression: FileCompression
-  ) throws(TraceFileError) -> (FileDescriptor, damage: TraceFileError?) {
+  ) throws(FileError) -> (FileDescriptor, damage: FileError?) {
     let file = try make()
     let piece = try buffer()
     let decoder = try compression.makeDecoder()
@@ -60,7 +60,7 @@ enum TemporaryFile {
         step = try decoder.decode(input, into: piece, at: 0)
       } catch {
         // Padding, or anything else, after complete data is not part of it (gzip(1) ignores it, too).
-        return (file, isComplete ? nil : TraceFileError(error.what, at: offset))
+        return (file, isComplete ? nil : FileError(error.what, at: offset))
       }
       if step.produced > 0 { try write(piece, step.produced, to: file) }
       source.release(0..<offset)
@@ -69,19 +69,19 @@ enum TemporaryFile {
       isFull = step.produced == pieceSize
       if step.consumed == 0, step.produced == 0 { break }
     }
-    return (file, isComplete ? nil : TraceFileError("the compressed file ends early", at: offset))
+    return (file, isComplete ? nil : FileError("the compressed file ends early", at: offset))
   }
 
-  static func write(_ memory: MappedMemory, _ count: Int, to file: FileDescriptor) throws(TraceFileError) {
+  package static func write(_ memory: MappedMemory, _ count: Int, to file: FileDescriptor) throws(FileError) {
     do {
       let bytes = memory.bytes.extracting(0..<count)
       _ = try unsafe bytes.withUnsafeBytes { try unsafe file.writeAll($0) }
     } catch {
-      throw TraceFileError("cannot write a temporary file: \(error); set TMPDIR to a directory with more room")
+      throw FileError("cannot write a temporary file: \(error); set TMPDIR to a directory with more room")
     }
   }
 
-  private static func buffer() throws(TraceFileError) -> MappedMemory {
-    do { return try MappedMemory.buffer(byteCount: pieceSize) } catch { throw TraceFileError("no memory: \(error)") }
+  private static func buffer() throws(FileError) -> MappedMemory {
+    do { return try MappedMemory.buffer(byteCount: pieceSize) } catch { throw FileError("no memory: \(error)") }
   }
 }

@@ -1,29 +1,29 @@
 /// What one call of a decoder did.
-struct DecodingStep {
+package struct DecodingStep {
   /// Bytes of the input that need not be given again.
-  var consumed: Int
+  package var consumed: Int
   /// Bytes written to the output.
-  var produced: Int
+  package var produced: Int
   /// Whether the compressed data is complete at this point; more may follow it.
-  var isComplete: Bool
+  package var isComplete: Bool
 }
 
 /// A decoder that takes its input in pieces and gives its output in pieces, with a bounded state.
-protocol StreamDecoder: AnyObject {
+package protocol StreamDecoder: AnyObject {
   /// Decodes some of the input into `output`, from `start` on.
   ///
   /// At most what fits is written; a step that consumes and produces nothing means that input or room is missing.
-  func decode(_ input: RawSpan, into output: MappedMemory, at start: Int) throws(TraceFileError) -> DecodingStep
+  func decode(_ input: RawSpan, into output: MappedMemory, at start: Int) throws(FileError) -> DecodingStep
 }
 
 /// The formats in which whole files are compressed.
-enum FileCompression: CaseIterable {
+package enum FileCompression: CaseIterable {
   case gzip
   case xz
   case zstd
 
   /// Recognised by the first bytes (RFC 1952 section 2.3; xz file format 2.1.1.1; RFC 8878 section 3.1.1).
-  init?(_ bytes: RawSpan) {
+  package init?(_ bytes: RawSpan) {
     guard let compression = Self.allCases.first(where: { bytes.hasPrefix($0.magic) }) else { return nil }
     self = compression
   }
@@ -36,7 +36,7 @@ enum FileCompression: CaseIterable {
     }
   }
 
-  func makeDecoder() throws(TraceFileError) -> any StreamDecoder {
+  func makeDecoder() throws(FileError) -> any StreamDecoder {
     switch self {
     case .gzip: try ZlibDecoder()
     case .xz: try XZDecoder()
