@@ -1,3 +1,4 @@
+import Files
 public import X86
 
 /// One run of physical memory.
@@ -27,6 +28,7 @@ public struct FlatMemory: PhysicalMemory, Hashable, Sendable {
       let (next, overflows) = address.rawValue.addingReportingOverflow(available)
       throw UnavailableMemory(address: PhysicalAddress(next), reason: overflows ? .unbacked : .notCaptured)
     }
-    for index in 0..<buffer.count { buffer[index] = bytes[Int(offset) + index] }
+    // Safe: a byte has no padding.
+    buffer.replace(at: 0, with: unsafe bytes.span.bytes.extracting(Int(offset)..<Int(offset) + buffer.count))
   }
 }

@@ -1,3 +1,4 @@
+import Files
 public import X86
 
 /// Those 4 KiB pages of physical memory that somebody kept.
@@ -73,7 +74,8 @@ public struct SparseMemory: PhysicalMemory, Hashable, Sendable {
       }
       let offset = Int(next % UInt64(Self.pageSize))
       let count = min(Self.pageSize - offset, buffer.count - filled)
-      for index in 0..<count { buffer[filled + index] = page[offset + index] }
+      // Safe: a byte has no padding.
+      buffer.replace(at: filled, with: unsafe page.span.bytes.extracting(offset..<offset + count))
       filled += count
     }
   }
