@@ -70,7 +70,8 @@ let package = Package(
       .executableTarget(
         name: "inquest",
         dependencies: [
-          "X86", "Files", "Traces", "GuestImage", "KVM", "QEMU", "Investigation", "Reports", "Capture", argumentParser,
+          "X86", "Files", "Traces", "GuestMemory", "GuestImage", "KVM", "QEMU", "Investigation", "Reports", "Capture",
+          argumentParser,
           system,
         ],
         swiftSettings: settings),

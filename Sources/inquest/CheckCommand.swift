@@ -24,10 +24,7 @@ struct CheckCommand: ParsableCommand {
       Exit status: 0 nothing was found, 3 something would kill the guest, 4 nothing could be judged.
       """)
 
-  @Argument(
-    help: ArgumentHelp(
-      "A memory dump and what else tells of the guest; or, after --, the QEMU command line.", valueName: "file"))
-  var arguments: [String] = []
+  @OptionGroup var guest: GuestOptions
 
   @Option(
     help: ArgumentHelp(
@@ -48,7 +45,7 @@ struct CheckCommand: ParsableCommand {
   @OptionGroup var output: OutputOptions
 
   func validate() throws {
-    if arguments.isEmpty {
+    if guest.isEmpty {
       throw ValidationError("nothing to check: inquest check guest.core, or inquest check -- qemu-system-x86_64 …")
     }
     for time in after + [timeout].compactMap(\.self) where !(time > 0 && time < 1e9) {
@@ -78,17 +75,18 @@ struct CheckCommand: ParsableCommand {
   // MARK: Files
 
   private func lookAtFiles() throws -> [CheckReport.Look] {
-    let scene = try Scene(files: arguments)
-    guard scene.memory != nil else {
-      throw Failure("no memory: give a dump (in QEMU's monitor: dump-guest-memory FILE)")
+    try guest.withScene { scene in
+      guard scene.memory != nil else {
+        throw Failure("no memory: give a dump (in QEMU's monitor: dump-guest-memory FILE)")
+      }
+      return [CheckReport.Look(moment: guest.name, checkup: checkup(scene))]
     }
-    return [CheckReport.Look(moment: arguments.joined(separator: ", "), checkup: checkup(scene))]
   }
 
   // MARK: A run
 
   private func lookAtRun() throws -> ([CheckReport.Look], String) {
-    let commandLine = QEMUCommandLine(program: arguments[0], arguments: Array(arguments.dropFirst()))
+    let commandLine = QEMUCommandLine(program: guest.files[0], arguments: Array(guest.files.dropFirst()))
     let image = try GuestImage(of: commandLine, at: image)
     var options = GuestRun.Options()
     options.timeLimit = timeout.map { .seconds($0) }

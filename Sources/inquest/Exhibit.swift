@@ -2,10 +2,12 @@ import Files
 import Foundation
 import Glibc
 import GuestImage
+import GuestMemory
 import Investigation
 import KVM
 import QEMU
 import Traces
+import X86
 
 /// A file that somebody has of a death, recognised by its content.
 enum Exhibit {
@@ -13,6 +15,7 @@ enum Exhibit {
   case text(KVMTrace, [QEMULogEntry], name: String)
   case trace(KVMDeathRecords, TraceContext, name: String)
   case image(GuestImage)
+  case memory(MemoryDump, name: String)
 
   /// - Parameter name: What a citation calls the file.
   init(_ input: FileInput, name: String) throws(Failure) {
@@ -22,6 +25,12 @@ enum Exhibit {
       do throws(TraceFileError) {
         let trace = try TraceFile(input)
         self = .trace(KVMDeathRecords(trace), trace.context, name: name)
+      } catch {
+        throw Failure(error.description)
+      }
+    } else if MemoryDump.isDump(input.memory.bytes) {
+      do throws(FileError) {
+        self = .memory(try MemoryDump(input), name: name)
       } catch {
         throw Failure(error.description)
       }
@@ -47,6 +56,12 @@ enum Exhibit {
   func add(to scene: inout Scene) {
     switch self {
     case .image(let image): scene.image = image
+    case .memory(let dump, let name):
+      for problem in dump.problems { standardError.write("inquest: \(name): \(problem.description)\n") }
+      scene.processors += dump.processors.enumerated().map { index, state in
+        ObservedProcessor(index: index, state: state, source: .file(name))
+      }
+      scene.take(dump)
     case .trace(let deaths, let context, let name):
       scene.traceHoles.formUnion(deaths.holes.map { scene.trace.count + $0 })
       scene.trace += deaths.records
@@ -80,6 +95,21 @@ enum Exhibit {
 }
 
 extension Scene {
+  /// Takes a dump's memory, behind that which is known already.
+  mutating func take(_ dump: MemoryDump) {
+    if let known = memory {
+      memory = LayeredMemory([known, dump.memory])
+    } else {
+      memory = dump.memory
+    }
+    let memoryRanges = dump.ranges.map { range in
+      MemoryMap.Range(
+        first: range.lowerBound, last: PhysicalAddress(range.upperBound.rawValue - 1), kind: .ram,
+        name: dump.format.description, offset: 0)
+    }
+    memoryMap = memoryMap ?? MemoryMap(ranges: memoryRanges)
+  }
+
   /// What the files tell of one guest; `-` is standard input.
   init(files: [String]) throws {
     self.init()

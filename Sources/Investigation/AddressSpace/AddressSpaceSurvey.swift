@@ -21,7 +21,7 @@ public struct AddressSpaceSurvey {
   public var tableCount: Int { tables.count }
 
   /// How much trouble of one kind is kept.
-  public static let mostOfAKind = 16
+  public static let mostOfAKind = 8
 
   private var tables: [UInt64: PagingStructure] = [:]
   /// The tables' addresses, ascending.

@@ -52,8 +52,7 @@ struct Examiner {
 
   mutating func run(in memory: some PhysicalMemory) {
     let inputs = scene.walkerInputs(for: state)
-    let rules = scene.knownWalker?.rules(for: inputs) ?? inputs.guest
-    guard let paging = Paging(state, rules: rules) else {
+    guard let paging = Paging(state, rules: .acceptingAll) else {
       unjudged.append("vCPU \(processor.index): EFER is not known, which tells PAE paging from long mode's")
       return
     }
@@ -67,4 +66,12 @@ struct Examiner {
     examineSegments(paging, in: memory)
     examineStack(paging, in: memory)
   }
+}
+
+extension PagingRules {
+  /// The rules of a processor with everything, for what does not hang on reserved bits: those that a living guest has in
+  /// use have been accepted, and who else would accept them is a question of its own.
+  fileprivate static let acceptingAll = PagingRules(
+    hasGiBPages: true, maximumPhysicalAddressBits: 52, executeDisableEnabled: true, isAMD: false,
+    fourMiBPageAddressBits: 40, quirks: [.readsPDPTEs, .ignoresPDPTEBits])
 }

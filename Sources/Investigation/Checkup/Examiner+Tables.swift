@@ -30,7 +30,14 @@ extension Examiner {
     let format = paging.format ?? .longMode
     var opinions = inputs.opinions(of: walkers, on: finding.entry, at: finding.structure, in: format)
     opinions.opinions.removeAll { $0.subject[rule] == nil && !$0.subject.isEmpty }
-    guard !opinions.refusing.isEmpty, let walker = opinions.refusing.first else { return }
+    guard let walker = opinions.refusing.first else {
+      if !opinions.undecided.isEmpty {
+        unjudged.append(
+          "the \(finding.structure.entryName) \(finding.entry.rawValue.hexadecimal) (\(rule.words)): the guest's CPUID is not "
+            + "known; --cpu MODEL tells it")
+      }
+      return
+    }
     let walk = paging.seen(by: walker, inputs).walk(
       finding.start, for: PageAccess(.read, by: .supervisor), in: memory)
     let others = found.count > 1 ? ", and \(found.count - 1) more like it" : ""

@@ -78,11 +78,15 @@ extension Scene {
     return guest == true ? true : nil
   }
 
-  /// MAXPHYADDR: what QEMU says of the running guest, else what the command line asks for.
+  /// MAXPHYADDR: what QEMU says of the running guest, else what the command line asks for; where nothing tells the
+  /// accelerator, only if both would give it the same.
   var maximumPhysicalAddressBits: Sourced<Int>? {
     if let physicalAddressBits { return physicalAddressBits }
-    guard let cpu = commandLine?.cpu, let accelerator = accelerator?.value else { return nil }
-    return cpu.physicalAddressBits(accelerator: accelerator).value.map { Sourced($0, .commandLine) }
+    guard let cpu = commandLine?.cpu else { return nil }
+    let accelerators = accelerator.map { [$0.value] } ?? [.kvm, .tcg]
+    let widths = Set(accelerators.map { cpu.physicalAddressBits(accelerator: $0).value })
+    guard widths.count == 1, let width = widths.first, let width else { return nil }
+    return Sourced(width, .commandLine)
   }
 
   /// Under KVM the guest sees the host's vendor, else the model's (target/i386/cpu.c: x86_cpu_load_model, 7.2).

@@ -152,8 +152,8 @@ extension PageWalk.Doubt {
   func words(at structure: PagingStructure) -> String {
     switch self {
     case .reservedBits(let violations):
-      "whether \(bitNames(violations.reduce(0) { $0 | $1.bits })) of the \(structure.entryName) "
-        + "\(violations.entry.rawValue.hexadecimal) are reserved is not known"
+      "nothing tells whether \(bitNames(violations.reduce(0) { $0 | $1.bits })) of the \(structure.entryName) "
+        + "\(violations.entry.rawValue.hexadecimal) may be set"
     case .tableUnavailable(let memory):
       "the \(structure.longName) at physical \(memory.address.rawValue.hexadecimal) is not known"
     case .protectionKey(let key): "the rights of protection key \(key) are not known"

@@ -23,16 +23,10 @@ struct AddressSpaceOptions: ParsableArguments {
   @Option(help: ArgumentHelp("PKRU, which no source shows.", valueName: "hex"))
   var pkru: HexadecimalArgument?
 
-  @Option(
-    help: ArgumentHelp("The guest's -cpu, where nothing else tells its CPUID (Haswell,+pdpe1gb).", valueName: "model"))
-  var cpu: String?
-
   /// The address space that is meant.
   ///
   /// - Parameter walker: By whose rules; nil for those of the guest's own walker, as far as it is known.
   func addressSpace(of scene: Scene, by walker: Walker?) throws -> AddressSpace {
-    var scene = scene
-    if let cpu { scene.commandLine = try commandLine(cpu, scene) }
     guard let memory = scene.memory else {
       throw Failure(
         "no memory: give a dump (dump-guest-memory), an image of physical memory (--memory FILE@BASE), --qmp or --gdb")
@@ -61,13 +55,6 @@ struct AddressSpaceOptions: ParsableArguments {
     return AddressSpace(
       paging: paging, memory: memory, layout: scene.memoryMap, walker: walker ?? scene.knownWalker, inputs: inputs,
       registers: source(processor))
-  }
-
-  private func commandLine(_ cpu: String, _ scene: Scene) throws -> QEMUCommandLine {
-    let given = QEMUCommandLine(program: "qemu-system-x86_64", arguments: ["-cpu", cpu])
-    guard scene.commandLine != nil else { return given }
-    return QEMUCommandLine(
-      program: "qemu-system-x86_64", arguments: (scene.commandLine?.arguments ?? []) + ["-cpu", cpu])
   }
 
   private struct Registers {

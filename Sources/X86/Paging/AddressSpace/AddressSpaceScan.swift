@@ -282,8 +282,6 @@ struct AddressSpaceScan<Visitor: AddressSpaceVisitor> {
   mutating func report(
     _ kind: TableFinding.Kind, _ entry: PageTableEntry, _ index: Int, of table: Table, to visitor: inout Visitor
   ) {
-    // What comes before it is shown before it.
-    flush(to: &visitor)
     visitor.visit(
       TableFinding(
         kind: kind, structure: table.structure, index: index,

@@ -3,7 +3,7 @@ public protocol AddressSpaceVisitor {
   /// Pages that a walk arrives at. Neighbours that differ in nothing come as one range.
   mutating func visit(_ range: MappedRange)
 
-  /// Something of note in the tables.
+  /// Something of note in the tables. A range that begins before it may be shown after it, for it may go on.
   mutating func visit(_ finding: TableFinding)
 
   /// A table that is about to be gone through.
