@@ -16,10 +16,9 @@ struct Failure: Error, CustomStringConvertible {
 struct Stream {
   let descriptor: FileDescriptor
 
-  func write(_ text: String) {
-    var text = text
-    _ = try? text.withUTF8 { bytes in try unsafe descriptor.writeAll(UnsafeRawBufferPointer(bytes)) }
-  }
+  func write(_ text: String) { write(Array(text.utf8)) }
+
+  func write(_ bytes: [UInt8]) { _ = try? descriptor.writeAll(bytes) }
 }
 
 let standardOutput = Stream(descriptor: .standardOutput)

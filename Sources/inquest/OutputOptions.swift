@@ -42,15 +42,26 @@ struct OutputOptions: ParsableArguments {
 /// A result that is written piece by piece: to standard output as it comes, or to a file once it is whole.
 final class ResultStream {
   private let output: String?
-  private var pending = ""
+  private var pending: [UInt8] = []
 
   init(_ options: OutputOptions) { output = options.output }
 
-  func write(_ text: String) {
-    pending += text
-    guard output == nil, pending.utf8.count >= 1 << 16 else { return }
+  func write(_ text: String) { write(text.utf8) }
+
+  func write(_ bytes: some Sequence<UInt8>) {
+    pending.append(contentsOf: bytes)
+    flushIfLarge()
+  }
+
+  func write(_ bytes: Span<UInt8>) {
+    unsafe bytes.withUnsafeBufferPointer { unsafe pending.append(contentsOf: $0) }
+    flushIfLarge()
+  }
+
+  private func flushIfLarge() {
+    guard output == nil, pending.count >= 1 << 16 else { return }
     standardOutput.write(pending)
-    pending = ""
+    pending.removeAll(keepingCapacity: true)
   }
 
   /// Writes what is left.
@@ -60,7 +71,7 @@ final class ResultStream {
       return
     }
     do {
-      try pending.write(toFile: output, atomically: true, encoding: .utf8)
+      try Data(pending).write(to: URL(filePath: output), options: .atomic)
     } catch {
       throw Failure("cannot write \(output): \(error.localizedDescription)")
     }

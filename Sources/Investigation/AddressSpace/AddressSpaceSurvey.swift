@@ -12,7 +12,9 @@ public struct AddressSpaceSurvey {
   /// The trouble, by kind and then by address, at most ``mostOfAKind`` of a kind.
   public private(set) var troubles: [AddressSpaceTrouble.Kind: [AddressSpaceTrouble]] = [:]
   /// How much there is of each kind, also of what is not kept.
-  public private(set) var counts: [AddressSpaceTrouble.Kind: Int] = [:]
+  public var counts: [AddressSpaceTrouble.Kind: Int] {
+    Dictionary(uniqueKeysWithValues: zip(AddressSpaceTrouble.Kind.allCases, countsByKind)).filter { $0.value > 0 }
+  }
   /// How many bytes are mapped, but for self-maps.
   public private(set) var mappedSize: UInt64 = 0
   public private(set) var rangeCount = 0
@@ -23,6 +25,7 @@ public struct AddressSpaceSurvey {
   /// How much trouble of one kind is kept.
   public static let mostOfAKind = 8
 
+  private var countsByKind = [Int](repeating: 0, count: AddressSpaceTrouble.Kind.allCases.count)
   private var tables: [UInt64: PagingStructure] = [:]
   /// The tables' addresses, ascending.
   private var sortedTables: [UInt64] = []
@@ -50,18 +53,19 @@ public struct AddressSpaceSurvey {
     sortedTables = tables.keys.sorted()
   }
 
-  fileprivate mutating func add(_ trouble: AddressSpaceTrouble) {
-    counts[trouble.kind, default: 0] += 1
-    if troubles[trouble.kind, default: []].count < Self.mostOfAKind {
-      troubles[trouble.kind, default: []].append(trouble)
-    }
+  /// Counts a trouble, and keeps it if there are not yet many of its kind; only then it is put into words.
+  fileprivate mutating func add(_ kind: AddressSpaceTrouble.Kind, _ trouble: @autoclosure () -> AddressSpaceTrouble) {
+    countsByKind[kind.rawValue] += 1
+    if countsByKind[kind.rawValue] <= Self.mostOfAKind { troubles[kind, default: []].append(trouble()) }
   }
 
   fileprivate mutating func judge(_ range: MappedRange) {
     rangeCount += 1
     if !range.isThroughSelfMap { mappedSize &+= range.size }
     if range.rights.isSuperset(of: [.write, .user]) { judgeTables(in: range) }
-    if range.rights.isSuperset(of: [.write, .execute]) { add(AddressSpaceTrouble(writableAndExecutable: range)) }
+    if range.rights.isSuperset(of: [.write, .execute]) {
+      add(.writableAndExecutable, AddressSpaceTrouble(writableAndExecutable: range))
+    }
     if range.pageSize > 0x1000, let layout { judgeOverlaps(in: range, layout) }
   }
 
@@ -71,7 +75,7 @@ public struct AddressSpaceSurvey {
     while index < sortedTables.count, sortedTables[index] <= range.physicalLast.rawValue {
       let table = PhysicalAddress(sortedTables[index])
       if let place = range.linearAddress(of: table), let structure = tables[table.rawValue] {
-        add(AddressSpaceTrouble(table: table, of: structure, writableAt: place))
+        add(.tableWritableByUser, AddressSpaceTrouble(table: table, of: structure, writableAt: place))
       }
       index += 1
     }
@@ -88,6 +92,7 @@ public struct AddressSpaceSurvey {
         guard page != lastPage, let other = layout.nonMemory(from: physical, size: range.pageSize) else { continue }
         lastPage = page
         add(
+          .pageOverlapsDevice,
           AddressSpaceTrouble(
             overlapping: range, page: LinearAddress(range.start.rawValue &+ page),
             memory: "the memory up to \(memory.last.rawValue.hexadecimal)", other: other))
@@ -106,7 +111,9 @@ private struct Surveyor: AddressSpaceVisitor {
     visit(range)
   }
 
-  mutating func visit(_ finding: TableFinding) { survey.add(AddressSpaceTrouble(finding)) }
+  mutating func visit(_ finding: TableFinding) {
+    survey.add(AddressSpaceTrouble.Kind(finding), AddressSpaceTrouble(finding))
+  }
 }
 
 /// Finds the tables without going through the page tables, and through none twice.

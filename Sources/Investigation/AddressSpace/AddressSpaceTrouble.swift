@@ -3,25 +3,40 @@ public import X86
 /// Something wrong, or dangerous, in an address space.
 public struct AddressSpaceTrouble: Hashable, Sendable {
   /// What it is.
-  public enum Kind: String, Hashable, Sendable, CaseIterable {
+  public enum Kind: Int, Hashable, Sendable, CaseIterable {
     /// A present entry with a reserved bit: each access behind it is a page fault.
-    case reservedBit = "reserved-bit"
+    case reservedBit
     /// An entry whose reserved bits hang on something that is not known.
-    case possiblyReservedBit = "possibly-reserved-bit"
+    case possiblyReservedBit
     /// An entry that leads to a table where there is no memory.
-    case tableOutsideRAM = "table-outside-ram"
+    case tableOutsideRAM
     /// An entry that leads to a table where a device answers.
-    case tableOnDevice = "table-on-device"
+    case tableOnDevice
     /// A table that the memory at hand does not hold, so that what it maps is not known.
-    case tableNotCaptured = "table-not-captured"
+    case tableNotCaptured
     /// A paging structure that user mode may write: it can map itself anything.
-    case tableWritableByUser = "table-writable-by-user"
+    case tableWritableByUser
     /// Pages that can be written and executed.
-    case writableAndExecutable = "writable-and-executable"
+    case writableAndExecutable
     /// A large page of which a part is memory and a part is a device's registers, or nothing.
-    case pageOverlapsDevice = "page-overlaps-device"
+    case pageOverlapsDevice
     /// An entry that leads back to a table above it.
-    case selfMap = "self-map"
+    case selfMap
+
+    /// The stable name.
+    public var name: String {
+      switch self {
+      case .reservedBit: "reserved-bit"
+      case .possiblyReservedBit: "possibly-reserved-bit"
+      case .tableOutsideRAM: "table-outside-ram"
+      case .tableOnDevice: "table-on-device"
+      case .tableNotCaptured: "table-not-captured"
+      case .tableWritableByUser: "table-writable-by-user"
+      case .writableAndExecutable: "writable-and-executable"
+      case .pageOverlapsDevice: "page-overlaps-device"
+      case .selfMap: "self-map"
+      }
+    }
   }
 
   public var kind: Kind
@@ -37,6 +52,7 @@ public struct AddressSpaceTrouble: Hashable, Sendable {
 
 extension AddressSpaceTrouble {
   init(_ finding: TableFinding) {
+    kind = Kind(finding)
     start = finding.start
     size = finding.span
     entry = finding.entry
@@ -46,23 +62,16 @@ extension AddressSpaceTrouble {
       + finding.entryAddress.rawValue.hexadecimal
     switch finding.kind {
     case .reservedBits(let violations):
-      kind = violations.areDefinite ? .reservedBit : .possiblyReservedBit
       let broken = violations.areDefinite ? violations.filter(\.isDefinite) : Array(violations)
       let rules = broken.map { "\(bitNames($0.bits)): \($0.rule.words)" }
       words =
         "\(place) has \(violations.areDefinite ? "" : "perhaps ")reserved bits set (\(rules.joined(separator: "; ")))"
     case .tableUnavailable(let memory):
-      kind =
-        switch memory.reason {
-        case .unbacked: .tableOutsideRAM
-        case .device: .tableOnDevice
-        case .notCaptured: .tableNotCaptured
-        }
       words = "\(place) leads to a table at \(memory.address.rawValue.hexadecimal), \(memory.reason.words)"
     case .selfMap:
-      kind = .selfMap
       let user = finding.rights.contains(.user) ? "; user mode may use it" : ""
-      words = "\(place) leads back to the \(finding.entry.table.rawValue.hexadecimal) above it, a self-map\(user)"
+      words =
+        "\(place) leads back to the table at \(finding.entry.table.rawValue.hexadecimal) above it, a self-map\(user)"
     }
   }
 
@@ -87,6 +96,22 @@ extension AddressSpaceTrouble {
     start = page
     size = range.pageSize
     words = "one \(sizeName(range.pageSize)) page covers both \(memory) and \(other), which want different memory types"
+  }
+}
+
+extension AddressSpaceTrouble.Kind {
+  init(_ finding: TableFinding) {
+    self =
+      switch finding.kind {
+      case .reservedBits(let violations): violations.areDefinite ? .reservedBit : .possiblyReservedBit
+      case .tableUnavailable(let memory):
+        switch memory.reason {
+        case .unbacked: .tableOutsideRAM
+        case .device: .tableOnDevice
+        case .notCaptured: .tableNotCaptured
+        }
+      case .selfMap: .selfMap
+      }
   }
 }
 

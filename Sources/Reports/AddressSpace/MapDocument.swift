@@ -16,7 +16,7 @@ struct RangeDocument: Encodable {
     start = range.start.rawValue.hexadecimal
     last = range.last.rawValue.hexadecimal
     physicalStart = range.physicalStart.rawValue.hexadecimal
-    memoryType = memoryTypes.memoryType(at: range.attributes.patIndex)
+    memoryType = memoryTypes.memoryType(at: range.attributes.patIndex).description
     size = range.size
     pageSize = range.pageSize
     writable = range.rights.contains(.write)
@@ -29,6 +29,41 @@ struct RangeDocument: Encodable {
   }
 }
 
+extension RangeLine {
+  /// The same as ``RangeDocument``, without an encoder's cost.
+  mutating func appendJSON(_ range: MappedRange, _ memoryTypes: PageAttributeTable) {
+    func text(_ key: StaticString, _ value: UInt64) {
+      append(key)
+      append("\"0x")
+      append(digits: value, count: 1)
+      append("\"")
+    }
+    func number(_ key: StaticString, _ value: UInt64) {
+      append(key)
+      append(decimal: value)
+    }
+    func flag(_ key: StaticString, _ value: Bool) {
+      append(key)
+      append(value ? "true" : "false")
+    }
+    flag("{\"executable\":", range.rights.contains(.execute))
+    flag(",\"global\":", range.attributes.isGlobal)
+    text(",\"last\":", range.last.rawValue)
+    append(",\"memoryType\":\"")
+    append(memoryTypes.memoryType(at: range.attributes.patIndex))
+    number("\",\"pageSize\":", range.pageSize)
+    number(",\"patIndex\":", UInt64(range.attributes.patIndex))
+    text(",\"physicalStart\":", range.physicalStart.rawValue)
+    number(",\"protectionKey\":", UInt64(range.attributes.protectionKey))
+    flag(",\"selfMap\":", range.isThroughSelfMap)
+    number(",\"size\":", range.size)
+    text(",\"start\":", range.start.rawValue)
+    flag(",\"user\":", range.rights.contains(.user))
+    flag(",\"writable\":", range.rights.contains(.write))
+    append("}")
+  }
+}
+
 struct MapTail: Encodable {
   struct Trouble: Encodable {
     let kind, start, words: String
@@ -37,7 +72,7 @@ struct MapTail: Encodable {
     @Null var entryAddress: String?
 
     init(_ trouble: AddressSpaceTrouble) {
-      kind = trouble.kind.rawValue
+      kind = trouble.kind.name
       start = trouble.start.rawValue.hexadecimal
       words = trouble.words
       size = trouble.size
@@ -56,7 +91,7 @@ struct MapTail: Encodable {
     rangeCount = survey.rangeCount
     tableCount = survey.tableCount
     mappedSize = survey.mappedSize
-    troubleCounts = Dictionary(uniqueKeysWithValues: survey.counts.map { ($0.key.rawValue, $0.value) })
+    troubleCounts = Dictionary(uniqueKeysWithValues: survey.counts.map { ($0.key.name, $0.value) })
     troubles = AddressSpaceTrouble.Kind.allCases.flatMap { survey.troubles[$0] ?? [] }.map(Trouble.init)
     incomplete = survey.end.words
   }

@@ -14,7 +14,7 @@ public struct MapReport {
   /// Of which table the memory types are; see ``PageAttributeTable``.
   public var memoryTypes = PageAttributeTable.reset
   private var last: MappedRange?
-  private var isFirst = true
+  private var line = RangeLine()
 
   public init(_ format: Format) { self.format = format }
 
@@ -32,21 +32,25 @@ public struct MapReport {
       var page = Page(usesColour: usesColour)
       page.item("", "\(paging.mode.name), CR3 \(paging.cr3.hexadecimal)", note: registers)
       page.line("")
-      page.line(MapReport.titles)
+      page.line(RangeLine.titles)
       return page.text
     }
   }
 
-  /// The next range, with the hole before it.
-  public mutating func lines(_ range: MappedRange) -> String {
-    defer {
-      last = range
-      isFirst = false
-    }
+  /// The next range, with the hole before it, for as long as the closure lasts.
+  public mutating func withLines<Result>(of range: MappedRange, _ body: (Span<UInt8>) -> Result) -> Result {
+    line.clear()
     switch format {
-    case .json: return (isFirst ? "" : ",\n") + jsonText(of: RangeDocument(range, memoryTypes), isPretty: false)
-    case .text: return hole(before: range) + text(of: range) + "\n"
+    case .json:
+      line.append(last == nil ? "" : ",\n")
+      line.appendJSON(range, memoryTypes)
+    case .text:
+      let start = last.map { $0.start.rawValue &+ $0.size } ?? 0
+      if showsHoles, range.start.rawValue > start { line.appendHole(range.start.rawValue - start) }
+      line.append(range, memoryTypes)
     }
+    last = range
+    return body(line.bytes.span)
   }
 
   /// What stands behind the ranges.
@@ -58,34 +62,6 @@ public struct MapReport {
   }
 
   // MARK: Text
-
-  private static let titles =
-    padded("linear addresses", to: 36) + padded("size", to: 10, onLeft: true) + padded("pages", to: 7, onLeft: true)
-    + "  rights  type  physical address"
-
-  private func text(of range: MappedRange) -> String {
-    let note = range.isThroughSelfMap ? "  (tables, through a self-map)" : ""
-    return padded(addresses(range), to: 36) + padded(sizeInWords(range.size), to: 10, onLeft: true)
-      + padded(sizeInWords(range.pageSize), to: 7, onLeft: true) + "  " + padded(range.letters, to: 6) + "  "
-      + padded(memoryTypes.memoryType(at: range.attributes.patIndex), to: 4) + "  "
-      + range.physicalStart.rawValue.hexadecimal + note
-  }
-
-  private func addresses(_ range: MappedRange) -> String {
-    "\(digits(range.start.rawValue))-\(digits(range.last.rawValue))"
-  }
-
-  private func digits(_ address: UInt64) -> String {
-    let text = String(address, radix: 16)
-    return String(repeating: "0", count: max(0, 16 - text.count)) + text
-  }
-
-  private func hole(before range: MappedRange) -> String {
-    let start = last.map { $0.start.rawValue &+ $0.size } ?? 0
-    guard showsHoles, range.start.rawValue > start else { return "" }
-    return padded("", to: 36) + padded(sizeInWords(range.start.rawValue - start), to: 10, onLeft: true)
-      + "  not mapped\n"
-  }
 
   private func troubles(_ survey: AddressSpaceSurvey, _ start: Page) -> String {
     var page = start
@@ -110,11 +86,11 @@ public struct MapReport {
 // MARK: Words
 
 extension MappedRange {
-  /// `rwxuG`: read, write, execute, then `u` for user mode or `s` for the supervisor alone, and G.
+  /// The rights as the map shows them.
   var letters: String {
-    "r\(rights.contains(.write) ? "w" : "-")\(rights.contains(.execute) ? "x" : "-")"
-      + "\(rights.contains(.user) ? "u" : "s")\(attributes.isGlobal ? "G" : "")"
-      + (attributes.protectionKey == 0 ? "" : "k\(attributes.protectionKey)")
+    var line = RangeLine()
+    line.appendRights(self)
+    return String(decoding: line.bytes, as: UTF8.self)
   }
 }
 

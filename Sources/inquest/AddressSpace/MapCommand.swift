@@ -87,7 +87,7 @@ struct MapCommand: ParsableCommand {
     if let pat { report.memoryTypes = PageAttributeTable(rawValue: pat.value) }
     stream.write(report.head(space.paging, registers: space.registers))
     let survey = AddressSpaceSurvey(of: space.paging, in: space.memory, layout: space.layout) { range in
-      if !trouble { stream.write(report.lines(range)) }
+      if !trouble { report.withLines(of: range) { stream.write($0) } }
     }
     stream.write(report.tail(survey))
     try stream.finish()

@@ -144,19 +144,20 @@ struct AddressSpaceScan<Visitor: AddressSpaceVisitor> {
     } catch {
       return scanEntries(0..<(format.isTwoLevel ? 1024 : 512), of: table, in: memory, &visitor)
     }
-    scan(page, of: table, in: memory, &visitor)
+    // Safe: bytes have no padding that could be read uninitialised.
+    unsafe scan(page.bytes.span.bytes, of: table, in: memory, &visitor)
     return nil
   }
 
   @inlinable
   mutating func scan(
-    _ page: TablePage, of table: Table, in memory: borrowing some PhysicalMemory, _ visitor: inout Visitor
+    _ page: RawSpan, of table: Table, in memory: borrowing some PhysicalMemory, _ visitor: inout Visitor
   ) {
     let isTwoLevel = format.isTwoLevel
     let count = isTwoLevel ? 1024 : 512
     var index = 0
     while index < count, stop == nil {
-      let entry = page.entry(index, isTwoLevel: isTwoLevel)
+      let entry = page.tableEntry(index, isTwoLevel: isTwoLevel)
       if entry.rawValue & 1 != 0 {
         take(entry, index, of: table, in: memory, &visitor)
         if table.structure == .pageTable { extend(over: page, &index, of: table, after: entry) }
@@ -186,13 +187,13 @@ struct AddressSpaceScan<Visitor: AddressSpaceVisitor> {
 
   /// Skips over entries of a page table that go on where the one before them ended: most of a large address space.
   @inlinable
-  mutating func extend(over page: TablePage, _ index: inout Int, of table: Table, after entry: PageTableEntry) {
+  mutating func extend(over page: RawSpan, _ index: inout Int, of table: Table, after entry: PageTableEntry) {
     guard !format.isTwoLevel, var range = open else { return }
     let suspects = paging.rules.suspects(of: entry, at: .pageTable, in: format)
     var expected = (entry.rawValue & significantBits) &+ 0x1000
     var next = index &+ 1
     while next < 512 {
-      let raw = page.entry(next, isTwoLevel: false).rawValue
+      let raw = page.tableEntry(next, isTwoLevel: false).rawValue
       guard raw & significantBits == expected, raw & suspects == 0 else { break }
       expected &+= 0x1000
       next &+= 1

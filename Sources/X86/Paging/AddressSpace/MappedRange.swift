@@ -79,11 +79,11 @@ public struct PageAttributeTable: RawRepresentable, Hashable, Sendable {
   /// As a reset leaves it (SDM vol. 3, table 12-12): WB, WT, UC-, UC, and the same again.
   public static let reset = Self(rawValue: 0x0007_0406_0007_0406)
 
-  /// The memory type at an index from 0 to 7 by the manual's abbreviation, `reserved` for an encoding without meaning.
+  /// The memory type at an index from 0 to 7 by the manual's abbreviation, `?` for an encoding without meaning.
   ///
   /// Only the three lowest bits of the index count. The type in force also hangs on the MTRRs, and on the second level of
   /// a virtual machine (SDM vol. 3, 12.5.2.2 and 29.3.7).
-  public func memoryType(at index: UInt8) -> String {
+  public func memoryType(at index: UInt8) -> StaticString {
     switch rawValue >> (8 * UInt64(index & 7)) & 0xFF {
     case 0: "UC"
     case 1: "WC"
@@ -91,7 +91,7 @@ public struct PageAttributeTable: RawRepresentable, Hashable, Sendable {
     case 5: "WP"
     case 6: "WB"
     case 7: "UC-"
-    default: "reserved"
+    default: "?"
     }
   }
 }

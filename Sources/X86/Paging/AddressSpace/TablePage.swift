@@ -9,14 +9,16 @@ struct TablePage {
     var span = bytes.mutableSpan
     try memory.read(address, into: &span)
   }
+}
 
-  /// The entry `index`, of 4 bytes or of 8.
+extension RawSpan {
+  /// The entry `index` of a table, of 4 bytes or of 8.
   @inlinable
-  func entry(_ index: Int, isTwoLevel: Bool) -> PageTableEntry {
+  func tableEntry(_ index: Int, isTwoLevel: Bool) -> PageTableEntry {
     // Safe: any bytes are an integer, and the loads are bounds-checked.
     PageTableEntry(
       isTwoLevel
-        ? UInt64(UInt32(littleEndian: unsafe bytes.span.bytes.unsafeLoad(fromByteOffset: index &* 4, as: UInt32.self)))
-        : UInt64(littleEndian: unsafe bytes.span.bytes.unsafeLoad(fromByteOffset: index &* 8, as: UInt64.self)))
+        ? UInt64(UInt32(littleEndian: unsafe unsafeLoad(fromByteOffset: index &* 4, as: UInt32.self)))
+        : UInt64(littleEndian: unsafe unsafeLoad(fromByteOffset: index &* 8, as: UInt64.self)))
   }
 }
