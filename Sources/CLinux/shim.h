@@ -12,7 +12,9 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -48,6 +50,32 @@ static inline int clinux_memfd_create(const char *name) {
 /// F_ADD_SEALS, which glibc shows only to GNU source.
 static inline int clinux_seal_size(int descriptor) {
   return fcntl(descriptor, 1033 /* F_ADD_SEALS */, 0x1 | 0x2 | 0x4 /* SEAL, SHRINK, GROW */);
+}
+
+/// Whether nobody can make the file shorter any more (F_GET_SEALS, F_SEAL_SHRINK).
+static inline int clinux_is_sealed_against_shrinking(int descriptor) {
+  int seals = fcntl(descriptor, 1034);
+  return seals >= 0 && (seals & 0x2);
+}
+
+/// Copies `count` bytes from an address of another process; how many could be copied, or -1 with errno set.
+static inline long clinux_read_process(pid_t process, unsigned long address, void *buffer, unsigned long count) {
+  unsigned long local[2] = {(unsigned long)buffer, count};
+  unsigned long remote[2] = {address, count};
+  return syscall(SYS_process_vm_readv, process, local, 1ul, remote, 1ul, 0ul);
+}
+
+/// The process that listens at the other end of a UNIX socket, 0 if this process cannot see it, or -1 with errno set.
+static inline pid_t clinux_peer_process(int socket) {
+  // struct ucred, which glibc shows only to GNU source: process, user, group.
+  struct { pid_t process; uid_t user; gid_t group; } peer = {0, 0, 0};
+  socklen_t size = sizeof peer;
+  return getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 ? peer.process : -1;
+}
+
+/// A device number as `stat` shows it, from the two numbers of `/proc/PID/maps`.
+static inline unsigned long clinux_device_number(unsigned int major, unsigned int minor) {
+  return makedev(major, minor);
 }
 
 /// A pipe whose ends are close-on-exec.

@@ -42,6 +42,6 @@ import Testing
       ("", []), ("Cannot access memory\r\n", nil), ("0000: 0x1 junk\n", nil), ("0000: 0x10000000000000000\n", nil),
     ] as [(String, [UInt8]?)]) func `the monitor's dump of memory`(text: String, bytes: [UInt8]?)
   {
-    #expect(bytesOfMonitorDump(text) == bytes)
+    #expect(MonitorPages.bytes(in: text) == bytes)
   }
 }

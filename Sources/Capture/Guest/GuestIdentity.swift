@@ -43,7 +43,7 @@ extension GuestIdentity {
   static let pagingProperties = ["pdpe1gb", "nx", "la57", "phys-bits"]
 
   /// Asks a QEMU whose guest is stopped.
-  init(asking session: QEMUSession, version: QEMUVersion) {
+  init(asking session: any QMPSession, version: QEMUVersion) {
     self.version = version
     usesKVM = (try? session.execute(.queryKVM))?["enabled"]?.bool
     let cpus = (try? session.execute(.queryCPUs)).map(VirtualCPU.list) ?? []
@@ -52,7 +52,7 @@ extension GuestIdentity {
 }
 
 extension GuestIdentity.Processor {
-  fileprivate init(cpu: VirtualCPU, asking session: QEMUSession) {
+  fileprivate init(cpu: VirtualCPU, asking session: any QMPSession) {
     self.cpu = cpu
     func property(_ name: String) -> JSONValue? {
       try? session.execute(.property(name, ofObjectAt: cpu.path))

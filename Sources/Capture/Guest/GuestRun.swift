@@ -303,10 +303,11 @@ private final class GuestWatch {
   }
 
   private func scene(_ ending: GuestEnding, _ live: QEMUSession?) -> GuestScene {
-    GuestScene(
+    let memory = CapturedMemory(map: map, reader: live.map { MonitorPages(monitor: $0.monitor) }) { ram?.slice($0) }
+    return GuestScene(
       ending: ending, identity: identity, registers: live?.monitor("info registers -a"), log: session.log.bytes,
       logsTripleFaults: identity?.usesKVM == false && run.commandLine.leavesLogFree,
-      standardError: session.standardError.bytes, memory: CapturedMemory(map: map, ram: ram, session: live),
+      standardError: session.standardError.bytes, memory: memory,
       recording: recorded(), shutdownCause: cause)
   }
 

@@ -1,89 +1,109 @@
 public import QEMU
 public import X86
 
-/// A stopped guest's physical memory: RAM from the shared mapping, also after QEMU has gone; ROM, and RAM that is not
-/// shared, from QEMU's monitor as long as it answers.
+/// A guest's physical memory: RAM that is shared from its mapping, also after QEMU has gone; ROM, and RAM that is not
+/// shared, page by page from QEMU as long as it answers.
 ///
-/// Valid while the guest stands still. Devices are never read.
+/// A page that came from QEMU is kept, up to a constant number of them, and does not change any more. Devices are never
+/// read.
 public final class CapturedMemory: PhysicalMemory {
   /// What is where; as of the freeze, or of the start where QEMU went without one.
   public let map: MemoryMap?
   /// Whether RAM is read from memory shared with QEMU.
-  public var isShared: Bool { ram != nil }
-  private let ram: SharedRAM?
+  public var isShared: Bool { regions.contains { $0.slice != nil } }
+  private let regions: [Region]
   /// Nil once QEMU has gone.
-  private var session: QEMUSession?
-  /// Pages that the monitor gave, by their address; nil for one that it did not give.
-  private var pages: [UInt64: [UInt8]?] = [:]
+  private var reader: (any PageReader)?
+  private var pages = PageCache()
 
-  init(map: MemoryMap?, ram: SharedRAM?, session: QEMUSession?) {
-    self.map = map
-    self.ram = ram
-    self.session = session
+  private struct Region {
+    let first: UInt64
+    let last: UInt64
+    let isDevice: Bool
+    let slice: RAMSlice?
   }
 
-  /// Ends reading through the monitor: the guest runs again or QEMU goes. What was read stays.
-  func disconnect() { session = nil }
+  /// - Parameters:
+  ///   - map: Nil where nothing tells what is where, and then nothing can be read.
+  ///   - reader: Gives what is not mapped.
+  ///   - slice: The mapping of a range's memory, where it has one.
+  init(map: MemoryMap?, reader: (any PageReader)?, slice: (MemoryMap.Range) -> RAMSlice?) {
+    self.map = map
+    self.reader = reader
+    regions = (map?.ranges ?? []).map {
+      Region(
+        first: $0.first.rawValue, last: $0.last.rawValue, isDevice: $0.kind == .device,
+        slice: $0.kind == .device ? nil : slice($0))
+    }
+  }
+
+  /// Ends reading from QEMU: the guest runs again or QEMU goes. What was read stays.
+  func disconnect() { reader = nil }
 
   public func read(_ address: PhysicalAddress, into buffer: inout MutableSpan<UInt8>) throws(UnavailableMemory) {
-    guard let map else { throw UnavailableMemory(address: address, reason: .notCaptured) }
+    guard map != nil else { throw UnavailableMemory(address: address, reason: .notCaptured) }
     var done = 0
     while done < buffer.count {
       let (next, overflow) = address.rawValue.addingReportingOverflow(UInt64(done))
-      let here = PhysicalAddress(next)
-      guard !overflow, let range = map.range(at: here) else {
-        throw UnavailableMemory(address: here, reason: .unbacked)
+      guard !overflow, let index = regionIndex(at: next) else {
+        throw UnavailableMemory(address: PhysicalAddress(next), reason: .unbacked)
       }
-      if range.kind == .device { throw UnavailableMemory(address: here, reason: .device) }
-      // A range may end at the last address, so its size may not fit; its distance to the end does.
-      let count = Int(min(UInt64(buffer.count - done - 1), range.last.rawValue - next)) + 1
-      try read(here, in: range, into: &buffer, at: done..<done + count)
+      // A region may end at the last address, so its size may not fit; its distance to the end does.
+      let count = Int(min(UInt64(buffer.count - done - 1), regions[index].last - next)) + 1
+      try read(next, inRegion: index, into: &buffer, at: done..<done + count)
       done += count
     }
   }
 
-  /// Fills `places` of the buffer with bytes that lie in one range.
-  private func read(
-    _ address: PhysicalAddress, in range: MemoryMap.Range, into buffer: inout MutableSpan<UInt8>,
-    at places: Range<Int>
-  ) throws(UnavailableMemory) {
-    if let ram, range.name == SharedRAM.blockName {
-      let offset = range.offset &+ (address.rawValue - range.first.rawValue)
-      guard ram.read(offset: offset, into: &buffer, at: places) else {
-        throw UnavailableMemory(address: address, reason: .notCaptured)
-      }
-      return
+  private func regionIndex(at address: UInt64) -> Int? {
+    var low = 0
+    var high = regions.count
+    while low < high {
+      let middle = low + (high - low) / 2
+      if regions[middle].last < address { low = middle + 1 } else { high = middle }
     }
-    for place in places {
-      let here = address.rawValue + UInt64(place - places.lowerBound)
-      let page = here & ~0xFFF
-      guard let bytes = contents(ofPage: page, in: range), Int(here - page) < bytes.count else {
-        throw UnavailableMemory(address: PhysicalAddress(here), reason: .notCaptured)
-      }
-      buffer[place] = bytes[Int(here - page)]
+    return low < regions.count && regions[low].first <= address ? low : nil
+  }
+
+  /// Fills `places` of the buffer with bytes that lie in one region.
+  private func read(
+    _ address: UInt64, inRegion index: Int, into buffer: inout MutableSpan<UInt8>, at places: Range<Int>
+  ) throws(UnavailableMemory) {
+    if regions[index].isDevice { throw UnavailableMemory(address: PhysicalAddress(address), reason: .device) }
+    guard let slice = regions[index].slice else {
+      return try readPages(address, in: regions[index], into: &buffer, at: places)
+    }
+    let offset = slice.offset &+ (address - regions[index].first)
+    guard slice.mapping.read(offset: offset, into: &buffer, at: places) else {
+      throw UnavailableMemory(address: PhysicalAddress(address), reason: .notCaptured)
     }
   }
 
-  private func contents(ofPage page: UInt64, in range: MemoryMap.Range) -> [UInt8]? {
-    if let known = pages[page] { return known }
-    guard let session else { return nil }
-    // Memory that shares its page with a device is left alone: `xp` would read the device.
-    guard range.first.rawValue <= page, range.last.rawValue >= page | 0xFFF else { return nil }
-    let bytes = session.physicalPage(at: page)
-    pages[page] = .some(bytes)
-    return bytes
+  private func readPages(
+    _ address: UInt64, in region: Region, into buffer: inout MutableSpan<UInt8>, at places: Range<Int>
+  ) throws(UnavailableMemory) {
+    var place = places.lowerBound
+    while place < places.upperBound {
+      let here = address + UInt64(place - places.lowerBound)
+      let offset = Int(here & 0xFFF)
+      guard let bytes = contents(ofPage: here & ~0xFFF, in: region), bytes.count == 4096 else {
+        throw UnavailableMemory(address: PhysicalAddress(here), reason: .notCaptured)
+      }
+      let count = min(4096 - offset, places.upperBound - place)
+      for index in 0..<count { buffer[place + index] = bytes[offset + index] }
+      place += count
+    }
+  }
+
+  private func contents(ofPage page: UInt64, in region: Region) -> [UInt8]? {
+    // Memory that shares its page with a device is left alone: a read of the page would read the device.
+    guard region.first <= page, region.last >= page | 0xFFF else { return nil }
+    return pages.page(at: page) { reader?.page(at: page) }
   }
 }
 
-/// The bytes in the monitor's answer to `xp /512gx`: lines of `ADDRESS: 0xWORD 0xWORD`; nil for any other text.
-func bytesOfMonitorDump(_ text: String) -> [UInt8]? {
-  var bytes: [UInt8] = []
-  for line in text.split(whereSeparator: \.isNewline) {
-    guard let colon = line.firstIndex(of: ":") else { return nil }
-    for word in line[line.index(after: colon)...].split(separator: " ") {
-      guard word.hasPrefix("0x"), let value = UInt64(word.dropFirst(2), radix: 16) else { return nil }
-      for shift in stride(from: 0, to: 64, by: 8) { bytes.append(UInt8(truncatingIfNeeded: value >> UInt64(shift))) }
-    }
-  }
-  return bytes
+/// Where in a mapping the first byte of a range of memory lies.
+struct RAMSlice {
+  let mapping: RAMMapping
+  let offset: UInt64
 }

@@ -1,0 +1,32 @@
+/// Why a running QEMU cannot be read.
+public enum LiveGuestError: Error, Hashable, Sendable, CustomStringConvertible {
+  /// Nothing can be reached there, with errno.
+  case cannotConnect(SocketAddress, errno: Int32)
+  /// Somebody listens and says nothing.
+  case silent(SocketAddress, SocketKind)
+  /// What answers does not speak the protocol.
+  case notSpoken(SocketAddress, SocketKind)
+  /// QEMU ended, closed the socket or fell silent.
+  case lost(doing: String)
+  /// QEMU refused something, with its own words.
+  case refused(doing: String, explanation: String)
+
+  /// What kind of QEMU's sockets.
+  public enum SocketKind: String, Hashable, Sendable {
+    case qmp = "QMP"
+    case gdb = "the GDB remote protocol"
+  }
+
+  public var description: String {
+    switch self {
+    case .cannotConnect(let address, let errno): "cannot connect to \(address): \(systemError(errno))"
+    case .silent(let address, .qmp):
+      "\(address) does not answer; a QMP socket serves one client at a time: end the other, or give QEMU a second -qmp"
+    case .silent(let address, .gdb):
+      "\(address) does not answer; a gdbstub serves one debugger at a time: end the other"
+    case .notSpoken(let address, let kind): "what answers at \(address) does not speak \(kind.rawValue)"
+    case .lost(let what): "QEMU closed the connection or fell silent: \(what)"
+    case .refused(let what, let explanation): "QEMU refused \(what): \(explanation)"
+    }
+  }
+}

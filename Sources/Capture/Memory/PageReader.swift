@@ -1,0 +1,29 @@
+/// Gives pages of guest-physical memory that is not mapped here.
+protocol PageReader {
+  /// The 4096 bytes at `address`, a multiple of 4096 in a page that is all memory; nil where they cannot be had.
+  func page(at address: UInt64) -> [UInt8]?
+}
+
+/// Pages as the monitor prints them: works with every QEMU that answers, and slowly.
+struct MonitorPages: PageReader {
+  let monitor: (String) -> String?
+
+  func page(at address: UInt64) -> [UInt8]? {
+    guard let text = monitor("xp /512gx 0x" + String(address, radix: 16)) else { return nil }
+    guard let bytes = Self.bytes(in: text), bytes.count == 4096 else { return nil }
+    return bytes
+  }
+
+  /// The bytes in the monitor's answer to `xp /512gx`: lines of `ADDRESS: 0xWORD 0xWORD`; nil for any other text.
+  static func bytes(in text: String) -> [UInt8]? {
+    var bytes: [UInt8] = []
+    for line in text.split(whereSeparator: \.isNewline) {
+      guard let colon = line.firstIndex(of: ":") else { return nil }
+      for word in line[line.index(after: colon)...].split(separator: " ") {
+        guard word.hasPrefix("0x"), let value = UInt64(word.dropFirst(2), radix: 16) else { return nil }
+        for shift in stride(from: 0, to: 64, by: 8) { bytes.append(UInt8(truncatingIfNeeded: value >> UInt64(shift))) }
+      }
+    }
+    return bytes
+  }
+}
