@@ -113,6 +113,11 @@ extension Scene {
   /// What the files tell of one guest; `-` is standard input.
   init(files: [String]) throws {
     self.init()
+    try add(files: files)
+  }
+
+  /// Adds what the files tell.
+  mutating func add(files: [String]) throws {
     for file in files {
       if file == "-", isatty(STDIN_FILENO) == 1 {
         standardError.write("Paste the dump or the trace, then press Ctrl-D.\n")

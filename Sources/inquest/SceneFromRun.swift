@@ -22,7 +22,7 @@ extension Scene {
     host = HostFacts(asking: accelerator?.value)
   }
 
-  private static func accelerator(_ identity: GuestIdentity?) -> Sourced<Accelerator>? {
+  static func accelerator(_ identity: GuestIdentity?) -> Sourced<Accelerator>? {
     identity?.usesKVM.map { Sourced($0 ? .kvm : .tcg, .qmp("query-kvm")) }
   }
 
@@ -38,7 +38,7 @@ extension Scene {
       .filter { $0.state.cr0.contains(.paging) }
   }
 
-  private mutating func takeFeatures(_ identity: GuestIdentity?) {
+  mutating func takeFeatures(_ identity: GuestIdentity?) {
     guard let identity else { return }
     for feature in [CPUFeatureName.pdpe1gb, .nx, .la57] {
       guard let isOn = identity.hasFeature(feature.rawValue) else { continue }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Capture
 import Files
 import GuestMemory
 import Investigation
@@ -23,14 +24,24 @@ struct GuestOptions: ParsableArguments {
     help: ArgumentHelp("The guest's -cpu, where nothing else tells its CPUID (Haswell,+pdpe1gb).", valueName: "model"))
   var cpu: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "The QMP socket of a QEMU that runs (-qmp unix:PATH,server=on,wait=off): a path, or HOST:PORT. The guest stands still "
+        + "while it is looked at, and goes on.", valueName: "socket"))
+  var qmp: String?
+
   /// Whether the guest runs, and may change.
-  var isLive: Bool { false }
+  var isLive: Bool { qmp != nil }
 
   /// Whether no guest is named.
-  var isEmpty: Bool { files.isEmpty && memory.isEmpty }
+  var isEmpty: Bool { files.isEmpty && memory.isEmpty && !isLive }
 
   /// What to call the guest.
-  var name: String { (files + memory.map(\.path)).joined(separator: ", ") }
+  var name: String { (files + memory.map(\.path) + [qmp].compactMap(\.self)).joined(separator: ", ") }
+
+  func validate() throws {
+    if isLive && !memory.isEmpty { throw ValidationError("--memory is for a guest that does not run") }
+  }
 
   /// The same guest in other files.
   func with(files: [String]) -> GuestOptions {
@@ -41,13 +52,38 @@ struct GuestOptions: ParsableArguments {
 
   /// Gives what is known of the guest to `body`, during which it stands still.
   func withScene<Result>(_ body: (Scene) throws -> Result) throws -> Result {
-    var scene = try Scene(files: files)
+    if let qmp { return try withLiveScene(at: qmp, body) }
+    return try body(complete(Scene(files: files)))
+  }
+
+  /// A running guest stands still until `body` has returned. What the files tell is added.
+  private func withLiveScene<Result>(at socket: String, _ body: (Scene) throws -> Result) throws -> Result {
+    let address = SocketAddress(socket)
+    let guest: LiveGuest
+    let live: LiveScene
+    do throws(LiveGuestError) {
+      guest = try LiveGuest(qmp: address)
+      try guest.freeze()
+      live = try guest.scene()
+    } catch {
+      throw Failure(error.description)
+    }
+    defer { guest.thaw() }
+    let isHere = if case .unix = address { true } else { false }
+    var scene = Scene(live, identity: guest.identity, isHere: isHere)
+    try scene.add(files: files)
+    return try body(complete(scene))
+  }
+
+  /// Adds what the other options tell.
+  private func complete(_ scene: Scene) throws -> Scene {
+    var scene = scene
     if !memory.isEmpty { scene.take(try MemoryDump(rawMemory: memory)) }
     if let cpu {
       scene.commandLine = QEMUCommandLine(
         program: "qemu-system-x86_64", arguments: (scene.commandLine?.arguments ?? []) + ["-cpu", cpu])
     }
-    return try body(scene)
+    return scene
   }
 }
 
