@@ -34,8 +34,9 @@ struct UserMonitor: ~Copyable {
 
   deinit { close(socket) }
 
-  func send(_ command: String) throws {
-    let line = Array("{\"execute\": \"\(command)\"}\n".utf8)
+  /// - Parameter arguments: A JSON object.
+  func send(_ command: String, arguments: String = "{}") throws {
+    let line = Array("{\"execute\": \"\(command)\", \"arguments\": \(arguments)}\n".utf8)
     let sent = unsafe line.withUnsafeBytes { line in unsafe Glibc.send(socket, line.baseAddress, line.count, 0) }
     guard sent == line.count else { throw Failure.system(doing: "send", errno: errno) }
   }
