@@ -14,7 +14,7 @@ help:
 	@echo 'make build      the command, as $(INQUEST)'
 	@echo 'make guests     the example guests, in Guests/build'
 	@echo 'make oracle     ten million page walks against this KVM'
-	@echo 'make benchmark  reading traces, beside trace-cmd and perf on the same files'
+	@echo 'make benchmark  reading traces and walking page tables, beside trace-cmd, perf and the monitor of QEMU'
 	@echo 'make format     the sources in their one form'
 
 # Installs what is missing and nothing else, and asks for root only then.
@@ -37,9 +37,11 @@ test: setup guests lint
 oracle: setup
 	INQUEST_ORACLE_CASES=10000000 INQUEST_ORACLE_SEED=$$(date +%s) swift test --filter PagingOracleTests
 
-benchmark: build
+benchmark: build guests
 	@Scripts/setup time
+	@swift build -c release --product paging-benchmark
 	@Benchmarks/traces.sh $(INQUEST)
+	@Benchmarks/paging.sh $(INQUEST)
 
 format:
 	swift format --in-place --recursive Package.swift Sources Tests Guests Scripts

@@ -71,12 +71,15 @@ let package = Package(
         name: "inquest",
         dependencies: [
           "X86", "Files", "Traces", "GuestMemory", "GuestImage", "KVM", "QEMU", "Investigation", "Reports", "Capture",
-          argumentParser,
-          system,
+          argumentParser, system,
         ],
         swiftSettings: settings),
       .testTarget(
         name: "InquestTests", dependencies: ["inquest", "JSONDocuments", subprocess, system], swiftSettings: settings),
+      // What make benchmark measures of the library itself.
+      .executableTarget(
+        name: "paging-benchmark", dependencies: ["X86", "Files", "GuestMemory", system], path: "Benchmarks/Paging",
+        swiftSettings: settings),
       // Files in the making, and the tools that make them, for the tests of what reads files.
       .target(
         name: "FileBuilding", dependencies: ["Files", system], path: "Tests/FileBuilding", swiftSettings: settings),
