@@ -1,7 +1,8 @@
 # Inquest: what people type. `make demo` and `make test` each set up what they need.
 
 # From Debian: QEMU to run guests, the C libraries that Inquest links, and the tools its output is compared with.
-PACKAGES := qemu-system-x86 libzydis-dev libdw-dev libelf-dev libzstd-dev zlib1g-dev liblzma-dev trace-cmd linux-perf
+PACKAGES := qemu-system-x86 libzydis-dev libdw-dev libelf-dev libzstd-dev zlib1g-dev liblzma-dev liblzo2-dev \
+	libsnappy-dev trace-cmd linux-perf
 
 # The command as the demo runs it.
 INQUEST := .build/release/inquest

@@ -52,11 +52,13 @@ let package = Package(
     .systemLibrary(name: "CZstd", providers: [.apt(["libzstd-dev"])]),
     .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
     .systemLibrary(name: "CLZMA", providers: [.apt(["liblzma-dev"])]),
+    .systemLibrary(name: "CLZO", providers: [.apt(["liblzo2-dev"])]),
+    .systemLibrary(name: "CSnappy", providers: [.apt(["libsnappy-dev"])]),
   ]
     + room("X86")
     + room("Files", ["CZstd", "CZlib", "CLZMA", system], tests: ["FileBuilding"])
     + room("Traces", ["Files", system], tests: ["CZstd", "CZlib", "FileBuilding"])
-    + room("GuestMemory", ["X86", "Files"], tests: ["FileBuilding"])
+    + room("GuestMemory", ["X86", "Files", "CLZO", "CSnappy"], tests: ["CZlib", "FileBuilding"])
     + room("GuestImage", ["X86", "CZydis", "CElfutils"])
     + room("KVM", ["X86", "Files", "Traces"])
     + room("QEMU", ["X86"])

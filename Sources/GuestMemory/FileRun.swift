@@ -49,15 +49,28 @@
 
   /// The run that holds an address; nil if none does.
   @inlinable func run(at address: UInt64) -> FileRun? {
+    let next = firstIndex(after: address)
+    guard next > 0 else { return nil }
+    let run = runs[next &- 1]
+    return address &- run.address < run.count ? run : nil
+  }
+
+  /// The runs that hold any of the addresses from `lower` to below `upper`.
+  func runs(from lower: UInt64, to upper: UInt64) -> ArraySlice<FileRun> {
+    let next = firstIndex(after: lower)
+    let first = next > 0 && runs[next - 1].end > lower ? next - 1 : next
+    return runs[first..<max(first, upper > 0 ? firstIndex(after: upper - 1) : 0)]
+  }
+
+  /// The index of the first run that begins after an address.
+  @inlinable func firstIndex(after address: UInt64) -> Int {
     var lower = 0
     var upper = runs.count
     while lower < upper {
       let middle = (lower &+ upper) >> 1
       if runs[middle].address <= address { lower = middle &+ 1 } else { upper = middle }
     }
-    guard lower > 0 else { return nil }
-    let run = runs[lower &- 1]
-    return address &- run.address < run.count ? run : nil
+    return lower
   }
 
   /// Compares each run with the one before it that reaches furthest: if that agrees with it, so does every other run

@@ -9,6 +9,8 @@ public struct MemoryDump: Sendable {
   public enum Format: Hashable, Sendable, CustomStringConvertible {
     /// What `dump-guest-memory` writes unless told otherwise.
     case elfCore(bits: Int)
+    /// What `dump-guest-memory` writes in a format of kdump, and makedumpfile; nil if its pages are not compressed.
+    case kdump(KdumpCompression?, isFlattened: Bool)
     /// A copy of physical memory and nothing else.
     case rawImage
 
@@ -16,6 +18,8 @@ public struct MemoryDump: Sendable {
     public var description: String {
       switch self {
       case .elfCore(let bits): "\(bits)-bit ELF core"
+      case .kdump(let compression, let isFlattened):
+        "kdump, \(compression?.rawValue ?? "not compressed")\(isFlattened ? ", flattened" : "")"
       case .rawImage: "raw image"
       }
     }
@@ -30,25 +34,42 @@ public struct MemoryDump: Sendable {
   /// The physical memory that is in the dump, ascending, with a gap between each two.
   public let ranges: [Range<PhysicalAddress>]
   /// What is damaged or missing. All else was read.
-  public let problems: [FileError]
+  public private(set) var problems: [FileError]
 
   /// Whether the content is that of a dump which can be recognised, rather than of some other file. A raw image cannot.
-  public static func isDump(_ bytes: RawSpan) -> Bool { ELFHeader.isCore(bytes) }
+  public static func isDump(_ bytes: RawSpan) -> Bool { ELFHeader.isCore(bytes) || Kdump.isKdump(bytes) }
 
   /// Opens a dump. One that was compressed as a whole is opened as if it were not.
   public init(_ input: FileInput) throws(FileError) {
-    guard Self.isDump(input.memory.bytes) else {
+    if Kdump.isKdump(input.memory.bytes) {
+      self.init(try Kdump(input.memory))
+    } else if ELFHeader.isCore(input.memory.bytes) {
+      self.init(try ELFCore(input.memory))
+    } else {
       throw input.problem
         ?? FileError(
-          "not a dump of a guest's memory: no ELF core; give the base of a raw image as FILE@ADDRESS", at: 0)
+          "not a dump of a guest's memory: no ELF core and no kdump; for a raw image, say where it begins: "
+            + "FILE@ADDRESS", at: 0)
     }
-    let core = try ELFCore(input.memory)
+    if let problem = input.problem { problems.insert(problem, at: 0) }
+  }
+
+  private init(_ core: ELFCore) {
     format = .elfCore(bits: core.header.is64 ? 64 : 32)
     memory = core.memory
     ranges = core.memory.ranges
     processors = core.notes.processors
     threads = core.notes.threads
-    problems = [input.problem].compactMap(\.self) + core.problems
+    problems = core.problems
+  }
+
+  private init(_ dump: Kdump) {
+    format = .kdump(dump.compression, isFlattened: dump.isFlattened)
+    memory = dump.memory
+    ranges = dump.ranges
+    processors = dump.notes.processors
+    threads = dump.notes.threads
+    problems = dump.problems
   }
 
   /// Memory out of raw images, the better ones first.

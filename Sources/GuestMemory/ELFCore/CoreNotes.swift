@@ -17,15 +17,12 @@ struct CoreNotes {
 
   /// Reads notes one after the other as far as they are sound.
   ///
-  /// - Parameters:
-  ///   - machine: whose NT_PRSTATUS it is. QEMU writes the one of i386 into an ELF64 file, too, while the first vCPU is
-  ///     not in long mode (target/i386/arch_dump.c: x86_cpu_write_elf64_note, 10.2).
-  ///   - base: where `bytes` lie in the file.
-  mutating func read(_ bytes: RawSpan, of machine: ELFMachine, base: Int) {
+  /// - Parameter base: where `bytes` lie in the file.
+  mutating func read(_ bytes: RawSpan, base: Int) {
     var reader = ByteReader(bytes, base: base)
     do throws(FileError) {
       // Fewer bytes than a head are padding.
-      while reader.remaining >= 12 { try readNote(&reader, machine) }
+      while reader.remaining >= 12 { try readNote(&reader) }
     } catch {
       problems.append(error)
     }
@@ -33,7 +30,7 @@ struct CoreNotes {
 
   /// A note's head is the same in both classes; its name and contents are each padded to 4 bytes (QEMU's
   /// dump/dump.c: ELF_NOTE_SIZE).
-  private mutating func readNote(_ reader: inout ByteReader, _ machine: ELFMachine) throws(FileError) {
+  private mutating func readNote(_ reader: inout ByteReader) throws(FileError) {
     let nameSize = try reader.integer(UInt32.self, "the size of a note's name")
     let size = try reader.integer(UInt32.self, "the size of a note")
     let type = try reader.integer(UInt32.self, "the type of a note")
@@ -43,7 +40,7 @@ struct CoreNotes {
     let contents = try reader.block(size, "the note \(name)")
     try reader.skip(min(reader.remaining, Self.padding(size)), "padding")
     do throws(FileError) {
-      try add(name, type, ByteReader(contents, base: place), machine)
+      try add(name, type, ByteReader(contents, base: place))
     } catch {
       problems.append(error)
     }
@@ -52,11 +49,11 @@ struct CoreNotes {
   private static func padding(_ size: UInt32) -> Int { Int((0 &- size) & 3) }
 
   private mutating func add(
-    _ name: String, _ type: UInt32, _ contents: consuming ByteReader, _ machine: ELFMachine
+    _ name: String, _ type: UInt32, _ contents: consuming ByteReader
   ) throws(FileError) {
     switch (name, type) {
     case ("QEMU", 0): processors.append(try ProcessorState(qemuNote: &contents))
-    case ("CORE", Self.threadStatus): threads.append(try ThreadStatus(&contents, of: machine))
+    case ("CORE", Self.threadStatus): threads.append(try ThreadStatus(&contents))
     case ("CORE", let type): if Self.processTypes.contains(type) { isOfProcess = true }
     default: break
     }

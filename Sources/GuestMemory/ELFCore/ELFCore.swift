@@ -10,7 +10,8 @@ import X86
 ///   (softmmu/memory_mapping.c: guest_phys_block_add_section, 7.2), and what `begin` and `length` exclude.
 /// - Where p_filesz is less than p_memsz, the rest is not zeros as it would be in a program: with `paging` QEMU cuts a
 ///   mapping at the end of its first block, whatever follows (dump/dump.c: get_offset_range). A guest that maps its RAM
-///   with a 1 GiB page so has 640 KiB in the dump (seen with 7.2).
+///   with a 1 GiB page so has 640 KiB in the dump (seen with 7.2). makedumpfile -E leaves out pages, whatever they held,
+///   in this way, too (write_elf_pages_cyclic, 1.7.2).
 ///
 /// So neither is known to hold anything, or nothing.
 struct ELFCore {
@@ -23,11 +24,10 @@ struct ELFCore {
     header = try ELFHeader(file.bytes)
     var notes = CoreNotes()
     var segments = MemorySegments(byteCount: file.byteCount)
-    let machine = header.machine
     let missing = header.forEachSegment(file.bytes) { segment in
       switch segment.kind {
       case .load: segments.add(segment)
-      case .note: notes.read(segment, file.bytes, of: machine)
+      case .note: notes.read(segment, file.bytes)
       case nil: break
       }
     }
@@ -35,7 +35,7 @@ struct ELFCore {
       throw FileError("the core of a process, not of a machine; QEMU makes one of a guest: dump-guest-memory FILE")
     }
     let runs = FileRuns(segments.runs)
-    segments.checkAgreement(of: runs)
+    segments.check(runs)
     self.notes = notes
     problems = [missing].compactMap(\.self) + notes.problems + segments.problems
     guard !runs.runs.isEmpty else {
@@ -47,9 +47,9 @@ struct ELFCore {
 
 extension CoreNotes {
   /// Reads the notes of a segment, as far as the file holds them.
-  fileprivate mutating func read(_ segment: ELFSegment, _ bytes: RawSpan, of machine: ELFMachine) {
+  fileprivate mutating func read(_ segment: ELFSegment, _ bytes: RawSpan) {
     let (range, problem) = segment.contents(in: bytes.byteCount)
-    read(bytes.extracting(range), of: machine, base: range.lowerBound)
+    read(bytes.extracting(range), base: range.lowerBound)
     if let problem { problems.append(problem) }
   }
 }
@@ -59,7 +59,8 @@ private struct MemorySegments {
   let byteCount: Int
   private(set) var runs: [FileRun] = []
   private(set) var problems: [FileError] = []
-  private var hasPartOnly = false
+  /// How many segments have more bytes in memory than in the file.
+  private var partialCount = 0
 
   init(byteCount: Int) { self.byteCount = byteCount }
 
@@ -79,17 +80,18 @@ private struct MemorySegments {
         FileError("a segment's physical address of more than 52 bits is none of an x86 processor", at: segment.place))
       return
     }
-    if segment.fileSize < segment.memorySize, !hasPartOnly {
-      hasPartOnly = true
-      problems.append(
-        FileError(
-          "of the \(segment.memorySize) bytes mapped at \(segment.physicalAddress.hexadecimal), the first "
-            + "\(segment.fileSize) are in the dump; dump without paging (-p) to have all memory", at: segment.place))
-    }
+    if segment.fileSize < segment.memorySize { partialCount += 1 }
     runs.append(FileRun(address: segment.physicalAddress, count: UInt64(range.count), offset: range.lowerBound))
   }
 
-  mutating func checkAgreement(of runs: FileRuns) {
+  /// Looks at all segments together.
+  mutating func check(_ runs: FileRuns) {
+    if partialCount > 0 {
+      problems.append(
+        FileError(
+          "\(partialCount) segments have only the first part of their memory in the dump; to have all, dump without "
+            + "paging (-p) or filter (makedumpfile -d)"))
+    }
     guard let address = runs.disagreement else { return }
     problems.append(
       FileError(

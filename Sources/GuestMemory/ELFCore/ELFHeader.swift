@@ -1,20 +1,15 @@
 import Files
 
-/// The machines whose cores are read: EM_386 and EM_X86_64.
-enum ELFMachine: UInt16 {
-  case i386 = 3
-  case x86_64 = 62
-}
-
 /// What the head of an ELF core says, and where its program headers are.
 struct ELFHeader {
   let is64: Bool
-  let machine: ELFMachine
   private let segmentsOffset: UInt64
   private let segmentSize: Int
   private let segmentCount: UInt64
 
   static let magic: [UInt8] = [0x7F, 0x45, 0x4C, 0x46]
+  /// e_machine: EM_386 and EM_X86_64.
+  private static let x86: Set<UInt16> = [3, 62]
   /// e_type: ET_CORE.
   private static let core: UInt16 = 4
   /// e_phnum, where the number is too large for it: PN_XNUM.
@@ -36,10 +31,9 @@ struct ELFHeader {
     }
     try reader.skip(13, "the head of the ELF file")
     let machine = try reader.integer(UInt16.self, "the machine of the ELF file")
-    guard let machine = ELFMachine(rawValue: machine) else {
+    guard Self.x86.contains(machine) else {
       throw FileError("a core of a machine that is not x86 (e_machine \(machine)); Inquest reads x86 only", at: 18)
     }
-    self.machine = machine
     try reader.skip(4, "the version of the ELF file")
     _ = try reader.word(is64, "the entry point")
     segmentsOffset = try reader.word(is64, "the offset of the program headers")
@@ -126,9 +120,9 @@ struct ELFSegment {
 }
 
 extension ByteReader {
-  /// An address or offset of the class.
+  /// A word of a 64-bit machine or of a 32-bit one.
   @_lifetime(self: copy self)
-  fileprivate mutating func word(_ is64: Bool, _ what: String) throws(FileError) -> UInt64 {
+  mutating func word(_ is64: Bool, _ what: String) throws(FileError) -> UInt64 {
     is64 ? try integer(UInt64.self, what) : UInt64(try integer(UInt32.self, what))
   }
 }

@@ -23,10 +23,15 @@ public struct ThreadStatus: Hashable, Sendable {
 
 extension ThreadStatus {
   /// Reads `elf_prstatus` (Linux include/linux/elfcore.h; the same in QEMU's target/i386/arch_dump.c, 10.2).
-  init(_ reader: inout ByteReader, of machine: ELFMachine) throws(FileError) {
-    switch machine {
-    case .x86_64: try self.init(x86_64: &reader)
-    case .i386: try self.init(i386: &reader)
+  ///
+  /// Which machine's it is only its size tells: QEMU writes i386's into an ELF64 file, too, while the first vCPU is not in
+  /// long mode (x86_cpu_write_elf64_note), and a kdump does not say.
+  init(_ reader: inout ByteReader) throws(FileError) {
+    switch reader.remaining {
+    case 336: try self.init(x86_64: &reader)
+    case 144: try self.init(i386: &reader)
+    case let size:
+      throw reader.error("an NT_PRSTATUS of \(size) bytes is neither that of x86-64 (336) nor that of i386 (144)")
     }
   }
 
