@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import QEMU
 import SystemPackage
 
 @testable import Capture
@@ -12,23 +13,31 @@ final class RunningQEMU {
   private let process: ChildProcess
   var qmp: SocketAddress { .unix(folder.appending(path: "qmp").path) }
   var gdb: SocketAddress { .unix(folder.appending(path: "gdb").path) }
+  /// A second QMP socket, by which a test sees what the guest does.
+  let observer: QMPConnection
   var processID: Int32 { process.processID }
 
-  init(_ arguments: [String]) throws {
+  /// - Parameter arguments: Told the folder.
+  init(_ arguments: (URL) -> [String]) throws {
     folder = FileManager.default.temporaryDirectory.appending(path: "inquest-\(UUID().uuidString)")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: false)
-    let sockets = [
-      "-qmp", "unix:\(folder.path)/qmp,server=on,wait=off", "-gdb", "unix:\(folder.path)/gdb,server=on,wait=off",
-    ]
+    let socket = "unix:\(folder.path)/"
+    let sockets = [("-qmp", "qmp"), ("-qmp", "observer"), ("-gdb", "gdb")].flatMap { option, name in
+      [option, socket + name + ",server=on,wait=off"]
+    }
     process = try ChildProcess(
       program: "qemu-system-x86_64",
-      arguments: ["-nodefaults", "-display", "none", "-accel", "tcg"] + sockets + arguments,
+      arguments: ["-nodefaults", "-display", "none", "-accel", "tcg"] + sockets + arguments(folder),
       standardError: .standardError, inheriting: [])
     // QEMU makes the gdbstub's socket last.
     while !process.hasEnded(), !FileManager.default.fileExists(atPath: folder.appending(path: "gdb").path) {
       usleep(5000)
     }
+    observer = try QMPConnection(.unix(folder.appending(path: "observer").path), within: .seconds(30))
   }
+
+  /// What the guest does now.
+  var state: String? { (try? observer.execute(.queryStatus))?["status"]?.string }
 
   deinit { try? FileManager.default.removeItem(at: folder) }
 }

@@ -53,14 +53,9 @@ final class QMPChannel {
 
   private func send(_ bytes: [UInt8]) throws(QMPRefusal) {
     guard let socket else { throw .gone }
-    // The array's storage is read during the call. A command is far shorter than a socket's buffer: one call takes it
-    // whole, or QEMU has not read for a long time.
-    let sent = unsafe bytes.withUnsafeBytes { bytes in
-      unsafe Glibc.send(
-        socket.descriptor.rawValue, bytes.baseAddress, bytes.count, CInt(MSG_NOSIGNAL) | CInt(MSG_DONTWAIT))
-    }
-    if sent == bytes.count { return }
-    throw sent < 0 && (errno == EPIPE || errno == ECONNRESET) ? .gone : .silent
+    // A command is far shorter than a socket's buffer: the kernel takes it whole, or QEMU has not read for a long time.
+    if socket.descriptor.sendWhole(bytes) { return }
+    throw errno == EPIPE || errno == ECONNRESET ? .gone : .silent
   }
 
   /// Takes in what has arrived.

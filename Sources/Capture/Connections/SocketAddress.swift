@@ -108,7 +108,8 @@ private struct KernelAddress {
     }
   }
 
-  private func finish(_ socket: OwnedDescriptor, until deadline: ContinuousClock.Instant) throws(Errno) -> OwnedDescriptor
+  private func finish(_ socket: OwnedDescriptor, until deadline: ContinuousClock.Instant) throws(Errno)
+    -> OwnedDescriptor
   {
     guard socket.descriptor.waitUntil(.writable, deadline) else { throw .timedOut }
     var failure: CInt = 0

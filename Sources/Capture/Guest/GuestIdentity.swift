@@ -42,21 +42,26 @@ public struct GuestIdentity: Hashable, Sendable {
 extension GuestIdentity {
   static let pagingProperties = ["pdpe1gb", "nx", "la57", "phys-bits"]
 
-  /// Asks a QEMU whose guest is stopped.
+  /// Asks a QEMU.
   init(asking session: any QMPSession, version: QEMUVersion) {
-    self.version = version
-    usesKVM = (try? session.execute(.queryKVM))?["enabled"]?.bool
+    let usesKVM = (try? session.execute(.queryKVM))?["enabled"]?.bool
     let cpus = (try? session.execute(.queryCPUs)).map(VirtualCPU.list) ?? []
-    processors = cpus.map { Processor(cpu: $0, asking: session) }
+    self.init(version: version, usesKVM: usesKVM, cpus: cpus) { name, path in
+      try? session.execute(.property(name, ofObjectAt: path))
+    }
+  }
+
+  /// - Parameter property: A property of the object at a path, by its name.
+  init(version: QEMUVersion, usesKVM: Bool?, cpus: [VirtualCPU], property: (String, String) -> JSONValue?) {
+    self.version = version
+    self.usesKVM = usesKVM
+    processors = cpus.map { cpu in Processor(cpu: cpu) { property($0, cpu.path) } }
   }
 }
 
 extension GuestIdentity.Processor {
-  fileprivate init(cpu: VirtualCPU, asking session: any QMPSession) {
+  fileprivate init(cpu: VirtualCPU, property: (String) -> JSONValue?) {
     self.cpu = cpu
-    func property(_ name: String) -> JSONValue? {
-      try? session.execute(.property(name, ofObjectAt: cpu.path))
-    }
     var properties: [String: JSONValue] = [:]
     for name in GuestIdentity.pagingProperties { properties[name] = property(name) }
     self.properties = properties

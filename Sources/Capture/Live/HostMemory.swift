@@ -28,7 +28,8 @@ struct HostMemory: PageReader {
   ///   - process: Nil where it is not on this host, or is not known.
   ///   - monitor: What a command of QEMU's monitor prints.
   init(
-    of map: MemoryMap?, in process: QEMUProcess?, monitor: (String) -> String?, fallback: any PageReader
+    of map: MemoryMap?, in process: QEMUProcess?, monitor: (String) throws(LiveGuestError) -> String,
+    fallback: any PageReader
   ) {
     self.process = process
     self.fallback = fallback
@@ -37,7 +38,7 @@ struct HostMemory: PageReader {
       let mappings = process.mappings
       var files: [FileIdentity: OwnedDescriptor] = [:]
       for range in map.ranges where range.kind != .device && !mappings.isEmpty {
-        guard let text = monitor("gpa2hva " + range.first.rawValue.hexadecimal),
+        guard let text = try? monitor("gpa2hva " + range.first.rawValue.hexadecimal),
           let address = Self.hostAddress(in: text, of: range)
         else { continue }
         var place = Place(range: range, hostAddress: address)

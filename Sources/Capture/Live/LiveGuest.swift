@@ -4,88 +4,76 @@ public import X86
 
 /// The guest of a running QEMU that Inquest did not start.
 ///
-/// It is left as it was found: what ``freeze()`` stopped goes on with ``thaw()``, at the latest when this object goes,
-/// and also where Ctrl-C, SIGTERM or SIGHUP ends the process before.
+/// It is left as it was found: what ``freeze()`` or a gdbstub stopped goes on with ``thaw()``, at the latest when this
+/// object goes, and also where Ctrl-C, SIGTERM or SIGHUP ends the process before. Only a process that is killed leaves its
+/// guest stopped. One thread is to use the object.
 public final class LiveGuest {
-  /// QEMU's number, and what the accelerator left of the processors' features.
+  /// QEMU's version, its accelerator, and what that left of the processors' features.
   public let identity: GuestIdentity
-  private let connection: QMPConnection
+  private let control: LiveControl
   /// The process that listens on the socket, where it is one of this host.
   private let process: QEMUProcess?
-  /// Whether the guest ran and stands still only for this object.
-  private var isFrozen = false
+  /// Lets the guest go on before a signal ends this process; nil while the guest is left alone.
+  private var watch: InterruptWatch?
 
   /// How long QEMU may take to accept a client and to greet it.
   public static let greetingTime = Duration.seconds(5)
 
-  /// Connects to a QMP socket of QEMU (`-qmp unix:PATH,server=on,wait=off`).
+  /// Connects to a QMP socket of QEMU (`-qmp unix:PATH,server=on,wait=off`). The guest does not notice.
   public init(qmp address: SocketAddress, within time: Duration = greetingTime) throws(LiveGuestError) {
-    let socket: OwnedDescriptor
-    do throws(Errno) {
-      socket = try address.connect(until: .now + time)
-    } catch {
-      throw error == .timedOut ? .silent(address, .qmp) : .cannotConnect(address, errno: error.rawValue)
-    }
-    let connection = QMPConnection(socket)
-    _ = connection.hear(within: time) { connection.control.greeting != nil }
-    guard let version = connection.control.greeting else {
-      throw connection.hasEnded ? .notSpoken(address, .qmp) : .silent(address, .qmp)
-    }
-    guard (try? connection.execute(.capabilities)) != nil else { throw .notSpoken(address, .qmp) }
-    self.connection = connection
-    identity = GuestIdentity(asking: connection, version: version)
-    process = QEMUProcess(peerOf: socket.descriptor, vcpuThreads: identity.processors.map(\.cpu.threadID))
+    control = LiveControl(try QMPConnection(address, within: time))
+    identity = try control.identity()
+    process = control.process(running: identity.processors.map(\.cpu.threadID))
+  }
+
+  /// Connects to a gdbstub of QEMU (`-gdb tcp:127.0.0.1:1234`, `-s`), which stops the guest until ``thaw()``.
+  public init(gdb address: SocketAddress) throws(LiveGuestError) {
+    let control = LiveControl(GDBAttachment(address))
+    self.control = control
+    watch = try Self.watch(over: control)
+    try control.freeze()
+    identity = try control.identity()
+    process = control.process(running: identity.processors.map(\.cpu.threadID))
   }
 
   deinit { thaw() }
 
-  /// Whether the guest runs, and if not, why: `running`, `paused`, `shutdown`, …
-  public func runState() throws(LiveGuestError) -> RunState {
-    let status = try execute(.queryStatus, doing: "to tell whether the guest runs")
-    return RunState(rawValue: status["status"]?.string ?? "unknown")
-  }
+  /// What the guest did when it was last stopped or, before that, when it was found: `running`, `paused`, …
+  ///
+  /// A gdbstub of QEMU 8.1 or later does not tell a guest that ran from one that was paused; it counts as running.
+  public var stateFound: RunState { control.stateFound }
 
   /// Stops the guest if it runs, so that what is read is of one moment.
   public func freeze() throws(LiveGuestError) {
-    guard try runState() == .running else { return }
-    _ = try execute(.stop, doing: "to stop the guest")
-    isFrozen = true
+    if watch == nil { watch = try Self.watch(over: control) }
+    try control.freeze()
   }
 
-  /// Lets the guest go on if ``freeze()`` stopped it.
+  /// Lets the guest go on if it was stopped for this object.
   public func thaw() {
-    guard isFrozen else { return }
-    isFrozen = false
-    _ = try? connection.execute(.cont)
+    control.thaw()
+    watch = nil
+  }
+
+  private static func watch(over control: LiveControl) throws(LiveGuestError) -> InterruptWatch {
+    do throws(Errno) {
+      return try InterruptWatch { control.thaw() }
+    } catch {
+      throw .cannotWatch(errno: error.rawValue)
+    }
   }
 
   /// The registers, the memory map and the memory as they are now.
   ///
-  /// Of a guest that runs they are not of one moment, and neither are two reads of its memory.
+  /// Of a guest that runs they are not of one moment, and neither are two reads of its memory. To ask over a gdbstub is to
+  /// freeze.
   public func scene() throws(LiveGuestError) -> LiveScene {
-    let registers = try monitor("info registers -a", doing: "to show the registers")
-    let map = try monitor("info mtree -f", doing: "to show the memory map")
-    let memoryMap = MemoryMap(monitorText: map)
-    let connection = connection
-    let hostMemory = HostMemory(
-      of: memoryMap, in: process, monitor: connection.monitor, fallback: MonitorPages(monitor: connection.monitor))
-    let memory = CapturedMemory(map: memoryMap, reader: hostMemory) { hostMemory.slice(of: $0) }
-    return LiveScene(registers: RegisterDump.all(in: registers), memory: memory)
-  }
-
-  private func execute(_ command: QMPCommand, doing what: String) throws(LiveGuestError) -> JSONValue {
-    do throws(QMPRefusal) {
-      return try connection.execute(command)
-    } catch {
-      switch error {
-      case .refused(let failure): throw .refused(doing: what, explanation: failure.explanation)
-      case .gone, .silent: throw .lost(doing: what)
-      }
-    }
-  }
-
-  private func monitor(_ line: String, doing what: String) throws(LiveGuestError) -> String {
-    try execute(.monitor(line), doing: what).string ?? ""
+    let registers = try control.monitor("info registers -a")
+    let map = MemoryMap(monitorText: try control.monitor("info mtree -f"))
+    let hostMemory = HostMemory(of: map, in: process, monitor: control.monitor, fallback: control)
+    return LiveScene(
+      registers: RegisterDump.all(in: registers),
+      memory: CapturedMemory(map: map, reader: hostMemory, slice: hostMemory.slice))
   }
 }
 

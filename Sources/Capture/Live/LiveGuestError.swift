@@ -6,6 +6,10 @@ public enum LiveGuestError: Error, Hashable, Sendable, CustomStringConvertible {
   case silent(SocketAddress, SocketKind)
   /// What answers does not speak the protocol.
   case notSpoken(SocketAddress, SocketKind)
+  /// A gdbstub that does not read physical memory: another program's, or QEMU's before 4.1.
+  case notQEMU(SocketAddress)
+  /// Signals cannot be caught, with errno, so that the guest could stay stopped.
+  case cannotWatch(errno: Int32)
   /// QEMU ended, closed the socket or fell silent.
   case lost(doing: String)
   /// QEMU refused something, with its own words.
@@ -25,6 +29,9 @@ public enum LiveGuestError: Error, Hashable, Sendable, CustomStringConvertible {
     case .silent(let address, .gdb):
       "\(address) does not answer; a gdbstub serves one debugger at a time: end the other"
     case .notSpoken(let address, let kind): "what answers at \(address) does not speak \(kind.rawValue)"
+    case .notQEMU(let address):
+      "the gdbstub at \(address) reads no physical memory; it must be that of QEMU 4.1 or later"
+    case .cannotWatch(let errno): "cannot catch signals, and so not stop the guest: \(systemError(errno))"
     case .lost(let what): "QEMU closed the connection or fell silent: \(what)"
     case .refused(let what, let explanation): "QEMU refused \(what): \(explanation)"
     }

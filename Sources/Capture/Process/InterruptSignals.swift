@@ -31,10 +31,12 @@ final class InterruptSignals {
   }
 
   /// The next pending signal; nil if there is none.
-  func next() -> Int32? {
+  func next() -> Int32? { Self.next(from: descriptor.descriptor) }
+
+  static func next(from descriptor: FileDescriptor) -> Int32? {
     // struct signalfd_siginfo has 128 bytes and begins with the signal's number.
     var record = [UInt8](repeating: 0, count: 128)
-    guard case .bytes(let bytes) = descriptor.descriptor.readArrived(into: &record), bytes.count == 128 else {
+    guard case .bytes(let bytes) = descriptor.readArrived(into: &record), bytes.count == 128 else {
       return nil
     }
     return Int32(bytes[0])

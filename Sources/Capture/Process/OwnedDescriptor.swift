@@ -71,4 +71,14 @@ extension FileDescriptor {
       return .end
     }
   }
+
+  /// Sends bytes over a socket; false, with errno set, where the kernel does not take them all at once.
+  func sendWhole(_ bytes: [UInt8]) -> Bool {
+    // The array's storage is read during the call.
+    let sent = unsafe bytes.withUnsafeBytes {
+      unsafe send(rawValue, $0.baseAddress, $0.count, CInt(MSG_NOSIGNAL) | CInt(MSG_DONTWAIT))
+    }
+    if sent >= 0, sent < bytes.count { errno = EAGAIN }
+    return sent == bytes.count
+  }
 }

@@ -1,3 +1,5 @@
+import FoundationEssentials
+
 /// A JSON value as QMP carries it.
 public enum JSONValue: Hashable, Sendable {
   case null
@@ -93,4 +95,57 @@ extension JSONValue: Codable {
     init(stringValue: String) { self.stringValue = stringValue }
     init?(intValue: Int) { nil }
   }
+}
+
+/// Why a text is no JSON value.
+enum JSONTextError: Error, Hashable {
+  case nestedTooDeep(depth: Int)
+  case notJSON
+}
+
+extension JSONValue {
+  /// How deep arrays and objects may nest. The deepest reply asked for here, `query-cpus-fast`, has four levels.
+  public static let maximumDepth = 64
+
+  /// The value that a text of QEMU's monitor is; nil for any other text.
+  public init?(monitorText text: String) {
+    guard let value = try? JSONValue(parsing: Array(text.utf8)) else { return nil }
+    self = value
+  }
+
+  init(parsing text: [UInt8]) throws(JSONTextError) {
+    let depth = nestingDepth(text)
+    if depth > Self.maximumDepth { throw .nestedTooDeep(depth: depth) }
+    guard let value = try? JSONDecoder().decode(JSONValue.self, from: Data(text)) else { throw .notJSON }
+    self = value
+  }
+}
+
+/// How deep the brackets outside strings nest. Asked before the line is parsed, because a parser recurses.
+private func nestingDepth(_ line: [UInt8]) -> Int {
+  var depth = 0
+  var deepest = 0
+  var inString = false
+  var escaped = false
+  for byte in line {
+    if inString {
+      if escaped {
+        escaped = false
+      } else if byte == UInt8(ascii: "\\") {
+        escaped = true
+      } else if byte == UInt8(ascii: "\"") {
+        inString = false
+      }
+      continue
+    }
+    switch byte {
+    case UInt8(ascii: "\""): inString = true
+    case UInt8(ascii: "{"), UInt8(ascii: "["):
+      depth += 1
+      deepest = max(deepest, depth)
+    case UInt8(ascii: "}"), UInt8(ascii: "]"): depth -= 1
+    default: break
+    }
+  }
+  return deepest
 }

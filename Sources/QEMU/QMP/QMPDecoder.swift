@@ -1,14 +1,10 @@
-import FoundationEssentials
-
 /// Turns the bytes that QEMU sends into messages; one line is one message.
 ///
 /// A guest may control its QEMU, so the stream is not trusted: a line has at most ``maximumLength`` bytes and
-/// ``maximumDepth`` nested values.
+/// ``JSONValue/maximumDepth`` nested values.
 public struct QMPDecoder: Sendable {
   /// The longest line, in bytes. `info registers -a` of 255 CPUs with AVX-512 takes about 2 MiB.
   public static let maximumLength = 16 << 20
-  /// How deep arrays and objects may nest. The deepest reply asked for here, `query-cpus-fast`, has four levels.
-  public static let maximumDepth = 64
 
   /// Bytes received and not yet part of a message.
   private var pending: [UInt8] = []
@@ -34,6 +30,8 @@ public struct QMPDecoder: Sendable {
   private mutating func nextLine() throws(QMPProtocolError) -> [UInt8]? {
     guard let end = pending[scanned...].firstIndex(of: UInt8(ascii: "\n")) else {
       scanned = pending.count
+      // Another protocol may never end its line.
+      if let first = pending.first, !"{ \r".utf8.contains(first) { throw .notQMP(line: Self.excerpt(pending)) }
       if pending.count > Self.maximumLength { throw .messageTooLong(bytes: pending.count) }
       return nil
     }
@@ -43,6 +41,11 @@ public struct QMPDecoder: Sendable {
     scanned = 0
     return line
   }
+}
+
+extension QMPDecoder {
+  /// The beginning of a line.
+  fileprivate static func excerpt(_ line: [UInt8]) -> String { String(decoding: line.prefix(200), as: UTF8.self) }
 }
 
 /// What makes a QMP stream unusable.
@@ -55,13 +58,15 @@ public enum QMPProtocolError: Error, Hashable, Sendable {
 
 extension QMPMessage {
   fileprivate init(line: [UInt8]) throws(QMPProtocolError) {
-    let depth = nestingDepth(line)
-    if depth > QMPDecoder.maximumDepth { throw .nestedTooDeep(depth: depth) }
-    guard
-      let value = try? JSONDecoder().decode(JSONValue.self, from: Data(line)),
-      let message = QMPMessage(value)
-    else { throw .notQMP(line: String(decoding: line.prefix(200), as: UTF8.self)) }
-    self = message
+    do throws(JSONTextError) {
+      if let message = QMPMessage(try JSONValue(parsing: line)) {
+        self = message
+        return
+      }
+    } catch {
+      if case .nestedTooDeep(let depth) = error { throw .nestedTooDeep(depth: depth) }
+    }
+    throw .notQMP(line: QMPDecoder.excerpt(line))
   }
 
   private init?(_ value: JSONValue) {
@@ -93,33 +98,4 @@ extension QEMUVersion {
       major: Int(clamping: major), minor: Int(clamping: minor), micro: Int(clamping: micro),
       package: value?["package"]?.string ?? "")
   }
-}
-
-/// How deep the brackets outside strings nest. Asked before the line is parsed, because a parser recurses.
-private func nestingDepth(_ line: [UInt8]) -> Int {
-  var depth = 0
-  var deepest = 0
-  var inString = false
-  var escaped = false
-  for byte in line {
-    if inString {
-      if escaped {
-        escaped = false
-      } else if byte == UInt8(ascii: "\\") {
-        escaped = true
-      } else if byte == UInt8(ascii: "\"") {
-        inString = false
-      }
-      continue
-    }
-    switch byte {
-    case UInt8(ascii: "\""): inString = true
-    case UInt8(ascii: "{"), UInt8(ascii: "["):
-      depth += 1
-      deepest = max(deepest, depth)
-    case UInt8(ascii: "}"), UInt8(ascii: "]"): depth -= 1
-    default: break
-    }
-  }
-  return deepest
 }

@@ -87,13 +87,19 @@ import Testing
 
   @Test func `a line without end is refused before it fills memory`() throws {
     var decoder = QMPDecoder()
-    let piece = [UInt8](repeating: UInt8(ascii: "a"), count: 1 << 20)
+    let piece = [UInt8](repeating: UInt8(ascii: "{"), count: 1 << 20)
     for _ in 0..<16 {
       decoder.receive(piece)
       #expect(try decoder.next() == nil)
     }
     decoder.receive(piece)
     #expect(throws: QMPProtocolError.messageTooLong(bytes: 17 << 20)) { try decoder.next() }
+  }
+
+  @Test func `a stream that begins otherwise is refused without waiting for the end of its line`() {
+    var decoder = QMPDecoder()
+    decoder.receive(Array("$T02thread:01;#04".utf8))
+    #expect(throws: QMPProtocolError.notQMP(line: "$T02thread:01;#04")) { try decoder.next() }
   }
 
   @Test func `a long string is read`() throws {
