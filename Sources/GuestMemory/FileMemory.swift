@@ -46,6 +46,40 @@ public struct FileMemory: PhysicalMemory, Sendable {
     copy(count, at: Int(skipped), of: run, into: &buffer, at: 0)
   }
 
+  @inlinable
+  public func loadUInt64(at address: PhysicalAddress) throws(UnavailableMemory) -> UInt64 {
+    UInt64(littleEndian: try load(UInt64.self, at: address))
+  }
+
+  @inlinable
+  public func loadUInt32(at address: PhysicalAddress) throws(UnavailableMemory) -> UInt32 {
+    UInt32(littleEndian: try load(UInt32.self, at: address))
+  }
+
+  @inlinable func load<Word: FixedWidthInteger & BitwiseCopyable>(
+    _ type: Word.Type, at address: PhysicalAddress
+  ) throws(UnavailableMemory) -> Word {
+    guard let run = runs.run(at: address.rawValue) else {
+      throw UnavailableMemory(address: address, reason: .notCaptured)
+    }
+    let skipped = address.rawValue &- run.address
+    guard UInt64(MemoryLayout<Word>.size) <= run.count &- skipped else {
+      return try loadAcrossRuns(type, at: address)
+    }
+    // Safe: any bytes are an integer, and the load is bounds-checked.
+    let file = files[run.file]
+    return unsafe file.bytes.unsafeLoadUnaligned(fromByteOffset: run.offset &+ Int(skipped), as: type)
+  }
+
+  @usableFromInline func loadAcrossRuns<Word: FixedWidthInteger & BitwiseCopyable>(
+    _ type: Word.Type, at address: PhysicalAddress
+  ) throws(UnavailableMemory) -> Word {
+    var bytes = [UInt8](repeating: 0, count: MemoryLayout<Word>.size)
+    var span = bytes.mutableSpan
+    try readAcrossRuns(address, into: &span)
+    return bytes.reversed().reduce(0) { $0 << 8 | Word($1) }.littleEndian
+  }
+
   @inlinable func copy(
     _ count: Int, at skipped: Int, of run: FileRun, into buffer: inout MutableSpan<UInt8>, at place: Int
   ) {

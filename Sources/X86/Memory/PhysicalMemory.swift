@@ -5,6 +5,13 @@ public protocol PhysicalMemory {
   /// Bytes that are known not to exist and bytes that merely were not kept are both unavailable; a conforming type
   /// never makes up contents. What `buffer` holds after an error is unspecified.
   func read(_ address: PhysicalAddress, into buffer: inout MutableSpan<UInt8>) throws(UnavailableMemory)
+
+  /// The little-endian 64-bit word at `address`. A type that can do better than read its bytes may: a page walk does
+  /// little else.
+  func loadUInt64(at address: PhysicalAddress) throws(UnavailableMemory) -> UInt64
+
+  /// The little-endian 32-bit word at `address`.
+  func loadUInt32(at address: PhysicalAddress) throws(UnavailableMemory) -> UInt32
 }
 
 /// Memory that could not be read.

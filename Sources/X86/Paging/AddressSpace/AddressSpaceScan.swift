@@ -28,6 +28,9 @@ struct AddressSpaceScan<Visitor: AddressSpaceVisitor> {
   /// may use, and the protection key where none is in force.
   @usableFromInline
   let significantBits: UInt64
+  /// Whether pages have protection keys.
+  @usableFromInline
+  let hasKeys: Bool
   @usableFromInline
   var tablesLeft: Int
   /// The range that may go on.
@@ -44,7 +47,7 @@ struct AddressSpaceScan<Visitor: AddressSpaceVisitor> {
     self.paging = paging
     self.format = format
     self.tablesLeft = tablesLeft
-    let hasKeys = paging.hasProtectionKeys(in: format)
+    hasKeys = paging.hasProtectionKeys(in: format)
     significantBits = ~(0xE60 | 0x07F0_0000_0000_0000 | (hasKeys ? 0 : 0x7800_0000_0000_0000))
   }
 
@@ -154,15 +157,51 @@ struct AddressSpaceScan<Visitor: AddressSpaceVisitor> {
     _ page: RawSpan, of table: Table, in memory: borrowing some PhysicalMemory, _ visitor: inout Visitor
   ) {
     let isTwoLevel = format.isTwoLevel
-    let count = isTwoLevel ? 1024 : 512
-    var index = 0
-    while index < count, stop == nil {
+    if table.structure == .pageTable && !isTwoLevel {
+      scanPageTable(page, of: table, in: memory, &visitor)
+      return
+    }
+    for index in 0..<(isTwoLevel ? 1024 : 512) where stop == nil {
       let entry = page.tableEntry(index, isTwoLevel: isTwoLevel)
-      if entry.rawValue & 1 != 0 {
-        take(entry, index, of: table, in: memory, &visitor)
-        if table.structure == .pageTable { extend(over: page, &index, of: table, after: entry) }
+      if entry.rawValue & 1 != 0 { take(entry, index, of: table, in: memory, &visitor) }
+    }
+  }
+
+  /// A page table of 8-byte entries, of which a large address space nearly consists: each run of entries that go on where
+  /// the one before ended is taken at once.
+  @inlinable
+  mutating func scanPageTable(
+    _ page: RawSpan, of table: Table, in memory: borrowing some PhysicalMemory, _ visitor: inout Visitor
+  ) {
+    let suspects = paging.rules.suspects(of: PageTableEntry(1), at: .pageTable, in: format)
+    let significantBits = significantBits
+    let base = canonical(table.base).rawValue
+    var index = 0
+    while index < 512 {
+      let entry = page.tableEntry(index, isTwoLevel: false)
+      var next = index &+ 1
+      if entry.rawValue & 1 == 0 {
+        index = next
+        continue
       }
-      index &+= 1
+      if entry.rawValue & suspects != 0 {
+        take(entry, index, of: table, in: memory, &visitor)
+        index = next
+        continue
+      }
+      var expected = (entry.rawValue & significantBits) &+ 0x1000
+      while next < 512 {
+        let raw = page.tableEntry(next, isTwoLevel: false).rawValue
+        guard raw & significantBits == expected, raw & suspects == 0 else { break }
+        expected &+= 0x1000
+        next &+= 1
+      }
+      show(
+        MappedRange(
+          start: LinearAddress(base &+ UInt64(index) &* 0x1000), size: UInt64(next &- index) &* 0x1000,
+          physicalStart: entry.table, pageSize: 0x1000, rights: table.rights.intersection(entry.rights),
+          attributes: attributes(of: entry, at: .pageTable), isThroughSelfMap: table.isThroughSelfMap), &visitor)
+      index = next
     }
   }
 
@@ -183,24 +222,6 @@ struct AddressSpaceScan<Visitor: AddressSpaceVisitor> {
       }
     }
     return missing
-  }
-
-  /// Skips over entries of a page table that go on where the one before them ended: most of a large address space.
-  @inlinable
-  mutating func extend(over page: RawSpan, _ index: inout Int, of table: Table, after entry: PageTableEntry) {
-    guard !format.isTwoLevel, var range = open else { return }
-    let suspects = paging.rules.suspects(of: entry, at: .pageTable, in: format)
-    var expected = (entry.rawValue & significantBits) &+ 0x1000
-    var next = index &+ 1
-    while next < 512 {
-      let raw = page.tableEntry(next, isTwoLevel: false).rawValue
-      guard raw & significantBits == expected, raw & suspects == 0 else { break }
-      expected &+= 0x1000
-      next &+= 1
-    }
-    range.size &+= UInt64(next &- index &- 1) &* 0x1000
-    open = range
-    index = next &- 1
   }
 
   // MARK: Entries
@@ -255,20 +276,32 @@ struct AddressSpaceScan<Visitor: AddressSpaceVisitor> {
     _ leaf: PageTableEntry, of table: Table, base: UInt64, rights: PageRights, _ visitor: inout Visitor
   ) {
     let size = format.span(of: table.structure)
-    let pat = leaf.rawValue >> (table.structure == .pageTable ? 7 : 12) & 1
-    let range = MappedRange(
-      start: canonical(base), size: size, physicalStart: leaf.leafPage(at: table.structure, in: format), pageSize: size,
-      rights: rights,
-      attributes: PageAttributes(
-        patIndex: UInt8(truncatingIfNeeded: leaf.rawValue >> 3 & 3 | pat << 2), isGlobal: leaf.rawValue & 1 << 8 != 0,
-        protectionKey: paging.hasProtectionKeys(in: format) ? leaf.protectionKey : 0),
-      isThroughSelfMap: table.isThroughSelfMap)
-    guard let last = open, last.isContinued(by: range) else {
-      flush(to: &visitor)
-      open = range
-      return
+    show(
+      MappedRange(
+        start: canonical(base), size: size, physicalStart: leaf.leafPage(at: table.structure, in: format),
+        pageSize: size, rights: rights, attributes: attributes(of: leaf, at: table.structure),
+        isThroughSelfMap: table.isThroughSelfMap), &visitor)
+  }
+
+  @inlinable
+  func attributes(of leaf: PageTableEntry, at structure: PagingStructure) -> PageAttributes {
+    let pat = leaf.rawValue &>> (structure == .pageTable ? 7 : 12) & 1
+    return PageAttributes(
+      patIndex: UInt8(truncatingIfNeeded: leaf.rawValue &>> 3 & 3 | pat &<< 2),
+      isGlobal: leaf.rawValue & 1 << 8 != 0, protectionKey: hasKeys ? leaf.protectionKey : 0)
+  }
+
+  /// Joins a range to the one before it, or shows that one.
+  @inlinable
+  mutating func show(_ range: MappedRange, _ visitor: inout Visitor) {
+    if let last = open {
+      if last.isContinued(by: range) {
+        open?.size = last.size &+ range.size
+        return
+      }
+      visitor.visit(last)
     }
-    open?.size &+= size
+    open = range
   }
 
   /// Shows the range that does not go on.
