@@ -93,12 +93,13 @@ struct CheckCommand: ParsableCommand {
     options.recordsKVM = false
     options.looks = (after.isEmpty ? [1, 5] : after).map { .seconds($0) }
     options.loggedAddresses = image.map(\.addressesAfterPagingChanges) ?? []
+    options.breakpoints = image.map(\.addressesAfterCR0Writes) ?? []
     var looks: [CheckReport.Look] = []
     let outcome: GuestOutcome
     do {
-      outcome = try GuestRun(commandLine, options: options).run { time, guest in
+      outcome = try GuestRun(commandLine, options: options).run { moment, guest in
         let scene = Scene(guest, of: commandLine, image: image)
-        looks.append(.init(moment: "after \(time.seconds) s", checkup: checkup(scene)))
+        if let name = moment.name(in: scene) { looks.append(.init(moment: name, checkup: checkup(scene))) }
       } examine: { guest in
         looks.append(contentsOf: end(Scene(guest, of: commandLine, image: image)))
         return .end
@@ -124,6 +125,16 @@ struct CheckCommand: ParsableCommand {
     }
     if !scene.processors.isEmpty { looks.append(.init(moment: Self.atTheEnd, checkup: checkup(scene))) }
     return looks
+  }
+}
+
+extension GuestMoment {
+  /// What to call the moment; nil for a write to CR0 that leaves paging off.
+  fileprivate func name(in scene: Scene) -> String? {
+    switch self {
+    case .ranFor(let time): "after \(time.seconds) s"
+    case .reached: scene.processors.contains { $0.state.cr0.contains(.paging) } ? "paging just turned on" : nil
+    }
   }
 }
 

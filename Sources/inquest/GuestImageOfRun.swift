@@ -22,4 +22,10 @@ extension GuestImage {
     let few = sites.count <= 16 ? sites : controlRegisterWriteSites(.cr0, limit: 16)
     return Set(few.flatMap { [$0.virtual.rawValue, $0.physical.rawValue] }).sorted()
   }
+
+  /// Where the guest is looked at when it turns on paging: behind its writes to CR0, as linear addresses before and after.
+  var addressesAfterCR0Writes: [LinearAddress] {
+    let sites = controlRegisterWriteSites(.cr0, limit: 4)
+    return Set(sites.flatMap { [$0.virtual, LinearAddress($0.physical.rawValue)] }).sorted()
+  }
 }

@@ -1,6 +1,7 @@
 import Glibc
 public import QEMU
 import SystemPackage
+public import X86
 
 /// Runs a user's QEMU command line so that its guest can be examined when it dies.
 ///
@@ -15,6 +16,9 @@ public struct GuestRun {
     public var timeLimit: Duration?
     /// When to look at the running guest, from its start; it stands still while it is looked at.
     public var looks: [Duration] = []
+    /// Where to look at it when it first comes to an instruction at such an address; a processor has four debug registers,
+    /// so the first four count. Not possible where the command line has a gdbstub of its own.
+    public var breakpoints: [LinearAddress] = []
     /// Where TCG is to log all registers; only an instruction that begins a translation block is logged, such as the
     /// one after a MOV to CR0.
     public var loggedAddresses: [UInt64] = []
@@ -45,13 +49,21 @@ public struct GuestRun {
   /// The calling thread waits. While it does, SIGINT, SIGTERM and SIGHUP end QEMU first, and then the run; during
   /// `examine` they do what they did before. Standard input and output are QEMU's.
   ///
-  /// - Parameter look: Given the guest at each of ``Options/looks``, with how long it had run. It goes on afterwards.
+  /// - Parameter look: Given the guest at each of ``Options/looks`` and ``Options/breakpoints``. It goes on afterwards.
   public func run(
-    look: (Duration, GuestScene) -> Void = { _, _ in }, examine: (GuestScene) -> Resumption
+    look: (GuestMoment, GuestScene) -> Void = { _, _ in }, examine: (GuestScene) -> Resumption
   ) throws(CaptureError) -> GuestOutcome {
     if commandLine.daemonizes { throw .unsupportedOption("-daemonize") }
     return try GuestWatch(self).watch(look, examine)
   }
+}
+
+/// When a running guest is looked at.
+public enum GuestMoment: Hashable, Sendable {
+  /// It had run for this long.
+  case ranFor(Duration)
+  /// It came to the instruction at this address.
+  case reached(LinearAddress)
 }
 
 /// One run while it lasts.
@@ -61,6 +73,7 @@ private final class GuestWatch {
   let signals: InterruptSignals
   let terminal = TerminalState()
   let ram: SharedRAM?
+  let debugger: Debugger?
   let session: QEMUSession
   var identity: GuestIdentity?
   var map: MemoryMap?
@@ -84,14 +97,15 @@ private final class GuestWatch {
       let size = run.options.sharesMemory ? run.commandLine.replaceableMemorySize : nil
       // RAM larger than the address space or the kernel allows is QEMU's to refuse.
       ram = size.flatMap { try? SharedRAM(size: $0) }
+      debugger = run.wantsDebugger ? try Debugger() : nil
     } catch {
       throw .system(doing: "preparing to run QEMU", errno: error.rawValue)
     }
-    session = try Self.start(run, ram, signals)
+    session = try Self.start(run, ram, debugger, signals)
   }
 
   private static func start(
-    _ run: GuestRun, _ ram: SharedRAM?, _ signals: InterruptSignals
+    _ run: GuestRun, _ ram: SharedRAM?, _ debugger: Debugger?, _ signals: InterruptSignals
   ) throws(CaptureError) -> QEMUSession {
     let command = run.commandLine
     let control: (ours: OwnedDescriptor, theirs: OwnedDescriptor)
@@ -106,12 +120,14 @@ private final class GuestWatch {
     }
     let additions = Instrumentation(
       control: control.theirs.descriptor, ram: ram.map { ($0.descriptor.descriptor, $0.size) },
-      log: log?.writing.descriptor, loggedAddresses: run.options.loggedAddresses)
-    let inherited = [control.theirs, ram?.descriptor, log?.writing].compactMap { $0?.descriptor }
+      log: log?.writing.descriptor, loggedAddresses: run.options.loggedAddresses,
+      gdbstub: debugger?.stub?.descriptor)
+    let inherited = [control.theirs, ram?.descriptor, log?.writing, debugger?.stub].compactMap { $0?.descriptor }
     do throws(Errno) {
       let process = try ChildProcess(
         program: command.program, arguments: command.arguments + additions.arguments,
         standardError: errors.writing.descriptor, inheriting: inherited)
+      debugger?.closeStub()
       return QEMUSession(
         process: process, control: control.ours, standardError: errors.reading, log: log?.reading, signals: signals,
         forwardsErrors: run.options.forwardsStandardError)
@@ -121,12 +137,13 @@ private final class GuestWatch {
   }
 
   func watch(
-    _ look: (Duration, GuestScene) -> Void, _ examine: (GuestScene) -> Resumption
+    _ look: (GuestMoment, GuestScene) -> Void, _ examine: (GuestScene) -> Resumption
   ) throws(CaptureError) -> GuestOutcome {
     guard try prepare() else {
       if let signal = session.takeSignal() { return finish(interrupt(signal), interruptedBy: signal) }
       return finish(session.terminate(asking: false), beforeStart: true)
     }
+    debugger?.setBreakpoints(run.options.breakpoints)
     if !run.commandLine.startsPaused { _ = try? session.execute(.cont) }
     let start = ContinuousClock.now
     let deadline = run.options.timeLimit.map { start + $0 }
@@ -134,7 +151,7 @@ private final class GuestWatch {
     while true {
       let nextLook = looks.first.map { start + $0 }
       switch session.next(until: [deadline, nextLook].compactMap(\.self).min()) {
-      case .event(let event): if let end = react(to: event, examine) { return finish(end) }
+      case .event(let event): if let end = react(to: event, look, examine) { return finish(end) }
       case .ended(let end): return finish(end)
       case .interrupted(let signal): return finish(interrupt(signal), interruptedBy: signal)
       case .deadlinePassed:
@@ -142,7 +159,7 @@ private final class GuestWatch {
           return finish(stopAtTimeLimit(examine))
         }
         looks.removeFirst()
-        lookAtRunningGuest { look(time, $0) }
+        lookAtRunningGuest { look(.ranFor(time), $0) }
       case .controlLost:
         _ = session.terminate(asking: false)
         throw .controlLost(program: run.commandLine.program)
@@ -190,22 +207,28 @@ private final class GuestWatch {
   // MARK: While it runs
 
   /// Returns how QEMU ended, if the event made it end.
-  private func react(to event: QMPEvent, _ examine: (GuestScene) -> Resumption) -> ProcessEnd? {
+  private func react(
+    to event: QMPEvent, _ look: (GuestMoment, GuestScene) -> Void, _ examine: (GuestScene) -> Resumption
+  ) -> ProcessEnd? {
     switch event.name {
     case "SHUTDOWN": cause = event.data?["reason"]?.string.map(ShutdownCause.init(rawValue:))
     case "GUEST_PANICKED": panic = event.data
     case "RESUME": lastFreeze = nil
-    case "STOP": return stopped(examine)
+    case "STOP": return stopped(look, examine)
     default: break
     }
     return nil
   }
 
-  private func stopped(_ examine: (GuestScene) -> Resumption) -> ProcessEnd? {
+  private func stopped(
+    _ look: (GuestMoment, GuestScene) -> Void, _ examine: (GuestScene) -> Resumption
+  ) -> ProcessEnd? {
     guard
       let status = try? session.execute(.queryStatus), status["running"]?.bool == false,
-      let state = status["status"]?.string.map(RunState.init(rawValue:)), let freeze = freeze(in: state)
+      let state = status["status"]?.string.map(RunState.init(rawValue:))
     else { return nil }
+    if state == .debug, let debugger { return lookAtBreakpoint(debugger, look) }
+    guard let freeze = freeze(in: state) else { return nil }
     // A reset that the user asks for in a monitor of his own is no death.
     if state == .shutdown, cause == .hostReset { return resume(from: .reset) }
     lastFreeze = freeze
@@ -269,6 +292,17 @@ private final class GuestWatch {
     lastFreeze = .timedOut
     _ = show(.timedOut, examine)
     return session.terminate()
+  }
+
+  /// Shows a guest that has come to a breakpoint, which is then taken out, and sets it going again.
+  private func lookAtBreakpoint(_ debugger: Debugger, _ look: (GuestMoment, GuestScene) -> Void) -> ProcessEnd? {
+    _ = show(.stopped(.debug)) { scene in
+      let addresses = RegisterDump.all(in: scene.registers ?? "").compactMap { $0.state?.instructionAddress }
+      for address in addresses where debugger.removeBreakpoint(at: address) { look(.reached(address), scene) }
+      return .carryOn
+    }
+    _ = try? session.execute(.cont)
+    return nil
   }
 
   /// Shows a guest that runs, and sets it going again; one that the user has stopped stays stopped.

@@ -10,9 +10,10 @@ struct Instrumentation {
   ///   - ram: descriptor and size of what shall be the guest's RAM; nil leaves RAM to QEMU.
   ///   - log: the descriptor that QEMU's log goes to; nil leaves logging to the user.
   ///   - loggedAddresses: where TCG logs all registers.
+  ///   - gdbstub: the descriptor of a connected socket for a debugger; nil for none.
   init(
     control: FileDescriptor, ram: (descriptor: FileDescriptor, size: Int)?, log: FileDescriptor?,
-    loggedAddresses: [UInt64]
+    loggedAddresses: [UInt64], gdbstub: FileDescriptor? = nil
   ) {
     arguments += ["-chardev", "socket,id=inquest,fd=\(control.rawValue)", "-mon", "chardev=inquest,mode=control"]
     // Stopped until the tracepoints are on; then `cont`, unless the user wants it stopped too.
@@ -21,6 +22,9 @@ struct Instrumentation {
     arguments += ["-action", "reboot=shutdown,shutdown=pause"]
     if let ram { addRAM(ram.descriptor, ram.size) }
     if let log { addLog(log, loggedAddresses) }
+    if let gdbstub {
+      arguments += ["-chardev", "socket,id=inquest-gdb,fd=\(gdbstub.rawValue)", "-gdb", "chardev:inquest-gdb"]
+    }
   }
 
   private mutating func addRAM(_ descriptor: FileDescriptor, _ size: Int) {

@@ -53,6 +53,17 @@ public struct GDBCommand: Hashable, Sendable {
     Self("m\(String(address.rawValue, radix: 16)),\(String(count, radix: 16))")
   }
 
+  /// `Z1`: stops the guest before it executes the instruction at a linear address, by a debug register where KVM runs it,
+  /// so that its memory is left alone.
+  public static func insertBreakpoint(at address: LinearAddress) -> Self {
+    Self("Z1,\(String(address.rawValue, radix: 16)),1")
+  }
+
+  /// `z1`: takes that back.
+  public static func removeBreakpoint(at address: LinearAddress) -> Self {
+    Self("z1,\(String(address.rawValue, radix: 16)),1")
+  }
+
   /// `qRcmd`: a command of QEMU's monitor, which answers in packets that begin with `O`, and then `OK`.
   public static func monitor(_ line: String) -> Self { Self(Array("qRcmd,".utf8) + GDBPacket.hexadecimal(line.utf8)) }
 }

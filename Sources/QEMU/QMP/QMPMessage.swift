@@ -79,6 +79,8 @@ public struct RunState: RawRepresentable, Hashable, Sendable {
   public static let prelaunch = Self(rawValue: "prelaunch")
   public static let running = Self(rawValue: "running")
   public static let paused = Self(rawValue: "paused")
+  /// A breakpoint of a debugger.
+  public static let debug = Self(rawValue: "debug")
   public static let shutdown = Self(rawValue: "shutdown")
   public static let internalError = Self(rawValue: "internal-error")
   public static let ioError = Self(rawValue: "io-error")

@@ -67,7 +67,8 @@ public struct MapReport {
     var page = start
     page.line("")
     page.item(
-      "", "\(survey.rangeCount) \(survey.rangeCount == 1 ? "range" : "ranges"), \(sizeInWords(survey.mappedSize)) mapped by \(survey.tableCount) tables",
+      "",
+      "\(survey.rangeCount) \(survey.rangeCount == 1 ? "range" : "ranges"), \(sizeInWords(survey.mappedSize)) mapped by \(survey.tableCount) tables",
       note: "memory types by \(memoryTypes == .reset ? "IA32_PAT as a reset leaves it" : "IA32_PAT")")
     if let words = survey.end.words { page.item("", words, as: .alarm) }
     for kind in AddressSpaceTrouble.Kind.allCases {

@@ -30,16 +30,23 @@ struct GuestOptions: ParsableArguments {
         + "while it is looked at, and goes on.", valueName: "socket"))
   var qmp: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "The gdbstub of a QEMU that runs (-s, -gdb tcp:127.0.0.1:1234): HOST:PORT, or a path. It stops the guest while it is "
+        + "looked at.", valueName: "host:port"))
+  var gdb: String?
+
   /// Whether the guest runs, and may change.
-  var isLive: Bool { qmp != nil }
+  var isLive: Bool { qmp != nil || gdb != nil }
 
   /// Whether no guest is named.
   var isEmpty: Bool { files.isEmpty && memory.isEmpty && !isLive }
 
   /// What to call the guest.
-  var name: String { (files + memory.map(\.path) + [qmp].compactMap(\.self)).joined(separator: ", ") }
+  var name: String { (files + memory.map(\.path) + [qmp, gdb].compactMap(\.self)).joined(separator: ", ") }
 
   func validate() throws {
+    if qmp != nil && gdb != nil { throw ValidationError("--qmp and --gdb exclude each other") }
     if isLive && !memory.isEmpty { throw ValidationError("--memory is for a guest that does not run") }
   }
 
@@ -52,17 +59,28 @@ struct GuestOptions: ParsableArguments {
 
   /// Gives what is known of the guest to `body`, during which it stands still.
   func withScene<Result>(_ body: (Scene) throws -> Result) throws -> Result {
-    if let qmp { return try withLiveScene(at: qmp, body) }
+    if let qmp {
+      return try withLiveScene(at: SocketAddress(qmp), body) { address throws(LiveGuestError) in
+        try LiveGuest(qmp: address)
+      }
+    }
+    if let gdb {
+      return try withLiveScene(at: SocketAddress(gdb), body) { address throws(LiveGuestError) in
+        try LiveGuest(gdb: address)
+      }
+    }
     return try body(complete(Scene(files: files)))
   }
 
   /// A running guest stands still until `body` has returned. What the files tell is added.
-  private func withLiveScene<Result>(at socket: String, _ body: (Scene) throws -> Result) throws -> Result {
-    let address = SocketAddress(socket)
+  private func withLiveScene<Result>(
+    at address: SocketAddress, _ body: (Scene) throws -> Result,
+    connect: (SocketAddress) throws(LiveGuestError) -> LiveGuest
+  ) throws -> Result {
     let guest: LiveGuest
     let live: LiveScene
     do throws(LiveGuestError) {
-      guest = try LiveGuest(qmp: address)
+      guest = try connect(address)
       try guest.freeze()
       live = try guest.scene()
     } catch {
@@ -70,7 +88,7 @@ struct GuestOptions: ParsableArguments {
     }
     defer { guest.thaw() }
     let isHere = if case .unix = address { true } else { false }
-    var scene = Scene(live, identity: guest.identity, isHere: isHere)
+    var scene = Scene(live, identity: guest.identity, over: qmp == nil ? "gdbstub" : "QMP", isHere: isHere)
     try scene.add(files: files)
     return try body(complete(scene))
   }

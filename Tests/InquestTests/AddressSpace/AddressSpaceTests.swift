@@ -91,6 +91,22 @@ extension UnderTCG {
       }
     }
 
+    @Test("a gdbstub tells the same as QMP")
+    func gdbstub() async throws {
+      let folder = try Folder()
+      let gdb = folder.path("gdb")
+      try await withGuest("two-mib-pages", ["-gdb", "unix:\(gdb),server=on,wait=off"]) { socket, _ in
+        for command in [["map"], ["walk", "b8000", "--as", "all"]] {
+          let ways = try await (json(command + ["--qmp", socket]), json(command + ["--gdb", gdb]))
+          for key in ["ranges", "troubleCounts", "levels", "outcome", "opinions", "cr3"] {
+            #expect(ways.0[key] == ways.1[key], "\(key)")
+          }
+          // The guest goes on: it can be asked again.
+          #expect(ways.0 == (try await json(command + ["--qmp", socket])))
+        }
+      }
+    }
+
     @Test("two guests' maps differ where their page sizes do")
     func differences() async throws {
       try await withGuest("one-gib-pages") { _, before in

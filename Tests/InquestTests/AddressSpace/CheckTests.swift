@@ -23,6 +23,7 @@ extension UnderTCG {
       let (finished, document) = try await check(ExampleGuest("one-gib-pages").command(["-cpu", "Haswell"]))
       #expect(finished.status == 3, "\(finished)")
       #expect(finished.standardOutput.contains("OK"))
+      #expect(document["looks"]?.array?.first?.string == "paging just turned on", "\(document)")
       let fault = try #require(
         document["faults"]?.array?.first { $0["cause"]?.string == "paging.reserved-bit" }, "\(document)")
       #expect(fault["severity"]?.string == "warning")
@@ -54,6 +55,15 @@ extension UnderTCG {
         "\(document)")
       let fault = document["faults"]?.array?.first { $0["cause"]?.string == "paging.reserved-bit" }
       #expect((fault?["moments"]?.array?.count ?? 0) >= 3, "\(document)")
+    }
+
+    @Test("a debugger of the user's keeps the gdbstub to itself")
+    func ownDebugger() async throws {
+      let folder = try Folder()
+      let (finished, document) = try await check(
+        ExampleGuest("two-mib-pages").command(["-gdb", "unix:\(folder.path("gdb")),server=on,wait=off"]))
+      #expect(finished.status == 3, "\(finished)")
+      #expect(document["looks"]?.array?.compactMap(\.string).contains("paging just turned on") == false, "\(document)")
     }
 
     @Test("files without a memory are refused with what to do")
