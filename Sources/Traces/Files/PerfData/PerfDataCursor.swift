@@ -4,7 +4,9 @@ import Files
 ///
 /// The file holds what perf copied from the CPUs' buffers, one after the other, in rounds: after a FINISHED_ROUND
 /// nothing comes that is earlier than the latest record before the FINISHED_ROUND before it (util/ordered-events.c, Linux
-/// 6.1). So two rounds at a time are merged; what is remembered of them is only where each CPU's stretch lies.
+/// 6.1). That is as true of every second FINISHED_ROUND, or of any choice of them. perf makes rounds of a few records
+/// where it keeps up with the kernel, so here a round ends with the first FINISHED_ROUND of a stretch of the file. Two
+/// rounds at a time are merged; what is remembered of them is only where each CPU's stretch lies.
 struct PerfDataCursor {
   private let memory: MappedMemory
   private let events: RecordedEvents
@@ -27,7 +29,7 @@ struct PerfDataCursor {
   /// that are gone.
   private var readers: [RunReader] = []
   private var gone = 0
-  private var queue = MergeQueue()
+  private var queue = RunQueue()
   private var released: Int
   private var skipped = 0
 
@@ -61,11 +63,14 @@ struct PerfDataCursor {
       }
       queue.removeFirst()
       if try give(first.sequence, until: queue.first, body) == .stop { return }
-      dropFinishedRuns()
     }
   }
 
   // MARK: Rounds
+
+  /// A round ends with the first FINISHED_ROUND that begins behind a multiple of this: so many bytes stay in the
+  /// processor's cache until they are given, and so many records make the work for a round too little to count.
+  static let roundSize = 1 << 17
 
   /// How far ahead of the scan the file's bytes are brought into the processor's cache.
   private static let readAhead = 2048
@@ -74,23 +79,44 @@ struct PerfDataCursor {
 
   /// Finds the runs of the next round; false when there is nothing more.
   private mutating func scanRound() -> Bool {
+    dropFinishedRuns()
     guard scanned < end else {
       // All that is left may be given.
       defer { limit = .max }
       return limit != .max && queue.first != nil
     }
+    let isFinished = scan()
+    limit = isFinished ? nextLimit : .max
+    nextLimit = scanner.latest
+    for run in scanner.runs {
+      queue.add(MergeQueue.Entry(time: run.earliest, sequence: gone + readers.count))
+      readers.append(RunReader(run))
+    }
+    scanner.removeRuns()
+    queue.sort()
+    return true
+  }
+
+  /// Looks at the records up to the end of the round; false if they end before it.
+  private mutating func scan() -> Bool {
+    // Held by local variables alone, so that they are neither counted nor copied for each record.
     let memory = memory
     let bytes = memory.bytes
+    let samples = samples
+    let byteOrder = machine.byteOrder
+    let end = end
+    var scanner = scanner
+    self.scanner = PerfRunScanner()
     var offset = scanned
+    var touched = lastTouched
+    let roundEnd = (offset - PerfRecord.headSize) / Self.roundSize * Self.roundSize + Self.roundSize
     var isFinished = false
-    var touched: UInt8 = 0
-    defer { lastTouched = touched }
     while offset < end, !isFinished {
       // Where a record ends is known only once its head is there: the processor cannot read ahead by itself.
       if offset &+ Self.readAhead < end { touched |= bytes.byte(at: offset &+ Self.readAhead) }
       let record: PerfRecord
       do throws(TraceDamage.Problem) {
-        record = try PerfRecord(bytes, at: offset, limit: end, machine.byteOrder)
+        record = try PerfRecord(bytes, at: offset, limit: end, byteOrder)
       } catch {
         damage = damage ?? TraceDamage(problem: error, offset: offset, buffer: 0)
         scanner.finish(offset)
@@ -107,8 +133,7 @@ struct PerfDataCursor {
           // Without times the file's order is all there is.
           scanner.add(offset, time: scanner.latest)
         }
-      case .finishedRound:
-        scanner.finish(offset)
+      case .finishedRound where offset >= roundEnd:
         isFinished = true
       default:
         break
@@ -116,30 +141,18 @@ struct PerfDataCursor {
       offset = record.end
     }
     scanner.finish(offset)
+    self.scanner = scanner
     scanned = offset
-    limit = isFinished ? nextLimit : .max
-    nextLimit = scanner.latest
-    for run in scanner.takeRuns() {
-      var reader = RunReader(run)
-      guard let time = reader.next(bytes, samples, machine.byteOrder) else { continue }
-      queue.insert(MergeQueue.Entry(time: time, sequence: gone + readers.count))
-      readers.append(reader)
-    }
-    return true
+    lastTouched = touched
+    return isFinished
   }
 
   /// Forgets the runs at the front that are read, and tells the kernel that their pages are not needed.
   private mutating func dropFinishedRuns() {
-    guard let first = readers.firstIndex(where: { !$0.isFinished }) else {
-      gone += readers.count
-      readers.removeAll(keepingCapacity: true)
-      release(before: scanned)
-      return
-    }
-    guard first >= 64 else { return }
-    release(before: readers[first].lowerBound)
-    readers.removeFirst(first)
-    gone += first
+    let count = readers.firstIndex { !$0.isFinished } ?? readers.count
+    release(before: count < readers.count ? readers[count].lowerBound : scanned)
+    readers.removeFirst(count)
+    gone += count
   }
 
   private mutating func release(before offset: Int) {
@@ -155,16 +168,21 @@ struct PerfDataCursor {
     _ number: Int, until next: MergeQueue.Entry?, _ body: (borrowing TraceItem) throws(Failure) -> Walk
   ) throws(Failure) -> Walk {
     let memory = memory
+    let samples = samples
+    let byteOrder = machine.byteOrder
     var reader = readers[number - gone]
     // Held by the local variable alone, so that it is not copied when it changes.
     readers[number - gone] = RunReader.finished
+    if !reader.hasRecord { reader.next(memory.bytes, samples, byteOrder) }
     let limitTime = min(next?.time ?? .max, limit)
     let limitSequence = next.map { $0.time <= limit ? $0.sequence : .max } ?? .max
     defer {
       if !reader.isFinished { queue.insert(MergeQueue.Entry(time: reader.time, sequence: number)) }
       readers[number - gone] = reader
     }
-    repeat {
+    while !reader.isFinished,
+      reader.time < limitTime || (reader.time == limitTime && number < limitSequence)
+    {
       let record = reader.record
       let walk: Walk
       if record.type == .sample {
@@ -172,10 +190,9 @@ struct PerfDataCursor {
       } else {
         walk = try giveOther(memory.bytes, record, time: reader.time, body)
       }
-      _ = reader.next(memory.bytes, samples, machine.byteOrder)
+      reader.next(memory.bytes, samples, byteOrder)
       if walk == .stop { return .stop }
-    } while !reader.isFinished
-      && (reader.time < limitTime || (reader.time == limitTime && number < limitSequence))
+    }
     return .proceed
   }
 
@@ -276,71 +293,75 @@ struct PerfDataCursor {
 
 /// Reads the records of a run one by one, the earliest first.
 struct RunReader {
-  private var run: PerfRun
+  private let range: Range<Int>
   /// Where the next record of a rising run begins.
   private var position: Int
-  /// The places of a falling run's records that come next, the earliest last; and where those not listed yet end.
-  private var listed: [Int] = []
-  private var unlistedEnd: Int
+  /// The places of a falling run's records that come next, the earliest last; nil for a rising run.
+  private var listed: [Int]?
+  private let isFalling: Bool
   private(set) var isFinished = false
-  /// The current record and its time.
+  /// The current record, once there is one, and its time.
   private(set) var record = PerfRecord.none
-  private(set) var time: UInt64 = 0
+  private(set) var time: UInt64
 
   static let finished: RunReader = {
-    var reader = RunReader(PerfRun(range: 0..<0, order: .rising))
+    var reader = RunReader(PerfRun(range: 0..<0, order: .rising, earliest: 0))
     reader.isFinished = true
     return reader
   }()
 
   init(_ run: PerfRun) {
-    self.run = run
+    range = run.range
     position = run.range.lowerBound
-    unlistedEnd = run.range.upperBound
+    isFalling = run.order == .falling
+    time = run.earliest
   }
 
-  var lowerBound: Int { run.range.lowerBound }
+  var lowerBound: Int { range.lowerBound }
 
-  /// Goes to the next record that matters, and gives its time; nil at the end.
+  var hasRecord: Bool { record.end > 0 }
+
+  /// Goes to the next record that matters.
   @inline(__always)
-  mutating func next(_ bytes: RawSpan, _ samples: PerfSamples, _ byteOrder: ByteOrder) -> UInt64? {
-    while let offset = run.order == .rising ? nextRising() : nextFalling(bytes, byteOrder) {
+  mutating func next(_ bytes: RawSpan, _ samples: PerfSamples, _ byteOrder: ByteOrder) {
+    while let offset = isFalling ? nextFalling(bytes, byteOrder) : nextRising() {
       // The run was found by reading these records; they are as they were.
-      guard let record = try? PerfRecord(bytes, at: offset, limit: run.range.upperBound, byteOrder) else { break }
-      if run.order == .rising { position = record.end }
+      guard let record = try? PerfRecord(bytes, at: offset, limit: range.upperBound, byteOrder) else { break }
+      position = record.end
       switch record.type {
       case .sample, .comm, .fork, .lost, .lostSamples:
-        self.record = record
         if let time = samples.time(bytes, record) {
           self.time = time
         } else if record.type == .comm || record.type == .fork {
           continue
         }
-        return time
+        self.record = record
+        return
       default:
         continue
       }
     }
     isFinished = true
-    return nil
   }
 
-  private func nextRising() -> Int? { position < run.range.upperBound ? position : nil }
+  @inline(__always)
+  private func nextRising() -> Int? { position < range.upperBound ? position : nil }
 
-  /// The record before the current one. Those after a mark are listed at once.
+  /// The record before the current one.
   private mutating func nextFalling(_ bytes: RawSpan, _ byteOrder: ByteOrder) -> Int? {
-    while listed.isEmpty {
-      guard let mark = run.marks.popLast() else { return nil }
-      var offset = mark
-      while offset < unlistedEnd,
-        let record = try? PerfRecord(bytes, at: offset, limit: unlistedEnd, byteOrder)
-      {
-        listed.append(offset)
-        offset = record.end
-      }
-      unlistedEnd = mark
+    if listed == nil { list(bytes, byteOrder) }
+    return listed?.popLast()
+  }
+
+  private mutating func list(_ bytes: RawSpan, _ byteOrder: ByteOrder) {
+    var listed: [Int] = []
+    var offset = range.lowerBound
+    while offset < range.upperBound, let record = try? PerfRecord(bytes, at: offset, limit: range.upperBound, byteOrder)
+    {
+      listed.append(offset)
+      offset = record.end
     }
-    return listed.popLast()
+    self.listed = listed
   }
 }
 

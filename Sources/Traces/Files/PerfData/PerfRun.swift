@@ -1,4 +1,5 @@
-/// A stretch of records whose times only rise, or only fall: what perf copied from one CPU's buffer at once.
+/// A stretch of records whose times only rise, or only fall: what perf copied from one CPU's buffer at once, or a part of
+/// it.
 ///
 /// They fall in recordings made with `--overwrite`, where the kernel fills the buffer from its end to its beginning.
 struct PerfRun {
@@ -9,63 +10,77 @@ struct PerfRun {
 
   var range: Range<Int>
   var order: Order
-  /// For falling times the places in the range, some records apart, from which its records can be found.
-  var marks: [Int] = []
+  var earliest: UInt64
 }
 
 /// Finds the runs of a stretch of records.
 struct PerfRunScanner {
+  /// In the file's order, but where times fall: there the parts of a run follow each other from its end to its beginning.
   private(set) var runs: [PerfRun] = []
   /// The latest time seen so far.
-  private(set) var latest: UInt64 = 0
+  private(set) var latest: UInt64
 
   private var start: Int?
   private var order: PerfRun.Order?
+  private var first: UInt64 = 0
   private var last: UInt64 = 0
-  private var marks: [Int] = []
+  /// How many runs there were before the current one.
+  private var runsBefore = 0
 
-  /// The distance of marks. The records between two are listed when they are read backwards.
-  private static let markDistance = 1 << 16
+  /// Falling times are read backwards, and the places of records listed for that: so runs of them are kept short.
+  private static let longestFalling = 1 << 16
+
+  /// - Parameter latest: the latest time of the records that came before.
+  init(latest: UInt64 = 0) { self.latest = latest }
 
   /// Takes the next record that has a time. Records must be given in the file's order.
   @inline(__always)
   mutating func add(_ offset: Int, time: UInt64) {
     if time > latest { latest = time }
     defer { last = time }
-    guard start != nil else {
-      begin(offset)
+    guard let start else {
+      begin(offset, time)
       return
     }
     switch order {
-    case .rising where time >= last, .falling where time <= last:
+    case .rising where time >= last:
       break
+    case .falling where time <= last:
+      if offset - start >= Self.longestFalling {
+        endRun(offset)
+        self.start = offset
+      }
     case nil:
       if time != last { order = time > last ? .rising : .falling }
     default:
       finish(offset)
-      begin(offset)
-      return
+      begin(offset, time)
     }
-    if order != .rising, let mark = marks.last, offset - mark >= Self.markDistance { marks.append(offset) }
   }
 
-  private mutating func begin(_ offset: Int) {
+  private mutating func begin(_ offset: Int, _ time: UInt64) {
     start = offset
     order = nil
-    marks = [offset]
+    first = time
+  }
+
+  private mutating func endRun(_ offset: Int) {
+    guard let start else { return }
+    let order = order ?? .rising
+    runs.append(PerfRun(range: start..<offset, order: order, earliest: order == .rising ? first : last))
   }
 
   /// Ends the current run before `offset`.
   mutating func finish(_ offset: Int) {
-    guard let start else { return }
-    let order = order ?? .rising
-    runs.append(PerfRun(range: start..<offset, order: order, marks: order == .falling ? marks : []))
-    self.start = nil
+    endRun(offset)
+    if order == .falling { runs[runsBefore...].reverse() }
+    runsBefore = runs.count
+    start = nil
   }
 
-  /// Hands over the runs found.
-  mutating func takeRuns() -> [PerfRun] {
-    defer { runs.removeAll(keepingCapacity: true) }
-    return runs
+  /// Forgets the runs found, all of which must be finished.
+  mutating func removeRuns() {
+    runs.removeAll(keepingCapacity: true)
+    runsBefore = 0
   }
 }
