@@ -19,16 +19,16 @@ struct PerfDataBuilder {
     return body.bytes
   }
 
-  func record(_ type: UInt32, _ body: [UInt8]) -> [UInt8] {
+  func record(_ type: UInt32, _ body: [UInt8], misc: UInt16 = 0) -> [UInt8] {
     make {
       $0.integer(type)
-      $0.integer(UInt16(0))
+      $0.integer(misc)
       $0.integer(UInt16(8 + body.count))
       $0.bytes += body
     }
   }
 
-  mutating func append(_ type: UInt32, _ body: [UInt8]) { records += record(type, body) }
+  mutating func append(_ type: UInt32, _ body: [UInt8], misc: UInt16 = 0) { records += record(type, body, misc: misc) }
 
   /// A sample of the first attribute, or of the second, which has an address besides.
   mutating func add(time: UInt64, cpu: UInt32, threadID: UInt32 = 42, value: UInt64, second: Bool = false) {
@@ -90,6 +90,11 @@ struct PerfDataBuilder {
         $0.integer(UInt64(7))
         $0.integer(count)
       } + trailer(time))
+  }
+
+  /// LOST_SAMPLES: perf's own have no time; it marks with the highest bit of misc what a filter left out.
+  mutating func lostSamples(_ count: UInt64, time: UInt64 = 0, isFiltered: Bool = false) {
+    append(13, make { $0.integer(count) } + trailer(time), misc: isFiltered ? 1 << 15 : 0)
   }
 
   mutating func finishRound() { append(68, []) }

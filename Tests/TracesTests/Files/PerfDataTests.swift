@@ -107,6 +107,61 @@ import Testing
     #expect(texts == ["10 before", "15 before", "21 renamed", "lost 5 cpu 1", "24 renamed"])
   }
 
+  struct Losses: Sendable, CustomTestStringConvertible {
+    var name: String
+    var make: @Sendable (inout PerfDataBuilder) -> Void
+    /// What is told of losses, in order.
+    var counts: [UInt64]
+    var testDescription: String { name }
+  }
+
+  static let losses = [
+    Losses(name: "in place", make: { $0.lost(5, time: 11) }, counts: [5]),
+    Losses(
+      name: "in place, and in all",
+      make: {
+        $0.lost(5, time: 11)
+        $0.lost(2, time: 12)
+        $0.finishRound()
+        $0.lostSamples(4)
+        $0.lostSamples(3)
+      }, counts: [5, 2]),
+    Losses(
+      name: "more in all than in place",
+      make: {
+        $0.lost(5, time: 11)
+        $0.lostSamples(9)
+      }, counts: [5, 4]),
+    Losses(name: "in all", make: { $0.lostSamples(9) }, counts: [9]),
+    Losses(
+      name: "by the processor", make: { $0.lostSamples(9, time: 11) }, counts: [9]),
+    Losses(name: "by a filter", make: { $0.lostSamples(9, isFiltered: true) }, counts: []),
+  ]
+
+  /// What the kernel counts twice is told once, wherever reading begins.
+  @Test(arguments: Form.allCases, losses) func countsLossesOnce(_ form: Form, _ losses: Losses) throws {
+    var builder = PerfDataBuilder(form.byteOrder)
+    builder.add(time: 10, cpu: 1, value: 0)
+    losses.make(&builder)
+    for time in [20, 30, 40] as [UInt64] {
+      builder.finishRound()
+      builder.add(time: time, cpu: 1, value: 0)
+    }
+    let file = try TraceFile(bytes: form.build(&builder))
+    func counts(_ cursor: TraceCursor) -> [UInt64] {
+      file.kept(cursor).compactMap { if case .lost(let count, _) = $0 { count } else { nil } }
+    }
+    #expect(counts(file.cursor()) == losses.counts)
+    #expect(counts(file.cursor(cpus: [1])) == losses.counts)
+    for count in 0...4 {
+      var cursor = file.cursor()
+      cursor.startAtLast(count)
+      // The whole is what is told at the end.
+      #expect(counts(cursor).reduce(0, +) <= losses.counts.reduce(0, +), "the last \(count)")
+      #expect(losses.counts.reversed().starts(with: counts(cursor).reversed()), "the last \(count)")
+    }
+  }
+
   /// The parent's new name lies in the file after the fork that passes it on, for another CPU's buffer was copied first.
   @Test(arguments: Form.allCases) func namesThreadsAtTheEnd(_ form: Form) throws {
     var builder = PerfDataBuilder(form.byteOrder)

@@ -32,6 +32,7 @@ struct PerfDataCursor {
   private var queue = RunQueue()
   private var released: Int
   private var skipped = 0
+  private var losses = PerfLosses()
 
   init(_ file: PerfDataFile, cpus: Set<Int>?) {
     memory = file.memory
@@ -54,15 +55,28 @@ struct PerfDataCursor {
     while true {
       guard let first = queue.first, first.time <= limit else {
         guard scanRound() else {
-          guard let damage else { return }
-          self.damage = nil
-          _ = try body(.damage(damage))
+          try giveEnd(body)
           return
         }
         continue
       }
       queue.removeFirst()
       if try give(first.sequence, until: queue.first, body) == .stop { return }
+    }
+  }
+
+  /// Gives what was damaged or lost somewhere in the file.
+  private mutating func giveEnd<Failure: Error>(
+    _ body: (borrowing TraceItem) throws(Failure) -> Walk
+  ) throws(Failure) {
+    if let damage {
+      let walk = try body(.damage(damage))
+      self.damage = nil
+      if walk == .stop { return }
+    }
+    if let lost = losses.elsewhere {
+      _ = try body(.lost(lost, buffer: 0, time: scanner.latest))
+      losses.settle()
     }
   }
 
@@ -232,16 +246,12 @@ struct PerfDataCursor {
       rename(bytes, record)
       return .proceed
     case .lost, .lostSamples:
-      let count = bytes.slice(
-        offset: record.range.lowerBound + (record.type == .lost ? 16 : 8), count: 8)
-      guard let count, record.range.count >= (record.type == .lost ? 24 : 16), skipped == 0 else { return .proceed }
-      var cpu: Int?
-      let place = samples.trailer.trailerCPU
-      if place.isPresent, record.range.count >= 16 + samples.trailer.trailerSize {
-        cpu = Int(bytes.load(UInt32.self, at: record.range.upperBound - place.offset, machine.byteOrder))
+      guard let loss = samples.loss(bytes, record), cpus.map({ loss.cpu.map($0.contains) ?? true }) ?? true else {
+        return .proceed
       }
-      let lost = LostEvents(cpu: cpu, count: count.load(UInt64.self, at: 0, machine.byteOrder))
-      return try body(.lost(lost, buffer: 0, time: time))
+      losses.add(loss)
+      guard !loss.isTotal, skipped == 0 else { return .proceed }
+      return try body(.lost(LostEvents(cpu: loss.cpu, count: loss.count), buffer: 0, time: time))
     default:
       return .proceed
     }
@@ -282,6 +292,7 @@ struct PerfDataCursor {
     scanned = round.offset
     let memory = memory
     released = scanned
+    losses = round.lossesBefore
     // In the order of time, for a name passes from a thread to those that it starts.
     let names = index.names.filter { $0.offset < round.offset }.sorted { ($0.time, $0.offset) < ($1.time, $1.offset) }
     for name in names {

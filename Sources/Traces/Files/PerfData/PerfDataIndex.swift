@@ -12,6 +12,7 @@ struct PerfDataIndex: Sendable {
     var samplesBefore: Int
     /// The latest time before it.
     var latestBefore: UInt64
+    var lossesBefore = PerfLosses()
   }
 
   /// In the file's order.
@@ -28,6 +29,7 @@ struct PerfDataIndex: Sendable {
     let size = Pieces.size(of: records.count)
     let look = PerfDataLook(file, pattern, hasTally: hasTally, roundDistance: size >> 6)
     var latest: UInt64 = 0
+    var losses = PerfLosses()
     var next = records.lowerBound
     Pieces.forEach((records.count + size - 1) / size) { index in
       let start = records.lowerBound + index * size
@@ -40,14 +42,15 @@ struct PerfDataIndex: Sendable {
       let piece = guessed.range.lowerBound == next && !guessed.range.isEmpty ? guessed : look.piece(next..<end)
       next = piece.range.upperBound
       tally.add(piece.tally)
-      for round in piece.rounds {
-        rounds.append(
-          Round(
-            offset: round.offset, samplesBefore: sampleCount + round.samplesBefore,
-            latestBefore: max(latest, round.latestBefore)))
+      for var round in piece.rounds {
+        round.samplesBefore += sampleCount
+        round.latestBefore = max(latest, round.latestBefore)
+        round.lossesBefore.add(losses)
+        rounds.append(round)
       }
       names += piece.names
       sampleCount += piece.sampleCount
+      losses.add(piece.losses)
       latest = max(latest, piece.latest)
     }
     if let damage = file.damage {
@@ -89,6 +92,7 @@ private struct PerfDataLook: Sendable {
     var names: [(time: UInt64, offset: Int)] = []
     var sampleCount = 0
     var latest: UInt64 = 0
+    var losses = PerfLosses()
     var tally = RecordTally.Piece()
   }
 
@@ -165,11 +169,13 @@ private struct PerfDataLook: Sendable {
         piece.names.append((time, offset))
       case .lost, .lostSamples:
         piece.latest = max(piece.latest, samples.time(bytes, record) ?? 0)
+        if let loss = samples.loss(bytes, record) { piece.losses.add(loss) }
       case .finishedRound where record.end - lastRound >= roundDistance:
         lastRound = record.end
         piece.rounds.append(
           PerfDataIndex.Round(
-            offset: record.end, samplesBefore: piece.sampleCount, latestBefore: piece.latest))
+            offset: record.end, samplesBefore: piece.sampleCount, latestBefore: piece.latest,
+            lossesBefore: piece.losses))
       default:
         break
       }
