@@ -66,6 +66,31 @@ public struct TraceFile: Sendable {
     try cursor.forEach(body)
   }
 
+  /// Walks over the trace in parts, on all cores where the format allows it, and joins their results in order.
+  ///
+  /// - Parameters:
+  ///   - cpus: the CPUs to read; nil for all.
+  ///   - initial: what the result of each part is at first.
+  ///   - add: adds an item to a result. The names of threads are known only as far as the part itself tells them.
+  ///   - join: adds the result of the part that follows in time. Together they must be what one walk over both gives.
+  public func reduce<Result: Sendable>(
+    cpus: Set<Int>? = nil, into initial: Result,
+    _ add: @escaping @Sendable (inout Result, borrowing TraceItem) -> Void, join: (inout Result, Result) -> Void
+  ) -> Result {
+    switch content {
+    case .perfData(let file):
+      return PerfDataParts(file, cpus: cpus).reduce(into: initial, add, join: join)
+    case .traceDat:
+      // Merging the pages of the CPUs takes less time than counting their events.
+      var result = initial
+      forEach(cpus: cpus) { item in
+        add(&result, item)
+        return .proceed
+      }
+      return result
+    }
+  }
+
   /// A place at the beginning of the events.
   public func cursor(cpus: Set<Int>? = nil) -> TraceCursor { TraceCursor(self, cpus: cpus) }
 }

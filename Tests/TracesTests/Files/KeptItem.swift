@@ -9,6 +9,23 @@ enum KeptItem: Equatable {
   case event(time: UInt64, cpu: Int, threadID: Int32, name: String?, task: String?, payload: [UInt8])
   case lost(UInt64?, cpu: Int?)
   case damage(TraceDamage.Problem)
+
+  init(_ item: borrowing TraceItem, _ context: TraceContext) {
+    switch item {
+    case .event(let event):
+      self = .event(
+        time: event.time, cpu: event.cpu, threadID: event.threadID, name: event.event.map { context.events[$0].name },
+        task: context.taskNames.text(of: event.taskName), payload: event.payload.copied)
+    case .lost(let lost, _, _): self = .lost(lost.count, cpu: lost.cpu)
+    case .damage(let damage): self = .damage(damage.problem)
+    }
+  }
+
+  /// The same without the thread's name.
+  var withoutTask: KeptItem {
+    guard case .event(let time, let cpu, let threadID, let name, _, let payload) = self else { return self }
+    return .event(time: time, cpu: cpu, threadID: threadID, name: name, task: nil, payload: payload)
+  }
 }
 
 extension TraceFile {
@@ -28,16 +45,7 @@ extension TraceFile {
     var cursor = cursor ?? self.cursor()
     let context = context
     cursor.forEach { item in
-      switch item {
-      case .event(let event):
-        items.append(
-          .event(
-            time: event.time, cpu: event.cpu, threadID: event.threadID,
-            name: event.event.map { context.events[$0].name }, task: context.taskNames.text(of: event.taskName),
-            payload: (0..<event.payload.byteCount).map { event.payload.byte(at: $0) }))
-      case .lost(let lost, _, _): items.append(.lost(lost.count, cpu: lost.cpu))
-      case .damage(let damage): items.append(.damage(damage.problem))
-      }
+      items.append(KeptItem(item, context))
       return .proceed
     }
     return items

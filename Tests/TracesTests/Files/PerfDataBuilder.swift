@@ -19,16 +19,19 @@ struct PerfDataBuilder {
     return body.bytes
   }
 
-  func record(_ type: UInt32, _ body: [UInt8], misc: UInt16 = 0) -> [UInt8] {
+  /// - Parameter size: what the record says of its size; nil for the truth.
+  func record(_ type: UInt32, _ body: [UInt8], misc: UInt16 = 0, size: UInt16? = nil) -> [UInt8] {
     make {
       $0.integer(type)
       $0.integer(misc)
-      $0.integer(UInt16(8 + body.count))
+      $0.integer(size ?? UInt16(8 + body.count))
       $0.bytes += body
     }
   }
 
-  mutating func append(_ type: UInt32, _ body: [UInt8], misc: UInt16 = 0) { records += record(type, body, misc: misc) }
+  mutating func append(_ type: UInt32, _ body: [UInt8], misc: UInt16 = 0, size: UInt16? = nil) {
+    records += record(type, body, misc: misc, size: size)
+  }
 
   /// A sample of the first attribute, or of the second, which has an address besides.
   mutating func add(time: UInt64, cpu: UInt32, threadID: UInt32 = 42, value: UInt64, second: Bool = false) {

@@ -13,7 +13,7 @@ struct PerfDataCursor {
   private let samples: PerfSamples
   private let machine: RecordingMachine
   private let taskNames: TaskNames
-  private let end: Int
+  private let records: Range<Int>
   private let cpus: Set<Int>?
   private var tasks = TaskTable()
 
@@ -32,17 +32,19 @@ struct PerfDataCursor {
   private var queue = RunQueue()
   private var released: Int
   private var skipped = 0
-  private var losses = PerfLosses()
+  private(set) var losses = PerfLosses()
 
-  init(_ file: PerfDataFile, cpus: Set<Int>?) {
+  /// - Parameter roundSize: see `PerfDataCursor.roundSize`.
+  init(_ file: PerfDataFile, cpus: Set<Int>?, roundSize: Int = Self.roundSize) {
+    self.roundSize = roundSize
     memory = file.memory
     events = file.context.events
     samples = PerfSamples(file)
     machine = file.context.machine
     taskNames = file.context.taskNames
-    scanned = file.records.lowerBound
+    records = file.records
+    scanned = records.lowerBound
     released = scanned
-    end = file.records.upperBound
     damage = file.damage
     self.cpus = cpus
     // The idle task's name, which no record tells (util/machine.c: machine__create_kernel_maps and thread 0).
@@ -54,6 +56,7 @@ struct PerfDataCursor {
   ) throws(Failure) {
     while true {
       guard let first = queue.first, first.time <= limit else {
+        if place != nil { return }
         guard scanRound() else {
           try giveEnd(body)
           return
@@ -65,7 +68,7 @@ struct PerfDataCursor {
     }
   }
 
-  /// Gives what was damaged or lost somewhere in the file.
+  /// Gives what was damaged or lost somewhere in the file. To a part of a walk the whole's losses are not known.
   private mutating func giveEnd<Failure: Error>(
     _ body: (borrowing TraceItem) throws(Failure) -> Walk
   ) throws(Failure) {
@@ -74,17 +77,19 @@ struct PerfDataCursor {
       self.damage = nil
       if walk == .stop { return }
     }
-    if let lost = losses.elsewhere {
-      _ = try body(.lost(lost, buffer: 0, time: scanner.latest))
+    if partEnd == nil, let lost = losses.elsewhere {
+      _ = try body(.lost(lost, buffer: 0, time: latest))
       losses.settle()
     }
   }
 
   // MARK: Rounds
 
-  /// A round ends with the first FINISHED_ROUND that begins behind a multiple of this: so many bytes stay in the
-  /// processor's cache until they are given, and so many records make the work for a round too little to count.
+  /// A round ends with the first FINISHED_ROUND that begins at or behind a multiple of this, counted from the first
+  /// record: so many bytes stay in the processor's cache until they are given, and so many records make the work for a
+  /// round too little to count.
   static let roundSize = 1 << 17
+  private let roundSize: Int
 
   /// How far ahead of the scan the file's bytes are brought into the processor's cache.
   private static let readAhead = 2048
@@ -94,21 +99,33 @@ struct PerfDataCursor {
   /// Finds the runs of the next round; false when there is nothing more.
   private mutating func scanRound() -> Bool {
     dropFinishedRuns()
-    guard scanned < end else {
+    guard scanned < records.upperBound else {
       // All that is left may be given.
       defer { limit = .max }
       return limit != .max && queue.first != nil
     }
+    roundStart = scanned
     let isFinished = scan()
     limit = isFinished ? nextLimit : .max
     nextLimit = scanner.latest
-    for run in scanner.runs {
-      queue.add(MergeQueue.Entry(time: run.earliest, sequence: gone + readers.count))
-      readers.append(RunReader(run))
-    }
+    for run in scanner.runs { add(run) }
     scanner.removeRuns()
+    given = nil
     queue.sort()
     return true
+  }
+
+  private mutating func add(_ run: PerfRun) {
+    let number = gone + readers.count
+    var reader = RunReader(run)
+    if let given {
+      repeat { reader.next(memory.bytes, samples, machine.byteOrder) } while !reader.isFinished && reader.time <= given
+      guard !reader.isFinished else { return }
+      queue.insert(MergeQueue.Entry(time: reader.time, sequence: number))
+    } else {
+      queue.add(MergeQueue.Entry(time: run.earliest, sequence: number))
+    }
+    readers.append(reader)
   }
 
   /// Looks at the records up to the end of the round; false if they end before it.
@@ -118,12 +135,13 @@ struct PerfDataCursor {
     let bytes = memory.bytes
     let samples = samples
     let byteOrder = machine.byteOrder
-    let end = end
+    let end = records.upperBound
     var scanner = scanner
     self.scanner = PerfRunScanner()
     var offset = scanned
     var touched = lastTouched
-    let roundEnd = (offset - PerfRecord.headSize) / Self.roundSize * Self.roundSize + Self.roundSize
+    let roundEnd =
+      records.lowerBound + ((offset - records.lowerBound - PerfRecord.headSize) / roundSize + 1) * roundSize
     var isFinished = false
     while offset < end, !isFinished {
       // Where a record ends is known only once its head is there: the processor cannot read ahead by itself.
@@ -173,6 +191,45 @@ struct PerfDataCursor {
     guard offset - released > 1 << 22 else { return }
     memory.release(released..<offset)
     released = offset
+  }
+
+  /// Lets go of the file's pages that were read since the last time.
+  func releaseAll() { memory.release(aroundTouched: released..<scanned) }
+
+  // MARK: Walking over a part
+
+  /// Where a walk can be left, and another go on: at the beginning of a round, when all records up to the latest time
+  /// before that round are given, and no others.
+  struct Place: Hashable, Sendable {
+    var offset: Int
+    var latest: UInt64
+  }
+
+  private var roundStart = 0
+  /// A part ends with the first place at or behind this offset.
+  private var partEnd: Int?
+  /// Up to which time the records of the first round are given already.
+  private var given: UInt64?
+
+  /// Goes to a place, without the names of threads that are told before it.
+  mutating func start(at place: Place) {
+    scanned = place.offset
+    released = place.offset
+    scanner = PerfRunScanner(latest: place.latest)
+    nextLimit = place.latest
+    given = place.latest
+  }
+
+  /// Ends the walk early: `place` then tells where.
+  mutating func stop(behind offset: Int) { partEnd = offset }
+
+  /// The latest time met so far.
+  var latest: UInt64 { scanner.latest }
+
+  /// Where the walk ended early; nil if it did not.
+  var place: Place? {
+    guard let partEnd, roundStart >= partEnd, limit != .max else { return nil }
+    return Place(offset: roundStart, latest: limit)
   }
 
   // MARK: Records
@@ -277,7 +334,7 @@ struct PerfDataCursor {
   /// Starts at the last `count` events.
   mutating func startAtLast(_ count: Int, by index: PerfDataIndex) {
     guard count > 0 else {
-      scanned = end
+      scanned = records.upperBound
       return
     }
     let round = index.round(ofLast: count)
@@ -296,7 +353,8 @@ struct PerfDataCursor {
     // In the order of time, for a name passes from a thread to those that it starts.
     let names = index.names.filter { $0.offset < round.offset }.sorted { ($0.time, $0.offset) < ($1.time, $1.offset) }
     for name in names {
-      guard let record = try? PerfRecord(memory.bytes, at: name.offset, limit: end, machine.byteOrder) else { continue }
+      guard let record = try? PerfRecord(memory.bytes, at: name.offset, limit: records.upperBound, machine.byteOrder)
+      else { continue }
       rename(memory.bytes, record)
     }
   }

@@ -34,7 +34,7 @@ struct PerfDataIndex: Sendable {
     Pieces.forEach((records.count + size - 1) / size) { index in
       let start = records.lowerBound + index * size
       let end = min(start + size, records.upperBound)
-      guard let first = index == 0 ? start : look.guessedRecord(in: start..<end) else { return look.nothing(at: start) }
+      guard let first = index == 0 ? start : file.guessedRecord(in: start..<end) else { return look.nothing(at: start) }
       return look.piece(first..<end)
     } join: { index, guessed in
       let end = min(records.lowerBound + (index + 1) * size, records.upperBound)
@@ -119,27 +119,6 @@ private struct PerfDataLook: Sendable {
 
   func nothing(at offset: Int) -> Piece { Piece(range: offset..<offset) }
 
-  /// How many records in a row must look like some.
-  private static let proof = 16
-
-  /// A place in a range at which records seem to begin.
-  func guessedRecord(in range: Range<Int>) -> Int? {
-    // A record has at most 64 KiB, and perf's begin at multiples of 8.
-    for start in stride(from: range.lowerBound, to: min(range.lowerBound + 1 << 16, range.upperBound), by: 8) {
-      var offset = start
-      var count = 0
-      while count < Self.proof, offset < records.upperBound,
-        let record = try? PerfRecord(memory.bytes, at: offset, limit: records.upperBound, byteOrder),
-        record.range.count & 7 == 0, record.type.isPlausible
-      {
-        offset = record.end
-        count += 1
-      }
-      if count == Self.proof || (count > 0 && offset == records.upperBound) { return start }
-    }
-    return nil
-  }
-
   /// Looks at the records that begin in a range, from its beginning on.
   func piece(_ range: Range<Int>) -> Piece {
     var piece = nothing(at: range.lowerBound)
@@ -181,8 +160,7 @@ private struct PerfDataLook: Sendable {
       }
       offset = record.end
     }
-    // Where the kernel maps pages around the one touched (fault_around_bytes), those lie up to 64 KiB before it.
-    memory.release((range.lowerBound - 1 << 16)..<min(offset, range.upperBound))
+    memory.release(aroundTouched: range.lowerBound..<min(offset, range.upperBound))
     piece.range = range.lowerBound..<offset
     piece.tally.settle()
     return piece
@@ -200,10 +178,4 @@ private struct PerfDataLook: Sendable {
       tally.add(TraceDamage(problem: problem, offset: record.lowerBound, cpu: cpu, buffer: 0))
     }
   }
-}
-
-extension PerfRecord.Kind {
-  /// Whether the kernel or perf has records of this type: PERF_RECORD_MMAP to _AUX_OUTPUT_HW_ID and beyond, and from
-  /// PERF_RECORD_USER_TYPE_START on (Linux 6.18).
-  fileprivate var isPlausible: Bool { (1...32).contains(rawValue) || (64...96).contains(rawValue) }
 }

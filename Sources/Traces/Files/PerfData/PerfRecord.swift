@@ -27,6 +27,15 @@ struct PerfRecord {
     static let headerFeature = Kind(rawValue: 80)
     static let compressed = Kind(rawValue: 81)
     static let compressed2 = Kind(rawValue: 83)
+
+    /// Whether it is of the records that are read in the order of their times.
+    @inline(__always)
+    var isOrdered: Bool {
+      switch self {
+      case .sample, .comm, .fork, .lost, .lostSamples: true
+      default: false
+      }
+    }
   }
 
   /// Reads the head at `offset`; `limit` is where the records end.

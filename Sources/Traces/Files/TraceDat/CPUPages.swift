@@ -158,8 +158,7 @@ struct CPUPages {
 
   /// Lets go of the file's pages that were read since the last time.
   func releaseAll() {
-    // Where the kernel maps pages around the one touched (fault_around_bytes), those lie up to 64 KiB before it.
-    file.release((released - 1 << 16)..<max(isCompressed ? nextChunk : next, released))
+    file.release(aroundTouched: released..<max(isCompressed ? nextChunk : next, released))
   }
 
   // MARK: Entering at random
