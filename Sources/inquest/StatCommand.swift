@@ -39,15 +39,48 @@ struct StatCommand: ParsableCommand {
     let trace = try TraceFile(fileAt: file)
     let context = trace.context
     context.printProblems(of: file)
-    var source = TraceSource(cursor: trace.cursor(cpus: selection.cpus), selection: EventSelection(selection, context))
+    let statistics = statistics(of: trace)
+    let report = StatisticsReport(statistics, context, top: top)
+    _ = StandardOutput.write(Array((format == .json ? report.json : report.text).utf8).span)
+  }
+
+  private func statistics(of trace: TraceFile) -> TraceStatistics {
+    let selection = EventSelection(selection, trace.context)
+    let cpus = self.selection.cpus
+    guard selection.dependsOnOrder else {
+      return trace.reduce(cpus: cpus, into: Selected(selection, TraceStatistics(trace.context))) { selected, item in
+        selected.add(item)
+      } join: {
+        $0.statistics.join($1.statistics)
+      }
+      .statistics
+    }
+    var source = TraceSource(cursor: trace.cursor(cpus: cpus), selection: selection)
     source.startAtFrom()
-    var statistics = TraceStatistics(context)
+    var statistics = TraceStatistics(trace.context)
     source.forEach { item in
       statistics.add(item)
       return .proceed
     }
-    statistics.finish()
-    let report = StatisticsReport(statistics, context, top: top)
-    _ = StandardOutput.write(Array((format == .json ? report.json : report.text).utf8).span)
+    return statistics
+  }
+}
+
+/// The selected events of a part of a trace, counted.
+private struct Selected: Sendable {
+  private var selection: EventSelection
+  var statistics: TraceStatistics
+
+  init(_ selection: EventSelection, _ statistics: TraceStatistics) {
+    self.selection = selection
+    self.statistics = statistics
+  }
+
+  @inline(__always)
+  mutating func add(_ item: borrowing TraceItem) {
+    switch item {
+    case .event(let event): if selection.includes(event) { statistics.add(event) }
+    case .lost, .damage: statistics.add(item)
+    }
   }
 }

@@ -1,5 +1,5 @@
 /// Durations, counted in classes about 1.5 % wide, so that quantiles take constant memory.
-struct DurationStatistics {
+struct DurationStatistics: Joinable {
   private(set) var count: UInt64 = 0
   /// In nanoseconds, as all durations here.
   private(set) var total: UInt64 = 0
@@ -19,14 +19,14 @@ struct DurationStatistics {
     classes[index] &+= 1
   }
 
-  mutating func add(_ other: DurationStatistics) {
-    count += other.count
-    total = total &+ other.total
-    maximum = max(maximum, other.maximum)
-    if classes.count < other.classes.count {
-      classes += [UInt32](repeating: 0, count: other.classes.count - classes.count)
+  mutating func join(_ next: DurationStatistics) {
+    count &+= next.count
+    total = total &+ next.total
+    maximum = max(maximum, next.maximum)
+    if classes.count < next.classes.count {
+      classes += [UInt32](repeating: 0, count: next.classes.count - classes.count)
     }
-    for index in other.classes.indices { classes[index] &+= other.classes[index] }
+    for index in next.classes.indices { classes[index] &+= next.classes[index] }
   }
 
   var mean: UInt64 { count == 0 ? 0 : total / count }

@@ -2,7 +2,7 @@ import ArgumentParser
 import Traces
 
 /// Which events of a trace a command is about.
-struct EventSelection {
+struct EventSelection: Sendable {
   struct Options: ParsableArguments {
     @Option(
       name: [.customShort("e"), .long],
@@ -69,6 +69,8 @@ struct EventSelection {
   let latest: UInt64
   /// Whether only the latest time limits what is selected.
   let takesAll: Bool
+  /// Whether an event is selected by what came before it, or ends what is selected.
+  let dependsOnOrder: Bool
   private let threads: Set<Int32>
   private let taskPatterns: [String]
   private let vcpus: Set<Int>
@@ -80,7 +82,7 @@ struct EventSelection {
   private var vcpuOfThread: [Int32: Int] = [:]
   private let taskNames: TaskNames
 
-  private struct Event {
+  private struct Event: Sendable {
     var isSelected: Bool
     var rip: FieldLocation?
     var vcpu: FieldLocation?
@@ -95,6 +97,7 @@ struct EventSelection {
     vcpus = Set(options.vcpu)
     rip = options.rip?.range
     taskNames = context.taskNames
+    dependsOnOrder = earliest > 0 || latest < .max || !taskPatterns.isEmpty || !vcpus.isEmpty
     takesAll =
       earliest == 0 && options.event.isEmpty && threads.isEmpty && taskPatterns.isEmpty && vcpus.isEmpty && rip == nil
     guard !takesAll else { return }
@@ -113,8 +116,10 @@ struct EventSelection {
       || Glob.matches("\(event.system):\(event.name)", pattern)
   }
 
-  mutating func includes(_ event: borrowing TraceEvent) -> Bool {
-    if takesAll { return true }
+  @inline(__always)
+  mutating func includes(_ event: borrowing TraceEvent) -> Bool { takesAll || chooses(event) }
+
+  private mutating func chooses(_ event: borrowing TraceEvent) -> Bool {
     let index = event.event
     let known = index.map { events[$0] }
     // Whose thread a vCPU is, is learned from every event that says it.

@@ -14,14 +14,13 @@ struct StatisticsReport {
     self.top = top == 0 ? .max : top
   }
 
-  /// The threads that ran a guest, in the order of vCPU numbers.
-  private var threads: [(id: Int32, statistics: TraceStatistics.ThreadStatistics)] {
-    statistics.threads.filter { entry in
-      let thread = entry.value
-      return thread.number != nil || !thread.exits.isEmpty || !thread.userspaceExits.isEmpty || thread.emulations > 0
-    }
-    .map { (id: $0.key, statistics: $0.value) }
-    .sorted { ($0.statistics.number ?? .max, $0.id) < ($1.statistics.number ?? .max, $1.id) }
+  /// The threads that ran a guest, in the order of vCPU numbers; without an id what threads that were not told apart did.
+  private var threads: [(id: Int32?, statistics: ThreadStatistics)] {
+    let vCPUs = statistics.threads.elements.filter(\.value.isVCPU)
+      .map { (id: Optional($0.key), statistics: $0.value) }
+      .sorted { ($0.statistics.number ?? .max, $0.id ?? 0) < ($1.statistics.number ?? .max, $1.id ?? 0) }
+    let others = statistics.threads.others
+    return others.isVCPU ? vCPUs + [(id: nil, statistics: others)] : vCPUs
   }
 
   private var eventCount: UInt64 { statistics.eventCounts.reduce(statistics.unknownEvents, &+) }
@@ -46,28 +45,27 @@ struct StatisticsReport {
     return lines.joined(separator: "\n") + "\n"
   }
 
-  private func textOfThread(_ id: Int32, _ thread: TraceStatistics.ThreadStatistics) -> [String] {
-    let total = thread.exits.values.reduce(0) { $0 + $1.count }
-    var lines = [
-      "", "\(thread.number.map { "vCPU \($0)" } ?? "vCPU ?"), thread \(id): \(total) exits, \(thread.entries) entries",
-    ]
-    if thread.exits.isEmpty {
+  private func textOfThread(_ id: Int32?, _ thread: ThreadStatistics) -> [String] {
+    let total = thread.exitCount
+    let name = id.map { "\(thread.number.map { "vCPU \($0)" } ?? "vCPU ?"), thread \($0)" } ?? "Other threads"
+    var lines = ["", "\(name): \(total) exits, \(thread.entries) entries"]
+    if total == 0 {
       lines[1] += " (this host's KVM does not trace them, or they were not recorded)"
     } else {
       var table = Table(["reason", "exits", "share", "total", "mean", "p50", "p99", "max"])
-      for (reason, exits) in thread.exits.sorted(by: { $0.value.count > $1.value.count }) {
+      for (reason, exits) in Self.byCount(thread.exits) {
         let times = exits.durations
         table.rows.append(
-          [reason.name, "\(exits.count)", Self.share(exits.count, of: total)]
+          [reason?.name ?? "others", "\(exits.count)", Self.share(exits.count, of: total)]
             + [times.total, times.mean, times.quantile(0.5), times.quantile(0.99), times.maximum].map {
               times.count == 0 ? "-" : Self.duration($0)
             })
       }
       lines += table.lines
     }
-    if !thread.userspaceExits.isEmpty {
-      let reasons = thread.userspaceExits.sorted { ($1.value, $0.key) < ($0.value, $1.key) }
-        .map { "\(Self.userspaceName($0.key)) \($0.value)" }
+    let userspaceExits = Self.byCount(thread.userspaceExits)
+    if !userspaceExits.isEmpty {
+      let reasons = userspaceExits.map { "\($0.key?.name ?? "others") \($0.value)" }
       lines.append("  to userspace: " + reasons.joined(separator: ", "))
     }
     if thread.emulations > 0 {
@@ -77,6 +75,19 @@ struct StatisticsReport {
       lines.append("  walks of the guest's page tables: \(thread.walks), of which failed \(thread.failedWalks)")
     }
     return lines
+  }
+
+  /// The most frequent first, and last what was not told apart.
+  private static func byCount(
+    _ exits: LowestKeys<ExitReason, ThreadStatistics.Exits>
+  ) -> [(key: ExitReason?, value: ThreadStatistics.Exits)] {
+    let sorted = exits.elements.sorted { ($1.value.count, $0.key) < ($0.value.count, $1.key) }
+    let others = exits.others
+    return sorted.map { ($0.key, $0.value) } + (others.count > 0 ? [(nil, others)] : [])
+  }
+
+  private static func byCount<Key>(_ counts: LowestKeys<Key, UInt64>) -> [(key: Key?, value: UInt64)] {
+    counts.byCount.map { ($0.key, $0.value) } + (counts.others > 0 ? [(nil, counts.others)] : [])
   }
 
   /// Device memory by pages of 4 KiB: a frame buffer has thousands of addresses.
@@ -90,9 +101,10 @@ struct StatisticsReport {
       var high: UInt64 = 0
     }
     var pages: [UInt64: Page] = [:]
-    for (access, count) in accesses.counts {
+    for element in accesses.elements {
+      let access = element.key
       var page = pages[access.address >> 12] ?? Page()
-      if access.isWrite { page.writes += count } else { page.reads += count }
+      if access.isWrite { page.writes += element.value } else { page.reads += element.value }
       page.low = min(page.low, access.address)
       page.high = max(page.high, access.address)
       pages[access.address >> 12] = page
@@ -112,14 +124,15 @@ struct StatisticsReport {
   private func textOfPorts() -> [String] {
     guard statistics.ports.total > 0 else { return [] }
     var table = Table(["port", "access", "size", "count"])
-    for (access, count) in statistics.ports.sorted.prefix(top) {
+    for element in statistics.ports.byCount.prefix(top) {
+      let access = element.key
       table.rows.append([
         "0x" + Self.hexadecimal(access.address, width: 3), access.isWrite ? "write" : "read", "\(access.size)",
-        "\(count)",
+        "\(element.value)",
       ])
     }
     return ["", "Ports: \(statistics.ports.total) accesses"] + table.lines
-      + textOfRest(statistics.ports.counts.count, statistics.ports.others)
+      + textOfRest(statistics.ports.count, statistics.ports.others)
   }
 
   /// What is not listed: of so many rows those beyond the limit, and accesses to places that were not kept apart.
@@ -133,32 +146,27 @@ struct StatisticsReport {
   private func textOfModelSpecific() -> [String] {
     guard statistics.modelSpecific.total > 0 else { return [] }
     var table = Table(["MSR", "access", "count", "#GP"])
-    for (access, count) in statistics.modelSpecific.sorted.prefix(top) {
+    for element in statistics.modelSpecific.byCount.prefix(top) {
+      let access = element.key
       table.rows.append([
-        "0x" + Self.hexadecimal(access.address, width: 8), access.isWrite ? "write" : "read", "\(count)",
-        "\(statistics.faultedModelSpecific.counts[access] ?? 0)",
+        "0x" + Self.hexadecimal(access.address, width: 8), access.isWrite ? "write" : "read", "\(element.value)",
+        "\(statistics.faultedModelSpecific[access] ?? 0)",
       ])
     }
     return ["", "MSRs: \(statistics.modelSpecific.total) accesses"] + table.lines
-      + textOfRest(statistics.modelSpecific.counts.count, statistics.modelSpecific.others)
+      + textOfRest(statistics.modelSpecific.count, statistics.modelSpecific.others)
   }
 
   private func textOfExceptions() -> [String] {
-    guard !statistics.exceptions.isEmpty else { return [] }
+    guard statistics.exceptions.total > 0 else { return [] }
     var table = Table(["exception", "error code", "count"])
-    for (exception, count) in sortedExceptions {
+    for (exception, count) in Self.byCount(statistics.exceptions) {
       table.rows.append([
-        ExceptionVector(rawValue: exception.vector).name,
-        exception.errorCode.map { "0x" + String($0, radix: 16) } ?? "", "\(count)",
+        exception.map { ExceptionVector(rawValue: $0.vector).name } ?? "others",
+        exception?.errorCode.map { "0x" + String($0, radix: 16) } ?? "", "\(count)",
       ])
     }
     return ["", "Exceptions that KVM injected:"] + table.lines
-  }
-
-  private var sortedExceptions: [(key: TraceStatistics.InjectedException, value: UInt64)] {
-    statistics.exceptions.sorted {
-      ($1.value, $0.key.vector, $0.key.errorCode ?? 0) < ($0.value, $1.key.vector, $1.key.errorCode ?? 0)
-    }
   }
 
   private func textOfEvents() -> [String] {
@@ -191,15 +199,16 @@ struct StatisticsReport {
     for (name, accesses) in [
       ("mmio", statistics.memory), ("ports", statistics.ports), ("msrs", statistics.modelSpecific),
     ] {
-      let rows = accesses.sorted.prefix(top).map { access, count in
-        let faults = name == "msrs" ? ",\"faults\":\(statistics.faultedModelSpecific.counts[access] ?? 0)" : ""
+      let rows = accesses.byCount.prefix(top).map { element in
+        let access = element.key
+        let faults = name == "msrs" ? ",\"faults\":\(statistics.faultedModelSpecific[access] ?? 0)" : ""
         let size = name == "msrs" ? "" : ",\"size\":\(access.size)"
-        return "{\"address\":\(access.address),\"write\":\(access.isWrite)\(size),\"count\":\(count)\(faults)}"
+        return "{\"address\":\(access.address),\"write\":\(access.isWrite)\(size),\"count\":\(element.value)\(faults)}"
       }
       members.append("\"\(name)\":[\(rows.joined(separator: ","))]")
     }
-    let exceptions = sortedExceptions.map { exception, count in
-      "{\"vector\":\(exception.vector),\"errorCode\":\(exception.errorCode.map { "\($0)" } ?? "null"),\"count\":\(count)}"
+    let exceptions = Self.byCount(statistics.exceptions).map { exception, count in
+      "{\"vector\":\(Self.json(exception?.vector)),\"errorCode\":\(Self.json(exception?.errorCode)),\"count\":\(count)}"
     }
     members.append("\"exceptions\":[\(exceptions.joined(separator: ","))]")
     let counts = sortedEvents.map { "\(JSONText.quoted($0.name)):\($0.count)" }
@@ -207,30 +216,25 @@ struct StatisticsReport {
     return "{\(members.joined(separator: ","))}\n"
   }
 
-  private func jsonOfThread(_ id: Int32, _ thread: TraceStatistics.ThreadStatistics) -> String {
-    let exits = thread.exits.sorted { $0.value.count > $1.value.count }.map { reason, exits in
+  /// A number, or null.
+  private static func json(_ number: (some FixedWidthInteger)?) -> String { number.map { "\($0)" } ?? "null" }
+
+  private func jsonOfThread(_ id: Int32?, _ thread: ThreadStatistics) -> String {
+    let exits = Self.byCount(thread.exits).map { reason, exits in
       let times = exits.durations
-      return "{\"reason\":\(JSONText.quoted(reason.name)),\"code\":\(reason.code),\"count\":\(exits.count),"
-        + "\"timed\":\(times.count),\"total\":\(times.total),\"mean\":\(times.mean),\"p50\":\(times.quantile(0.5)),"
-        + "\"p99\":\(times.quantile(0.99)),\"max\":\(times.maximum)}"
+      return "{\"reason\":\(JSONText.quoted(reason?.name ?? "others")),\"code\":\(Self.json(reason?.code)),"
+        + "\"count\":\(exits.count),\"timed\":\(times.count),\"total\":\(times.total),\"mean\":\(times.mean),"
+        + "\"p50\":\(times.quantile(0.5)),\"p99\":\(times.quantile(0.99)),\"max\":\(times.maximum)}"
     }
-    let userspace = thread.userspaceExits.sorted { ($1.value, $0.key) < ($0.value, $1.key) }
-      .map { "\(JSONText.quoted(Self.userspaceName($0.key))):\($0.value)" }
-    return "{\"vcpu\":\(thread.number.map { "\($0)" } ?? "null"),\"thread\":\(id),\"entries\":\(thread.entries),"
+    let userspace = Self.byCount(thread.userspaceExits)
+      .map { "\(JSONText.quoted($0.key?.name ?? "others")):\($0.value)" }
+    return "{\"vcpu\":\(Self.json(thread.number)),\"thread\":\(Self.json(id)),\"entries\":\(thread.entries),"
       + "\"exits\":[\(exits.joined(separator: ","))],\"userspaceExits\":{\(userspace.joined(separator: ","))},"
       + "\"emulations\":\(thread.emulations),\"failedEmulations\":\(thread.failedEmulations),"
       + "\"walks\":\(thread.walks),\"failedWalks\":\(thread.failedWalks)}"
   }
 
   // MARK: Words
-
-  /// As KVM prints it (include/trace/events/kvm.h: kvm_userspace_exit).
-  private static func userspaceName(_ reason: UInt64) -> String {
-    let errno = Int64(bitPattern: reason)
-    if errno < 0 { return errno == -4 ? "restart" : "error \(errno)" }
-    let number = UInt32(truncatingIfNeeded: reason)
-    return UserspaceExitReason(rawValue: number).name ?? "0x" + String(number, radix: 16)
-  }
 
   private static func share(_ part: UInt64, of total: UInt64) -> String {
     fixed(total == 0 ? 0 : part * 1000 / total, places: 1) + "%"
