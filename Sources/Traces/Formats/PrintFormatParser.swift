@@ -242,7 +242,9 @@ struct PrintFormatParser {
     switch name {
     case "true": return .integer(1, .int)
     case "false", "NULL": return .integer(0, .int)
-    default: throw lexer.error(.unknownName(name))
+    default:
+      if let value = KernelConstants.values[name] { return .integer(value, .int) }
+      throw lexer.error(.unknownName(name))
     }
   }
 
