@@ -81,7 +81,7 @@ public import SystemPackage
 
   /// Releases a range of which all pages were touched, with those that the kernel mapped around the first of them: up to
   /// 64 KiB before it (fault_around_bytes).
-  func release(aroundTouched range: Range<Int>) { release((range.lowerBound - 1 << 16)..<range.upperBound) }
+  package func release(aroundTouched range: Range<Int>) { release((range.lowerBound - 1 << 16)..<range.upperBound) }
 
   /// Lets the kernel take back the pages that lie wholly in this range of a mapped file, so that the memory in use does
   /// not grow with the file. They stay in the page cache, and reading them again brings them back.

@@ -1,3 +1,5 @@
+import Files
+
 /// A perf.data cut into parts that are walked over at the same time, on all cores.
 ///
 /// A walk can be taken over only at a `PerfDataCursor.Place`, and where these are is known for certain only to a walk

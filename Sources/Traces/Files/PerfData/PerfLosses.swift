@@ -1,3 +1,5 @@
+import Files
+
 /// What a perf.data says of the events that were lost.
 ///
 /// The kernel counts each lost event twice (kernel/events/ring_buffer.c: __perf_output_begin, Linux 6.0): for the buffer,

@@ -1,3 +1,5 @@
+import Files
+
 extension PerfDataFile {
   /// How many records in a row must look like some.
   private static let proof = 16
