@@ -75,6 +75,19 @@ import Testing
     #expect(file.times(cursor) == all.suffix(7))
   }
 
+  /// Longer than what is kept in memory at once, and than a run may be.
+  @Test(arguments: [false, true]) func readsLongRounds(isFalling: Bool) throws {
+    var builder = PerfDataBuilder()
+    let times = (0..<24_000).map { UInt64(1000 + 2 * $0) }
+    for cpu in 0..<2 as Range<UInt32> {
+      for time in isFalling ? times.reversed() : times { builder.add(time: time + UInt64(cpu), cpu: cpu, value: time) }
+    }
+    let all = times.flatMap { [$0, $0 + 1] }
+    let found = try TraceFile(bytes: builder.file()).times()
+    #expect(found.count == all.count)
+    #expect(zip(found, all).first { $0 != $1 } == nil)
+  }
+
   @Test(arguments: Form.allCases) func tellsAttributesApart(_ form: Form) throws {
     var builder = PerfDataBuilder(form.byteOrder)
     builder.hasSecondAttribute = true

@@ -64,7 +64,9 @@ struct PerfDataCursor {
         continue
       }
       queue.removeFirst()
-      if try give(first.sequence, until: queue.first, body) == .stop { return }
+      let walk = try give(first.sequence, until: queue.first, body)
+      if isRoundLong { dropFinishedRuns() }
+      if walk == .stop { return }
     }
   }
 
@@ -90,6 +92,13 @@ struct PerfDataCursor {
   /// round too little to count.
   static let roundSize = 1 << 17
   private let roundSize: Int
+
+  /// A round longer than this is not kept in memory between the scan and the giving; without an end of rounds, a file is
+  /// one round.
+  private static let longRound = 1 << 22
+  private var isRoundLong = false
+  /// More runs than perf makes of any machine's buffers end a round: what is remembered of it stays bounded.
+  private static let mostRuns = 1 << 16
 
   /// How far ahead of the scan the file's bytes are brought into the processor's cache.
   private static let readAhead = 2048
@@ -143,7 +152,15 @@ struct PerfDataCursor {
     let roundEnd =
       records.lowerBound + ((offset - records.lowerBound - PerfRecord.headSize) / roundSize + 1) * roundSize
     var isFinished = false
+    var kept = offset
+    isRoundLong = false
     while offset < end, !isFinished {
+      if offset &- kept > Self.longRound {
+        memory.release(kept..<offset)
+        kept = offset
+        isRoundLong = true
+        isFinished = scanner.runs.count >= Self.mostRuns
+      }
       // Where a record ends is known only once its head is there: the processor cannot read ahead by itself.
       if offset &+ Self.readAhead < end { touched |= bytes.byte(at: offset &+ Self.readAhead) }
       let record: PerfRecord
@@ -182,7 +199,9 @@ struct PerfDataCursor {
   /// Forgets the runs at the front that are read, and tells the kernel that their pages are not needed.
   private mutating func dropFinishedRuns() {
     let count = readers.firstIndex { !$0.isFinished } ?? readers.count
-    release(before: count < readers.count ? readers[count].lowerBound : scanned)
+    // Those of a long round are removed some at a time, for the others are moved.
+    guard !isRoundLong || count >= readers.count / 4 else { return }
+    release(before: count < readers.count ? readers[count].range.lowerBound : scanned)
     readers.removeFirst(count)
     gone += count
   }
@@ -248,7 +267,11 @@ struct PerfDataCursor {
     let limitTime = min(next?.time ?? .max, limit)
     let limitSequence = next.map { $0.time <= limit ? $0.sequence : .max } ?? .max
     defer {
-      if !reader.isFinished { queue.insert(MergeQueue.Entry(time: reader.time, sequence: number)) }
+      if !reader.isFinished {
+        queue.insert(MergeQueue.Entry(time: reader.time, sequence: number))
+      } else if isRoundLong, reader.range.count >= 1 << 15 {
+        memory.release(reader.range)
+      }
       readers[number - gone] = reader
     }
     while !reader.isFinished,
@@ -362,7 +385,7 @@ struct PerfDataCursor {
 
 /// Reads the records of a run one by one, the earliest first.
 struct RunReader {
-  private let range: Range<Int>
+  let range: Range<Int>
   /// Where the next record of a rising run begins.
   private var position: Int
   /// The places of a falling run's records that come next, the earliest last; nil for a rising run.
@@ -385,8 +408,6 @@ struct RunReader {
     isFalling = run.order == .falling
     time = run.earliest
   }
-
-  var lowerBound: Int { range.lowerBound }
 
   var hasRecord: Bool { record.end > 0 }
 

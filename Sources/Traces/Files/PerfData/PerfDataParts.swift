@@ -91,33 +91,44 @@ struct PerfDataParts: Sendable {
   /// Where a part seems to begin: at its first FINISHED_ROUND. The latest time before it is found by looking at the
   /// records of the two rounds before, as perf made them: all before those is earlier.
   func guessedPlace(_ index: Int) -> Place? {
-    let bytes = file.memory.bytes
-    let samples = PerfSamples(file)
-    let partStart = offset(of: index)
-    let partEnd = min(offset(of: index + 1), file.records.upperBound)
+    let part = offset(of: index)..<min(offset(of: index + 1), file.records.upperBound)
     var distance = roundSize
     while true {
-      let start = max(partStart - (distance + 7) / 8 * 8, file.records.lowerBound)
+      let start = max(part.lowerBound - (distance + 7) / 8 * 8, file.records.lowerBound)
       let isWhole = start == file.records.lowerBound
-      guard var offset = isWhole ? start : file.guessedRecord(in: start..<partEnd) else { return nil }
-      var latest: UInt64 = 0
-      var rounds = 0
-      while offset < partEnd,
-        let record = try? PerfRecord(bytes, at: offset, limit: file.records.upperBound, samples.byteOrder)
-      {
-        if record.type == .finishedRound {
-          if offset >= partStart, isWhole || rounds > 2 || distance >= partSize {
-            return Place(offset: record.end, latest: latest)
-          }
-          if offset >= partStart { break }
-          rounds += 1
-        } else if record.type.isOrdered {
-          latest = max(latest, samples.time(bytes, record) ?? 0)
-        }
-        offset = record.end
-      }
-      guard distance < partSize, !isWhole else { return nil }
+      guard let first = isWhole ? start : file.guessedRecord(in: start..<part.upperBound),
+        let (place, rounds) = place(in: part, lookingFrom: first)
+      else { return nil }
+      if isWhole || rounds > 2 || distance >= partSize { return place }
       distance *= 4
     }
+  }
+
+  /// The first place in a range, with the latest of the times from an offset on, and the number of rounds that end
+  /// between them; nil if there is none.
+  private func place(in range: Range<Int>, lookingFrom start: Int) -> (place: Place, roundsBefore: Int)? {
+    let bytes = file.memory.bytes
+    let samples = PerfSamples(file)
+    var latest: UInt64 = 0
+    var rounds = 0
+    var offset = start
+    var kept = start
+    defer { file.memory.release(aroundTouched: kept..<offset) }
+    while offset < range.upperBound,
+      let record = try? PerfRecord(bytes, at: offset, limit: file.records.upperBound, samples.byteOrder)
+    {
+      if offset - kept > Self.smallest {
+        file.memory.release(aroundTouched: kept..<offset)
+        kept = offset
+      }
+      if record.type == .finishedRound {
+        if offset >= range.lowerBound { return (Place(offset: record.end, latest: latest), rounds) }
+        rounds += 1
+      } else if record.type.isOrdered {
+        latest = max(latest, samples.time(bytes, record) ?? 0)
+      }
+      offset = record.end
+    }
+    return nil
   }
 }

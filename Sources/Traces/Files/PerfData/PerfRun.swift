@@ -27,7 +27,9 @@ struct PerfRunScanner {
   /// How many runs there were before the current one.
   private var runsBefore = 0
 
-  /// Falling times are read backwards, and the places of records listed for that: so runs of them are kept short.
+  /// Longer runs are cut, so that what is read can be let go. Falling times are read backwards, and the places of records
+  /// listed for that.
+  private static let longestRising = 1 << 20
   private static let longestFalling = 1 << 16
 
   /// - Parameter latest: the latest time of the records that came before.
@@ -44,12 +46,9 @@ struct PerfRunScanner {
     }
     switch order {
     case .rising where time >= last:
-      break
+      if offset &- start >= Self.longestRising { cut(offset, time) }
     case .falling where time <= last:
-      if offset - start >= Self.longestFalling {
-        endRun(offset)
-        self.start = offset
-      }
+      if offset &- start >= Self.longestFalling { cut(offset, time) }
     case nil:
       if time != last { order = time > last ? .rising : .falling }
     default:
@@ -61,6 +60,13 @@ struct PerfRunScanner {
   private mutating func begin(_ offset: Int, _ time: UInt64) {
     start = offset
     order = nil
+    first = time
+  }
+
+  /// Lets the run go on as another.
+  private mutating func cut(_ offset: Int, _ time: UInt64) {
+    endRun(offset)
+    start = offset
     first = time
   }
 
