@@ -178,6 +178,40 @@ import Testing
     }
   }
 
+  /// Bytes changed, overwritten and copied elsewhere among the records.
+  @Test(arguments: 0..<8 as Range<UInt64>) func areTogetherOneWalkOverDamage(seed: UInt64) throws {
+    var random = SeededGenerator(seed: seed)
+    var builder = PerfDataBuilder()
+    Self.addRounds(60, cpus: 3, to: &builder) { $0.lost(1, time: $1) }
+    let intact = builder.file()
+    let records = builder.boundaries[7]..<builder.boundaries[8]
+    for round in 0..<60 {
+      var bytes = intact
+      for _ in 0..<random.pick([1, 2, 10]) {
+        let place = Int.random(in: records, using: &random)
+        switch Int.random(in: 0..<4, using: &random) {
+        case 0: bytes[place] ^= 1 << UInt8.random(in: 0..<8, using: &random)
+        case 1: bytes[place] = random.pick([0, 0xff])
+        case 2:
+          let count = min(random.pick([8, 64, 500]), records.upperBound - place)
+          for index in place..<(place + count) { bytes[index] = UInt8.random(in: 0...255, using: &random) }
+        default:
+          let count = min(random.pick([8, 104, 512]), records.upperBound - place)
+          let from = Int.random(in: records.lowerBound..<(records.upperBound - count), using: &random) & ~7
+          bytes.replaceSubrange(place..<(place + count), with: intact[from..<(from + count)])
+        }
+      }
+      let file = try TraceFile(bytes: bytes)
+      guard case .perfData(let perfData) = file.content else { continue }
+      for (partSize, roundSize) in [(512, 8), (1024, 512), (4096, 256)] {
+        #expect(
+          Self.joined(file, perfData, partSize: partSize, roundSize: roundSize)
+            == Self.whole(file, perfData, roundSize: roundSize),
+          "round \(round), parts of \(partSize) bytes, rounds of \(roundSize)")
+      }
+    }
+  }
+
   /// As the parts of a large file are: many rounds each, and all that is guessed is right.
   @Test func guessesWhereRoundsBegin() throws {
     var builder = PerfDataBuilder()
