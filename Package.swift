@@ -58,7 +58,7 @@ let package = Package(
     + room("X86")
     + room("Files", ["CZstd", "CZlib", "CLZMA", system], tests: ["FileBuilding"])
     + room("Traces", ["Files", system], tests: ["CZstd", "CZlib", "FileBuilding"])
-    + room("GuestMemory", ["X86", "Files", "CLZO", "CSnappy"], tests: ["CZlib", "FileBuilding"])
+    + room("GuestMemory", ["X86", "Files", "CLZO", "CSnappy"], tests: ["CZlib", "FileBuilding", "QEMU", system])
     + room("GuestImage", ["X86", "CZydis", "CElfutils"])
     + room("KVM", ["X86", "Files", "Traces"])
     + room("QEMU", ["X86"])

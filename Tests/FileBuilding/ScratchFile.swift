@@ -18,3 +18,10 @@ public final class ScratchFile {
     Array(try Data(contentsOf: URL(filePath: path.string)))
   }
 }
+
+/// A file among the fixtures of all test targets.
+public func recording(_ path: String) -> FilePath {
+  var root = FilePath(#filePath)
+  for _ in 0..<3 { root.removeLastComponent() }
+  return root.appending("Tests/Fixtures").appending(path)
+}

@@ -56,13 +56,6 @@ extension TraceFile {
   }
 }
 
-/// The fixtures of all test targets.
-func recording(_ path: String) -> FilePath {
-  var root = FilePath(#filePath)
-  for _ in 0..<4 { root.removeLastComponent() }
-  return root.appending("Tests/Fixtures").appending(path)
-}
-
 /// An event's `format` text with the usual common fields, and one u64 `value` after them.
 func formatText(_ name: String, id: Int) -> [UInt8] {
   Array(
