@@ -66,9 +66,10 @@ let package = Package(
     + room("Reports", ["X86", "Investigation"], tests: ["JSONDocuments"])
     + room("Capture", ["X86", "Traces", "KVM", "QEMU", "CLinux", system])
     + [
-      // The page walk against KVM's own; the only tests that drive /dev/kvm.
+      // The page walk against KVM's own and TCG's; the only tests that drive /dev/kvm.
       .testTarget(
-        name: "PagingOracleTests", dependencies: ["X86", "Capture", "CLinux", "SeededRandom"], swiftSettings: settings),
+        name: "PagingOracleTests", dependencies: ["X86", "QEMU", "Capture", "CLinux", "SeededRandom", system],
+        swiftSettings: settings),
       .executableTarget(
         name: "inquest",
         dependencies: [

@@ -15,9 +15,15 @@ struct RandomProcessor {
   /// - Parameters:
   ///   - supported: What KVM offers; features are drawn from it alone, but for pdpe1gb.
   ///   - modes: The modes to draw from.
-  ///   - pages: How many pages of RAM there are.
+  ///   - pages: How many pages of tables there are.
   init(supported: CPUID, modes: [PagingMode], pages: Int, using generator: inout SeededGenerator) {
-    cpuid = Self.cpuid(supported, using: &generator)
+    let cpuid = Self.cpuid(supported, using: &generator)
+    self.init(cpuid: cpuid, modes: modes, pages: pages, using: &generator)
+  }
+
+  /// - Parameter cpuid: What the guest's processor announces.
+  init(cpuid: CPUID, modes: [PagingMode], pages: Int, using generator: inout SeededGenerator) {
+    self.cpuid = cpuid
     let hasLA57 = cpuid.has(.la57) == true
     // Without paging there is little to find out.
     let drawn = modes.filter { $0 != .none && (hasLA57 || $0 != .fiveLevel) }
@@ -125,6 +131,23 @@ struct RandomTables {
     case .pae: return address & 0x3FFF_FFFF | generator.next() & 3 << 30
     case .fourLevel: return UInt64(bitPattern: (Int64(bitPattern: address) << 16) >> 16)
     case .fiveLevel: return UInt64(bitPattern: (Int64(bitPattern: address) << 7) >> 7)
+    }
+  }
+
+  /// The first address of each page that ``address(_:using:)`` draws from.
+  func addresses(_ mode: PagingMode) -> [UInt64] {
+    switch mode {
+    case .none: []
+    case .twoLevel: addresses(at: [22, 12])
+    case .pae: (0..<4).flatMap { region in addresses(at: [21, 12]).map { $0 | region << 30 } }
+    case .fourLevel: addresses(at: [39, 30, 21, 12]).map { UInt64(bitPattern: (Int64(bitPattern: $0) << 16) >> 16) }
+    case .fiveLevel: addresses(at: [48, 39, 30, 21, 12]).map { UInt64(bitPattern: (Int64(bitPattern: $0) << 7) >> 7) }
+    }
+  }
+
+  private func addresses(at shifts: [UInt64]) -> [UInt64] {
+    shifts.reduce([0]) { addresses, shift in
+      addresses.flatMap { address in indices.map { address | UInt64($0) << shift } }
     }
   }
 

@@ -20,42 +20,8 @@ struct KVMOracleTests {
     var walk: PageWalk
 
     var description: String {
-      let steps = walk.steps.map { step in
-        "\(step.structure.entryName)[\(step.index)]@\(hex(step.entryAddress.rawValue))=\(hex(step.entry.rawValue))"
-      }
-      let kvm = answer.physicalAddress.map(hex) ?? "invalid"
-      return "case \(number), \(walk.paging.mode.name), \(hex(address)): KVM \(kvm), model \(walk.outcome); "
-        + steps.joined(separator: " ") + "; \(walk.paging)"
-    }
-
-    private func hex(_ value: UInt64) -> String { "0x" + String(value, radix: 16) }
-  }
-
-  /// How often each kind of end was met.
-  struct Coverage {
-    private(set) var counts: [String: Int] = [:]
-
-    mutating func count(_ walk: PageWalk) {
-      for label in Self.labels(of: walk) { counts["\(walk.paging.mode.name): \(label)", default: 0] += 1 }
-    }
-
-    mutating func count(_ label: String) { counts[label, default: 0] += 1 }
-
-    private static func labels(of walk: PageWalk) -> [String] {
-      switch walk.outcome {
-      case .translated(let translation): ["translated, \(translation.pageSize >> 10) KiB page"]
-      case .unpaged: ["unpaged"]
-      case .notCanonical: ["not canonical"]
-      case .pdpteNotLoadable: ["PDPTE not loadable"]
-      case .undetermined: ["undetermined"]
-      case .pageFault(let fault):
-        switch fault.cause {
-        case .notPresent: ["not present, \(fault.structure.entryName)"]
-        case .tableUnbacked: ["table outside RAM, \(fault.structure.name)"]
-        case .protection: ["protection"]
-        case .reservedBits(let violations): violations.map { "\($0.rule), \(fault.structure.entryName)" }
-        }
-      }
+      let kvm = answer.physicalAddress?.hexadecimal ?? "invalid"
+      return "case \(number): KVM \(kvm), \(walk.account)"
     }
   }
 
@@ -83,8 +49,8 @@ struct KVMOracleTests {
       print("KVM as oracle: skipped, nothing tells the kernel's version and whether EPT or NPT is on")
       return
     }
-    let cases = Self.setting("INQUEST_ORACLE_CASES") ?? 200_000
-    let seed = Self.setting("INQUEST_ORACLE_SEED").map { UInt64($0.magnitude) } ?? 1
+    let cases = OracleSetting.number("INQUEST_ORACLE_CASES") ?? 200_000
+    let seed = OracleSetting.seed
     var run = OracleRun(
       machine: machine, base: base, supported: supported, walker: walker, generator: SeededGenerator(seed: seed))
     // A KVM that refuses everything must not keep the run going.
@@ -93,7 +59,7 @@ struct KVMOracleTests {
     }
     print("KVM as oracle: \(walker), seed \(seed), \(run.done) cases, \(run.differences) differences")
     for mode in PagingMode.allCases where !run.modes.contains(mode) { print("  this KVM has no \(mode.name)") }
-    for (label, count) in run.coverage.counts.sorted(by: { $0.key < $1.key }) { print("  \(count)  \(label)") }
+    run.coverage.print()
     for difference in run.firstDifferences { Issue.record("seed \(seed), \(difference)") }
     #expect(run.differences == 0)
     #expect(run.coverage.counts.keys.contains { $0.contains("translated") })
@@ -107,11 +73,6 @@ struct KVMOracleTests {
     guard numbers.count == 2 else { return nil }
     return .kvm(SoftwareVersion(numbers[0], numbers[1]), twoDimensionalPaging: isTwoDimensional)
   }
-
-  private static func setting(_ name: String) -> Int? {
-    guard let value = unsafe getenv(name) else { return nil }
-    return unsafe Int(String(cString: value))
-  }
 }
 
 /// A run of cases, one processor after the other.
@@ -123,7 +84,7 @@ struct OracleRun {
   let hostHasGiBPages = HostProcessor.current()?.has(.pdpe1gb)
   var generator: SeededGenerator
   private(set) var done = 0
-  private(set) var coverage = KVMOracleTests.Coverage()
+  private(set) var coverage = OracleCoverage()
   /// How many settings of the registers KVM refused.
   private(set) var refusals = 0
   private(set) var differences = 0
