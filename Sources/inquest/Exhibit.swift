@@ -122,6 +122,10 @@ extension Scene {
       if file == "-", isatty(STDIN_FILENO) == 1 {
         standardError.write("Paste the dump or the trace, then press Ctrl-D.\n")
       }
+      if let folder = try MemoryFolder(at: file) {
+        take(try MemoryDump(folder.images, of: file))
+        continue
+      }
       let input = try FileInput(fileAt: file)
       do {
         try Exhibit(input, name: Self.citedName(file)).add(to: &self)

@@ -10,7 +10,8 @@ import X86
 struct GuestOptions: ParsableArguments {
   @Argument(
     help: ArgumentHelp(
-      "A memory dump (dump-guest-memory: ELF or kdump), and what else tells of the guest: registers, a log, its ELF file.",
+      "A memory dump (dump-guest-memory: ELF or kdump) or a folder of pages (0x106000.bin), and what else tells of the "
+        + "guest: registers, a log, its ELF file.",
       valueName: "file"))
   var files: [String] = []
 
@@ -127,10 +128,17 @@ extension MemoryDump {
     for argument in arguments {
       images.append(MemoryImage(try FileInput(fileAt: argument.path).memory, at: PhysicalAddress(argument.base)))
     }
+    try self.init(images, of: arguments.map(\.path).joined(separator: ", "))
+  }
+
+  /// Memory out of raw images.
+  ///
+  /// - Parameter name: What an error calls them.
+  init(_ images: [MemoryImage], of name: String) throws(Failure) {
     do throws(FileError) {
       try self.init(images)
     } catch {
-      throw Failure(error.description)
+      throw Failure("\(name): \(error)")
     }
   }
 }

@@ -119,6 +119,32 @@ extension UnderTCG {
       }
     }
 
+    @Test("raw memory and folders of pages")
+    func rawMemory() async throws {
+      // PML4, PDPT and page directory at 1000H, 2000H and 3000H; the last maps 2 MiB at 200000H.
+      let pages = [
+        Self.page([0: 0x2003]), Self.page([0: 0x3003]), Self.page([1: 0x20_0083]),
+      ]
+      let folder = try Folder()
+      let pagesFolder = try folder.makeFolder("pages")
+      for (index, page) in pages.enumerated() { _ = try folder.write(page, to: "pages/0x\(index + 1)000.bin") }
+      let raw = try folder.write(pages.joined(), to: "raw")
+      for source in [[pagesFolder], ["--memory", "\(raw)@1000"], ["--memory", "\(raw)@0x1000"]] {
+        let document = try await json(["walk", "201234", "--cr3", "1000"] + source)
+        #expect(document["outcome"]?["physicalAddress"]?.string == "0x201234", "\(document)")
+        let map = try await json(["map", "--cr3", "1000"] + source)
+        #expect(map["ranges"]?.array?.map { $0["start"]?.string } == ["0x200000"], "\(map)")
+      }
+    }
+
+    /// A table with these entries.
+    private static func page(_ words: [Int: UInt64]) -> [UInt8] {
+      (0..<512).flatMap { index in
+        let word = words[index] ?? 0
+        return (0..<8).map { UInt8(truncatingIfNeeded: word >> (8 * UInt64($0))) }
+      }
+    }
+
     @Test("what is missing is named, with what to do")
     func mistakes() async throws {
       let noMemory = try await inquest(["walk", "1000", "-"], standardInput: "EAX=00000000\n".utf8)
