@@ -31,10 +31,22 @@ struct RangeLine {
     append("\n")
   }
 
-  /// What is not mapped between two ranges.
+  /// What is not mapped between two ranges, in round numbers.
   mutating func appendHole(_ size: UInt64) {
     pad(from: bytes.count, to: 33)
-    appendSize(size, width: 12)
+    let units: [(UInt64, StaticString)] = [
+      (60, " EiB"), (50, " PiB"), (40, " TiB"), (30, " GiB"), (20, " MiB"), (10, " KiB"),
+    ]
+    let (shift, unit) = units.first { size >> $0.0 > 0 } ?? (10, " KiB")
+    let start = bytes.count
+    append(decimal: size >> shift)
+    let tenth = ((size & ((1 << shift) - 1)) >> (shift - 10)) * 10 >> 10
+    if tenth > 0 {
+      append(".")
+      append(decimal: tenth)
+    }
+    append(unit)
+    flushRight(from: start, width: 12)
     append("  not mapped\n")
   }
 
@@ -84,6 +96,10 @@ struct RangeLine {
       }
     append(decimal: size >> shift)
     append(unit)
+    flushRight(from: start, width: width)
+  }
+
+  private mutating func flushRight(from start: Int, width: Int) {
     let missing = width - (bytes.count - start)
     if missing > 0 { bytes.insert(contentsOf: repeatElement(32, count: missing), at: start) }
   }
