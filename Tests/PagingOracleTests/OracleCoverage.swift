@@ -22,11 +22,13 @@ struct OracleCoverage {
       switch fault.cause {
       case .notPresent: ["not present, \(fault.structure.entryName)"]
       case .tableUnbacked: ["table outside RAM, \(fault.structure.name)"]
-      case .protection: ["protection"]
+      case .protection(let violations): ["protection: \(violations.names)"]
       case .reservedBits(let violations): violations.map { "\($0.rule), \(fault.structure.entryName)" }
       }
     }
   }
+
+  mutating func add(_ other: OracleCoverage) { counts.merge(other.counts, uniquingKeysWith: +) }
 
   func print() {
     for (label, count) in counts.sorted(by: { $0.key < $1.key }) { Swift.print("  \(count)  \(label)") }
@@ -52,5 +54,15 @@ extension PageWalk {
     }
     return "\(paging.mode.name), \(address.rawValue.hexadecimal), \(access.kind) by \(access.privilege): "
       + "model \(outcome); \(steps.joined(separator: " ")); \(paging)"
+  }
+}
+
+extension ProtectionViolations {
+  fileprivate var names: String {
+    let all: [(String, ProtectionViolations)] = [
+      ("read-only", .readOnly), ("supervisor only", .supervisorOnly), ("XD", .executeDisabled),
+      ("SMEP", .supervisorExecution), ("SMAP", .supervisorAccess), ("key", .protectionKey),
+    ]
+    return all.filter { contains($0.1) }.map(\.0).joined(separator: " and ")
   }
 }

@@ -54,6 +54,18 @@ struct RandomProcessor {
     cr3 |= generator.next() & 0x18
   }
 
+  /// The least that a mode needs, with the root at 0.
+  init(bootOf mode: PagingMode, cpuid: CPUID) {
+    self.cpuid = cpuid
+    self.mode = mode
+    cr0 = [.protectionEnable, .extensionType, .paging]
+    cr3 = 0
+    cr4 = mode == .twoLevel ? [] : .physicalAddressExtension
+    if mode == .fiveLevel { cr4.insert(.linearAddress57) }
+    efer = mode == .fourLevel || mode == .fiveLevel ? [.longModeEnable, .longModeActive] : []
+    flags = []
+  }
+
   /// A few leaves, with another vendor, width and features.
   private static func cpuid(_ supported: CPUID, using generator: inout SeededGenerator) -> CPUID {
     var cpuid = CPUID(entries: [], isComplete: true)

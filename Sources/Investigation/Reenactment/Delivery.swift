@@ -24,10 +24,12 @@ struct Delivery {
   init(of first: ExceptionVector, in state: ProcessorState, memory: some PhysicalMemory, rules: PagingRules) {
     let table = InterruptDescriptorTable(register: state.idtr, isLongModeActive: state.isLongModeActive)
     guard state.mode != .real, let paging = Paging(state, rules: rules) else { return }
+    let access = PageAccess(
+      .read, by: state.currentPrivilegeLevel == 3 ? .implicitSupervisorAtCPL3 : .implicitSupervisor)
     var vector = first
     // Each exception in turn is of a higher class, or a page fault at another gate: four suffice to reach the end.
     for _ in 0..<4 {
-      switch Self.gate(of: vector, in: table, through: paging, from: memory) {
+      switch Self.gate(of: vector, in: table, through: paging, for: access, from: memory) {
       case .found:
         end = .gateFound
         steps.append(Evidence("\(vector.name) has a gate in the IDT", .reenactment))
@@ -58,7 +60,7 @@ struct Delivery {
   }
 
   private static func gate(
-    of vector: ExceptionVector, in table: InterruptDescriptorTable, through paging: Paging,
+    of vector: ExceptionVector, in table: InterruptDescriptorTable, through paging: Paging, for access: PageAccess,
     from memory: some PhysicalMemory
   ) -> Gate {
     guard table.contains(vector) else {
@@ -66,7 +68,7 @@ struct Delivery {
         "the IDT's limit, \(table.register.limit.hexadecimal), ends before its gate (#GP)", .generalProtection)
     }
     let address = table.gateAddress(of: vector)
-    let walk = paging.walk(address, for: PageAccess(.read, by: .implicitSupervisor), in: memory)
+    let walk = paging.walk(address, for: access, in: memory)
     switch walk.outcome {
     case .translated(let translation):
       return gate(at: translation.physicalAddress, isLongMode: table.isLongModeActive, in: memory)

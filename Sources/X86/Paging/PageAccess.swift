@@ -13,8 +13,11 @@ public struct PageAccess: Hashable, Sendable {
     case user
     /// An explicit access at CPL 0, 1 or 2.
     case supervisor
-    /// An access of the processor to its own structures (GDT, IDT, TSS), at any CPL: RFLAGS.AC does not lift SMAP.
+    /// An access of the processor to its own structures (GDT, IDT, TSS) at CPL 0, 1 or 2: RFLAGS.AC does not lift SMAP,
+    /// but for some walkers (``WalkerQuirks/alignmentCheckLiftsImplicit``).
     case implicitSupervisor
+    /// The same at CPL 3, where RFLAGS.AC lifts SMAP for no walker.
+    case implicitSupervisorAtCPL3
   }
 
   public var kind: Kind

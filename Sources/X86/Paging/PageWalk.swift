@@ -237,7 +237,7 @@ extension Paging {
     at entry: PageTableEntry, in structure: PagingStructure, _ format: TableFormat, of address: LinearAddress,
     for access: PageAccess, rights: PageRights
   ) -> PageWalk.Outcome {
-    let violations = protection.violations(of: access, to: rights)
+    let violations = protection.violations(of: judged(access), to: rights)
     switch keyVerdict(on: access, to: entry, in: format, rights: rights) {
     case .allows where violations.isEmpty:
       let offset = address.rawValue & (format.span(of: structure) &- 1)
@@ -259,13 +259,22 @@ extension Paging {
     }
   }
 
+  /// The access as the checks of rights take it.
+  private func judged(_ access: PageAccess) -> PageAccess {
+    let isExplicit = access.privilege == .implicitSupervisor && rules.quirks.contains(.alignmentCheckLiftsImplicit)
+    return isExplicit ? PageAccess(access.kind, by: .supervisor) : access
+  }
+
   /// Protection keys exist in 4-level and 5-level paging only (SDM vol. 3, 4.6.2; `mmu.c: kvm_calc_cpu_role` counts
   /// CR4.PKE only with EFER.LMA, 6.19).
   private func keyVerdict(
     on access: PageAccess, to leaf: PageTableEntry, in format: TableFormat, rights: PageRights
   ) -> PageProtection.KeyVerdict {
     guard format == .longMode else { return .allows }
-    if rules.quirks.contains(.ignoresSupervisorKeys) && !rights.contains(.user) { return .allows }
+    if !rights.contains(.user) {
+      if rules.quirks.contains(.ignoresSupervisorKeys) { return .allows }
+      if access.isUser && rules.quirks.contains(.refusesUsersBeforeKeys) { return .allows }
+    }
     return protection.keyVerdict(on: access, key: leaf.protectionKey, rights: rights)
   }
 

@@ -42,7 +42,10 @@ final class TCGMachine {
     let machine = ["-machine", "pc,memory-backend=ram0", "-m", "\(ram.size >> 20)", "-object", backend]
     process = try ChildProcess(
       program: "qemu-system-x86_64",
-      arguments: ["-nodefaults", "-display", "none", "-accel", "tcg", "-S", "-cpu", cpu] + machine + sockets,
+      arguments: [
+        "-nodefaults", "-display", "none", "-accel", "tcg", "-S", "-cpu", cpu, "-action",
+        "reboot=shutdown,shutdown=pause",
+      ] + machine + sockets,
       standardError: .standardError, inheriting: [FileDescriptor(rawValue: ram.descriptor)])
     while !process.hasEnded(), !FileManager.default.fileExists(atPath: folder.appending(path: "gdb").path) {
       usleep(2000)

@@ -35,7 +35,7 @@ struct PageProtectionTests {
 
     /// The manual's rules, access by access (SDM vol. 3, 4.6.1): may this access be made to such a page?
     func allows(_ access: PageAccess, w: Bool, u: Bool, nx: Bool) -> Bool {
-      let throughSMAP = !smap || (ac && access.privilege != .implicitSupervisor)
+      let throughSMAP = !smap || (ac && access.privilege == .supervisor)
       switch (access.privilege, access.kind, u) {
       case (.user, _, false): return false
       case (.user, .read, true): return true

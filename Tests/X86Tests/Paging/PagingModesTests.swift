@@ -203,6 +203,50 @@ struct PagingModesTests {
     }
   }
 
+  /// Walkers, and whether AC lets the processor's own accesses below CPL 3 past SMAP.
+  @Test(
+    "AC lifts SMAP for explicit accesses; for implicit ones below CPL 3 with some walkers, and at CPL 3 with none",
+    arguments: [
+      (.hardware(.intel), false), (.hardware(.amd), false), (.tcg(SoftwareVersion(7, 2)), true),
+      (.kvm(SoftwareVersion(5, 15), twoDimensionalPaging: true), true),
+      (.kvm(SoftwareVersion(5, 18), twoDimensionalPaging: true), false),
+      (.kvm(SoftwareVersion(6, 1), twoDimensionalPaging: false), false),
+    ] as [(Walker, Bool)])
+  func implicitAccesses(walker: Walker, isLifted: Bool) {
+    let memory = WordMemory(words: [0x1000: 0x2007, 0x2000: 0x3007])
+    for alignmentCheck in [false, true] {
+      var paging = Self.twoLevel(pse: false, quirks: walker.quirks)
+      paging.protection.supervisorAccessPrevention = true
+      paging.protection.alignmentCheck = alignmentCheck
+      for (privilege, isAllowed) in [
+        (PageAccess.Privilege.supervisor, alignmentCheck), (.implicitSupervisor, alignmentCheck && isLifted),
+        (.implicitSupervisorAtCPL3, false), (.user, true),
+      ] {
+        let walk = paging.walk(LinearAddress(0), for: PageAccess(.read, by: privilege), in: memory)
+        #expect(walk.judgement == (isAllowed ? .accepted : .refused), "\(privilege), AC \(alignmentCheck)")
+      }
+    }
+  }
+
+  @Test("A key that forbids a supervisor page shows in a user's error code, but not with TCG")
+  func keyOfSupervisorPage() {
+    let memory = WordMemory(words: [0x1000: 0x2007, 0x2000: 0x3007, 0x3000: 0x4007, 0x4000: 5 << 59 | 0x5003])
+    for (quirks, code) in [(WalkerQuirks([]), UInt32(0x25)), (Walker.tcg(SoftwareVersion(7, 2)).quirks, 5)] {
+      var rules = Self.rules
+      rules.quirks = quirks
+      var paging = Paging(mode: .fourLevel, cr3: 0x1000, rules: rules, protection: Self.protection)
+      paging.protection.supervisorProtectionKeys = true
+      paging.protection.pkrs = 1 << 10
+      func errorCode(_ privilege: PageAccess.Privilege) -> UInt32? {
+        let walk = paging.walk(LinearAddress(0), for: PageAccess(.read, by: privilege), in: memory)
+        guard case .pageFault(let fault) = walk.outcome else { return nil }
+        return fault.errorCode.rawValue
+      }
+      #expect(errorCode(.user) == code)
+      #expect(errorCode(.supervisor) == 0x21)
+    }
+  }
+
   @Test("Where each mode's root table lies", arguments: PagingMode.allCases)
   func rootTable(mode: PagingMode) {
     let paging = Paging(mode: mode, cr3: 0xFFFF_FFFF_FFFF_FFFF, rules: Self.rules, protection: Self.protection)

@@ -78,12 +78,18 @@ extension Walker {
   /// Where this walker departs from the architecture.
   public var quirks: WalkerQuirks {
     switch self {
-    case .hardware: []
-    case .kvm: [.fetchBitWithoutPAE, .faultsOnDevices, .ignoresSupervisorKeys]
+    case .hardware: return []
+    case .kvm(let version, _):
+      var quirks: WalkerQuirks = [.fetchBitWithoutPAE, .faultsOnDevices, .ignoresSupervisorKeys]
+      if version < SoftwareVersion(5, 18) { quirks.insert(.alignmentCheckLiftsImplicit) }
+      return quirks
     case .tcg(let version):
+      var quirks: WalkerQuirks = [
+        .readsPDPTEs, .ignoresPDPTEBits, .alignmentCheckLiftsImplicit, .refusesUsersBeforeKeys,
+      ]
       // The walker was rewritten in October 2022, for 7.2.
-      version >= SoftwareVersion(7, 2)
-        ? [.readsPDPTEs, .ignoresPDPTEBits, .reservedWithoutPresent] : [.readsPDPTEs, .ignoresPDPTEBits]
+      if version >= SoftwareVersion(7, 2) { quirks.insert(.reservedWithoutPresent) }
+      return quirks
     }
   }
 

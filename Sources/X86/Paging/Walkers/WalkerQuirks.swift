@@ -22,4 +22,12 @@ public struct WalkerQuirks: OptionSet, Hashable, Sendable {
   public static let faultsOnDevices = Self(rawValue: 1 << 4)
   /// Protection keys of supervisor pages do nothing (KVM up to 6.19, which refuses CR4.PKS).
   public static let ignoresSupervisorKeys = Self(rawValue: 1 << 5)
+  /// RFLAGS.AC lifts SMAP also for the processor's own accesses below CPL 3, where the SDM (vol. 3, 4.6.1) has it lifted for
+  /// explicit ones alone (TCG: `cpu_mmu_index_kernel`, measured on 7.2, the same in 10.1; KVM before 5.18: `mmu.h: permission_fault`,
+  /// 5.15, until Linux commit 4f4aa80e3b88 "KVM: X86: Handle implicit supervisor access with SMAP").
+  public static let alignmentCheckLiftsImplicit = Self(rawValue: 1 << 6)
+  /// A user's access to a supervisor page is refused before IA32_PKRS is looked at, so that PK is clear in the error
+  /// code, where the SDM (vol. 3, 4.7) sets PK whenever the key forbids the access (TCG: `excp_helper.c: mmu_translate`,
+  /// measured on 7.2).
+  public static let refusesUsersBeforeKeys = Self(rawValue: 1 << 7)
 }
