@@ -128,6 +128,44 @@ import X86
     return attachment
   }
 
+  /// Over TCP nothing tells whose memory it is, and QEMU itself is asked for each page.
+  @Test(arguments: Door.allCases) func `a guest is read over TCP`(door: Door) throws {
+    let socket = ["-chardev", "socket,id=tcp,host=127.0.0.1,port=0,server=on,wait=off"]
+    try withHangingGuest(.anonymous, socket + ["-mon", "chardev=tcp,mode=control"]) { qemu in
+      for place in ["none", "tcp:127.0.0.1:0"] { _ = try qemu.observer.execute(.monitor("gdbserver \(place)")) }
+      let guest =
+        switch door {
+        case .qmp: try LiveGuest(qmp: qemu.address(ofChardev: "tcp"))
+        case .gdb: try LiveGuest(gdb: qemu.address(ofChardev: "gdb"))
+        }
+      try guest.freeze()
+      let scene = try guest.scene()
+      #expect(!scene.memory.isShared)
+      #expect(scene.processors.count == 1)
+      #expect(try scene.memory.loadUInt32(at: PhysicalAddress(0x7C00)) == 0xFDEB_F4FA)
+    }
+  }
+
+  @Test func `a guest under KVM is read`() throws {
+    guard case .usable = HostKVM.current().device else {
+      print("a guest under KVM is read: skipped, /dev/kvm cannot be used")
+      return
+    }
+    // Where KVM emulates every instruction SeaBIOS takes its time: the guest is not waited for.
+    let qemu = try RunningQEMU(accelerator: "kvm") { _ in ["-m", "64"] }
+    for door in Door.allCases {
+      let guest = try door.open(qemu)
+      #expect(guest.identity.usesKVM == true)
+      #expect(guest.stateFound == .running)
+      try guest.freeze()
+      let scene = try guest.scene()
+      #expect(scene.processors.count == 1)
+      #expect(try scene.memory.loadUInt32(at: PhysicalAddress(0xFFFF_FFF0)) & 0xFF == 0xEA)
+      guest.thaw()
+      #expect(settled(qemu, "running"))
+    }
+  }
+
   // MARK: Registers
 
   @Test(arguments: [1, 3]) func `registers agree over QMP, over the gdbstub's monitor, and in GDB's own form`(

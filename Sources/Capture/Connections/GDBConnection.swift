@@ -142,7 +142,8 @@ final class GDBConnection {
         guard repetitions <= Self.mostRepetitions, acknowledges else { throw .garbled }
         try send([UInt8(ascii: "-")])
       case .packet(let reply):
-        if acknowledges { try send([UInt8(ascii: "+")]) }
+        // A stub that is gone has still answered.
+        if acknowledges { try? send([UInt8(ascii: "+")]) }
         guard reply.isStopReply, command?.asksForStop != true else { return reply }
         announcedStop = true
       }

@@ -2,7 +2,8 @@ import CLinux
 import Glibc
 import SystemPackage
 
-/// SIGINT, SIGTERM and SIGHUP of this process, delivered through a descriptor instead of ending it.
+/// SIGINT, SIGTERM and SIGHUP of this process, delivered through a descriptor instead of ending it; those that the process
+/// ignores stay ignored.
 ///
 /// The signals are blocked for the calling thread and for threads it starts afterwards. A thread that already runs
 /// may still receive one and end the process, which ends QEMU too.
@@ -18,7 +19,7 @@ final class InterruptSignals {
     var before = sigset_t()
     // The calls below read and fill sets that live on this stack.
     unsafe sigemptyset(&mask)
-    for signal in [SIGINT, SIGTERM, SIGHUP] { unsafe sigaddset(&mask, signal) }
+    for signal in [SIGINT, SIGTERM, SIGHUP] where clinux_ignores(signal) == 0 { unsafe sigaddset(&mask, signal) }
     unsafe pthread_sigmask(SIG_BLOCK, &mask, &before)
     self.mask = mask
     maskBefore = before
