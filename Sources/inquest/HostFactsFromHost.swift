@@ -15,17 +15,12 @@ extension HostFacts {
     let processor = LinuxProcessor.current()
     processorHasGiBPages = processor.map { Sourced($0.has(.pdpe1gb), .host(LinuxProcessor.source)) }
     processorIsAMD = processor.map { Sourced($0.isAMD, .host(LinuxProcessor.source)) }
-    kvmOffers = kvm.supportedCPUID.map(Self.offers) ?? [:]
-    if accelerator == .kvm { offers = kvmOffers }
-  }
-
-  private static func offers(_ cpuid: HostFact<CPUID>) -> [CPUFeatureName: Sourced<Bool>] {
-    var offers: [CPUFeatureName: Sourced<Bool>] = [:]
-    for feature in [ProcessorFeature.pdpe1gb, .nx, .la57] {
-      guard let has = cpuid.value.has(feature) else { continue }
-      offers[CPUFeatureName(feature.name)] = Sourced(has, .host(cpuid.source))
+    kvmOffers = kvm.capabilities.map { capabilities in
+      let offer = AcceleratorOffer.kvm(capabilities.value, host: .ofThisProcessor())
+      let known = FeatureSet(ProcessorFeature.table.map(\.bit))
+      return Sourced(FeatureReport(features: offer.features, known: known), .host(capabilities.source))
     }
-    return offers
+    if accelerator == .kvm { offers = kvmOffers }
   }
 }
 

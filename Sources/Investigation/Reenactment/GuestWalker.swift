@@ -33,7 +33,7 @@ extension Scene {
     let guest = PagingRules(
       hasGiBPages: decision(on: .pdpe1gb).isOn, maximumPhysicalAddressBits: maximumPhysicalAddressBits?.value,
       executeDisableEnabled: state?.efer.map { $0.contains(.executeDisableEnable) }, isAMD: isAMD)
-    let inputs = WalkerInputs(guest: guest, kvmOffersGiBPages: host.kvmOffers[.pdpe1gb]?.value)
+    let inputs = WalkerInputs(guest: guest, kvmOffersGiBPages: host.kvmOffers?.value.has(.pdpe1gb))
     switch walker {
     case .tcg: return Walker.tcg(Self.modelledQEMU).rules(for: inputs)
     case .kvmShadow: return Walker.kvm(linux ?? Self.oldLinux, twoDimensionalPaging: false).rules(for: inputs)
@@ -62,14 +62,14 @@ extension Scene {
   /// MAXPHYADDR: what QEMU says of the running guest, else what the command line asks for.
   var maximumPhysicalAddressBits: Sourced<Int>? {
     if let physicalAddressBits { return physicalAddressBits }
-    guard let cpu = commandLine?.cpu, let accelerator = accelerator?.value else { return nil }
-    return cpu.physicalAddressBits(accelerator: accelerator).value.map { Sourced($0, .commandLine) }
+    guard accelerator != nil else { return nil }
+    return requestedProcessor?.physicalAddressBits.map { Sourced($0.value, .commandLine) }
   }
 
   /// Under KVM the guest sees the host's vendor, else the model's (target/i386/cpu.c: x86_cpu_load_model, 7.2).
   private var isAMD: Bool? {
     guard accelerator?.value == .tcg else { return host.processorIsAMD?.value }
-    return commandLine.flatMap { CPUModel.named($0.cpu.model) }.map { $0.vendor == "AuthenticAMD" }
+    return commandLine.flatMap { CPUModelTable.shipped.model(named: $0.cpu.model) }.map { $0.vendor == "AuthenticAMD" }
   }
 }
 
