@@ -13,13 +13,16 @@ public struct JSONReport {
   public init() {}
 
   /// The document's text, ending in a newline.
-  public func text(of verdict: Verdict) -> String {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    // Encoding strings, integers, booleans and null has no way to fail.
-    guard let data = try? encoder.encode(VerdictDocument(verdict)) else { return "{}\n" }
-    return String(decoding: data, as: UTF8.self) + "\n"
-  }
+  public func text(of verdict: Verdict) -> String { jsonText(VerdictDocument(verdict)) }
+}
+
+/// A document as text for people and programs, ending in a newline.
+func jsonText(_ document: some Encodable) -> String {
+  let encoder = JSONEncoder()
+  encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+  // Encoding strings, integers, booleans and null has no way to fail.
+  guard let data = try? encoder.encode(document) else { return "{}\n" }
+  return String(decoding: data, as: UTF8.self) + "\n"
 }
 
 private struct VerdictDocument: Encodable {
@@ -162,8 +165,10 @@ private struct MissingDocument: Encodable {
 
 /// An optional that is encoded as null where the synthesised encoding would leave the key out.
 @propertyWrapper
-private struct Null<Value: Encodable>: Encodable {
+struct Null<Value: Encodable>: Encodable {
   var wrappedValue: Value?
+
+  init(wrappedValue: Value?) { self.wrappedValue = wrappedValue }
 
   func encode(to encoder: any Encoder) throws {
     var container = encoder.singleValueContainer()

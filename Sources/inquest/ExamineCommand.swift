@@ -53,9 +53,4 @@ struct ExamineCommand: ParsableCommand {
     try reporting.write(verdict)
     throw ExitCode(verdict.exitStatus)
   }
-
-  /// What a citation calls the file.
-  private func citedName(_ file: String) -> String {
-    file == "-" ? nameOfFile(at: file) : URL(filePath: file).lastPathComponent
-  }
 }

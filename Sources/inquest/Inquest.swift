@@ -14,7 +14,9 @@ struct Inquest: ParsableCommand {
       status when it ended by itself, 1 inquest failed, 2 usage.
       """,
     version: "0.1",
-    subcommands: [RunCommand.self, ExamineCommand.self, ReportCommand.self, StatCommand.self, ConvertCommand.self])
+    subcommands: [
+      RunCommand.self, ExamineCommand.self, ReportCommand.self, StatCommand.self, ConvertCommand.self, CPUCommand.self,
+    ])
 }
 
 /// Runs the command with the exit statuses that the manual promises.

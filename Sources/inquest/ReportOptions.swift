@@ -35,12 +35,12 @@ struct ReportOptions: ParsableArguments {
       throw Failure("cannot write \(output): \(error.localizedDescription)")
     }
   }
+}
 
-  /// Colour is for a terminal, and for no one who set NO_COLOR (no-color.org).
-  private var isColourWanted: Bool {
-    let environment = ProcessInfo.processInfo.environment
-    return isatty(STDOUT_FILENO) == 1 && (environment["NO_COLOR"] ?? "").isEmpty && environment["TERM"] != "dumb"
-  }
+/// Colour is for a terminal, and for no one who set NO_COLOR (no-color.org).
+var isColourWanted: Bool {
+  let environment = ProcessInfo.processInfo.environment
+  return isatty(STDOUT_FILENO) == 1 && (environment["NO_COLOR"] ?? "").isEmpty && environment["TERM"] != "dumb"
 }
 
 extension Verdict {
