@@ -63,7 +63,7 @@ let package = Package(
     + room("KVM", ["X86", "Files", "Traces"])
     + room("QEMU", ["X86"])
     + room("Investigation", ["X86", "GuestImage", "KVM", "QEMU"], tests: ["GuestMemory"])
-    + room("Reports", ["X86", "Investigation"], tests: ["JSONDocuments"])
+    + room("Reports", ["X86", "QEMU", "Investigation"], tests: ["JSONDocuments"])
     + room("Capture", ["X86", "Traces", "KVM", "QEMU", "CLinux", system])
     + [
       // The page walk against KVM's own and TCG's; the only tests that drive /dev/kvm.

@@ -2,6 +2,7 @@
 // fork and exec, where only async-signal-safe C may run. No policy lives here.
 #pragma once
 
+#include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
@@ -22,9 +23,19 @@
 /// Request numbers, whose macros Swift cannot see.
 static const unsigned long clinux_kvm_get_supported_cpuid = KVM_GET_SUPPORTED_CPUID;
 static const unsigned long clinux_kvm_get_api_version = KVM_GET_API_VERSION;
+static const unsigned long clinux_kvm_check_extension = KVM_CHECK_EXTENSION;
+static const unsigned long clinux_kvm_get_msr_index_list = KVM_GET_MSR_INDEX_LIST;
+static const unsigned long clinux_kvm_get_msr_feature_index_list = KVM_GET_MSR_FEATURE_INDEX_LIST;
+static const unsigned long clinux_kvm_get_msrs = KVM_GET_MSRS;
+static const unsigned long clinux_kvm_get_device_attr = KVM_GET_DEVICE_ATTR;
 static const unsigned long clinux_perf_pause_output = PERF_EVENT_IOC_PAUSE_OUTPUT;
 static const unsigned long clinux_perf_set_filter = PERF_EVENT_IOC_SET_FILTER;
 static const unsigned long clinux_perf_set_output = PERF_EVENT_IOC_SET_OUTPUT;
+
+/// The CPUID instruction: EAX, EBX, ECX and EDX of a leaf and subleaf.
+static inline void clinux_cpuid(unsigned leaf, unsigned subleaf, unsigned registers[4]) {
+  __cpuid_count(leaf, subleaf, registers[0], registers[1], registers[2], registers[3]);
+}
 
 /// Where the newest record of a backward ring begins; ordered before the reads of the records.
 static inline unsigned long long clinux_perf_head(const void *ring) {

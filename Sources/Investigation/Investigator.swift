@@ -231,7 +231,8 @@ extension Investigator {
 
 extension Investigator {
   private var observations: [Evidence] {
-    scene.processors.flatMap { ProcessorObservations(of: $0).evidence } + staleBytes + otherDeaths
+    scene.processors.flatMap { ProcessorObservations(of: $0).evidence } + scene.featureDisagreements + staleBytes
+      + otherDeaths
   }
 
   /// The deaths of other threads; a thread that dies again and again is a guest that reboots.

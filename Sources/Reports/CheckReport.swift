@@ -105,7 +105,7 @@ public struct CheckReport {
 
   // MARK: JSON
 
-  public func json() -> String { jsonText(of: CheckDocument(self, unjudged: unjudged)) + "\n" }
+  public func json() -> String { jsonText(CheckDocument(self, unjudged: unjudged)) }
 }
 
 extension LatentFault {

@@ -12,9 +12,7 @@ public struct JSONReport {
   public init() {}
 
   /// The document's text, ending in a newline.
-  public func text(of verdict: Verdict) -> String {
-    jsonText(of: VerdictDocument(verdict)) + "\n"
-  }
+  public func text(of verdict: Verdict) -> String { jsonText(VerdictDocument(verdict)) }
 }
 
 private struct VerdictDocument: Encodable {

@@ -128,16 +128,11 @@ extension Scene {
       }
       let input = try FileInput(fileAt: file)
       do {
-        try Exhibit(input, name: Self.citedName(file)).add(to: &self)
+        try Exhibit(input, name: citedName(file)).add(to: &self)
       } catch {
         throw Failure("\(nameOfFile(at: file)): \(error)")
       }
     }
-  }
-
-  /// What a citation calls the file.
-  private static func citedName(_ file: String) -> String {
-    file == "-" ? nameOfFile(at: file) : URL(filePath: file).lastPathComponent
   }
 }
 

@@ -27,6 +27,11 @@ let standardError = Stream(descriptor: .standardError)
 /// What messages call the file at `path`.
 func nameOfFile(at path: String) -> String { path == "-" ? "standard input" : path }
 
+/// What a citation, or a heading, calls the file at `path`: its name without the folders.
+func citedName(_ path: String) -> String {
+  path == "-" ? nameOfFile(at: path) : URL(filePath: path).lastPathComponent
+}
+
 extension FileInput {
   /// Opens the file at `path`; `-` is standard input.
   init(fileAt path: String) throws(Failure) {

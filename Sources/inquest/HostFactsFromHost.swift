@@ -12,20 +12,15 @@ extension HostFacts {
     let kvm = HostKVM.current()
     kernelRelease = kvm.kernelRelease.map(Sourced.init)
     usesTwoDimensionalPaging = kvm.usesTwoDimensionalPaging.map(Sourced.init)
-    let processor = HostProcessor.current()
-    processorHasGiBPages = processor.map { Sourced($0.has(.pdpe1gb), .host($0.source)) }
-    processorIsAMD = processor.map { Sourced($0.isAMD, .host($0.source)) }
-    kvmOffers = kvm.supportedCPUID.map(Self.offers) ?? [:]
-    if accelerator == .kvm { offers = kvmOffers }
-  }
-
-  private static func offers(_ cpuid: HostFact<CPUID>) -> [CPUFeatureName: Sourced<Bool>] {
-    var offers: [CPUFeatureName: Sourced<Bool>] = [:]
-    for feature in [CPUIDFeature.pdpe1gb, .nx, .la57] {
-      guard let has = cpuid.value.has(feature) else { continue }
-      offers[CPUFeatureName(feature.qemuName)] = Sourced(has, .host(cpuid.source))
+    let processor = LinuxProcessor.current()
+    processorHasGiBPages = processor.map { Sourced($0.has(.pdpe1gb), .host(LinuxProcessor.source)) }
+    processorIsAMD = processor.map { Sourced($0.isAMD, .host(LinuxProcessor.source)) }
+    kvmOffers = kvm.capabilities.map { capabilities in
+      let offer = AcceleratorOffer.kvm(capabilities.value, host: .ofThisProcessor())
+      let known = FeatureSet(ProcessorFeature.table.map(\.bit))
+      return Sourced(FeatureReport(features: offer.features, known: known), .host(capabilities.source))
     }
-    return offers
+    if accelerator == .kvm { offers = kvmOffers }
   }
 }
 

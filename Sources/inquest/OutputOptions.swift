@@ -31,12 +31,13 @@ struct OutputOptions: ParsableArguments {
     try write(text: { TerminalReport(usesColour: $0).text(of: verdict) }, json: { JSONReport().text(of: verdict) })
   }
 
-  /// Colour is for a terminal, and for no one who set NO_COLOR (no-color.org).
-  var usesColour: Bool {
-    let environment = ProcessInfo.processInfo.environment
-    return output == nil && isatty(STDOUT_FILENO) == 1 && (environment["NO_COLOR"] ?? "").isEmpty
-      && environment["TERM"] != "dumb"
-  }
+  var usesColour: Bool { output == nil && isColourWanted }
+}
+
+/// Colour is for a terminal, and for no one who set NO_COLOR (no-color.org).
+var isColourWanted: Bool {
+  let environment = ProcessInfo.processInfo.environment
+  return isatty(STDOUT_FILENO) == 1 && (environment["NO_COLOR"] ?? "").isEmpty && environment["TERM"] != "dumb"
 }
 
 /// A result that is written piece by piece: to standard output as it comes, or to a file once it is whole.

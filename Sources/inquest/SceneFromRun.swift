@@ -40,10 +40,7 @@ extension Scene {
 
   mutating func takeFeatures(_ identity: GuestIdentity?) {
     guard let identity else { return }
-    for feature in [CPUFeatureName.pdpe1gb, .nx, .la57] {
-      guard let isOn = identity.hasFeature(feature.rawValue) else { continue }
-      guestFeatures[feature] = Sourced(isOn, .qmp("qom-get \(feature.rawValue)"))
-    }
+    guestFeatures = identity.features.map { Sourced($0, .qmp("feature-words")) }
     physicalAddressBits = identity.physicalAddressBits.map { Sourced($0, .qmp("qom-get phys-bits")) }
   }
 }

@@ -31,6 +31,7 @@ struct UsageTests {
     (["run", "--help"], "inquest run -- qemu-system-x86_64 "),
     (["examine", "--help"], "inquest examine "),
     (["examine", "--help"], "| inquest examine -"),
+    (["cpu", "--help"], "inquest cpu Haswell"),
     (["help", "examine"], "| inquest examine -"),
   ]
 

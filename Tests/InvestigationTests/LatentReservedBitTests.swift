@@ -9,7 +9,7 @@ struct LatentReservedBitTests {
     var scene = Scene(ending: .exited(status: 1))
     scene.accelerator = Sourced(.tcg, .qmp("query-kvm"))
     scene.commandLine = Story.commandLine()
-    scene.guestFeatures[.pdpe1gb] = Sourced(guestHasPages, .qmp("qom-get pdpe1gb"))
+    scene.guestFeatures = Sourced([.pdpe1gb: guestHasPages], .qmp("feature-words"))
     scene.samples = [Story.processor()]
     scene.memory = Story.memory(pml4e: 0x103023, pdpte: pdpte)
     return scene

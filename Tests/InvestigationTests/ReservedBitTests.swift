@@ -244,7 +244,7 @@ struct ReservedBitTests {
     scene.accelerator = Sourced(.kvm, .commandLine)
     scene.commandLine = Story.commandLine(cure.cpu)
     scene.host = Story.shadowPagingHost(offersGiBPages: cure.offers)
-    if let has = cure.guestHas { scene.guestFeatures[.pdpe1gb] = Sourced(has, .qmp("qom-get pdpe1gb")) }
+    if let has = cure.guestHas { scene.guestFeatures = Sourced([.pdpe1gb: has], .qmp("feature-words")) }
     let verdict = Investigator.verdict(on: scene)
     #expect(verdict.cause?.confidence == .proven)
     #expect(verdict.cause?.summary.contains(cure.summary) == true, "\(verdict.cause?.summary ?? "")")

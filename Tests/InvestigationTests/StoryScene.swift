@@ -96,7 +96,7 @@ enum Story {
   static func shadowPagingHost(offersGiBPages: Bool?) -> HostFacts {
     var host = HostFacts()
     host.usesTwoDimensionalPaging = Sourced(false, .host("kvm_amd.npt"))
-    host.offers = offersGiBPages.map { [.pdpe1gb: Sourced($0, .host("KVM_GET_SUPPORTED_CPUID"))] } ?? [:]
+    host.offers = offersGiBPages.map { Sourced([.pdpe1gb: $0], .host("KVM_GET_SUPPORTED_CPUID")) }
     return host
   }
 }

@@ -41,5 +41,6 @@ public enum JSONValue: Decodable, Hashable, Sendable {
   public var object: [String: JSONValue]? { if case .object(let members) = self { members } else { nil } }
   public var array: [JSONValue]? { if case .array(let items) = self { items } else { nil } }
   public var string: String? { if case .string(let text) = self { text } else { nil } }
+  public var boolean: Bool? { if case .boolean(let value) = self { value } else { nil } }
   public var number: Double? { if case .number(let value) = self { value } else { nil } }
 }

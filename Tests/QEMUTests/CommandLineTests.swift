@@ -153,6 +153,9 @@ private func x86(_ options: String) -> QEMUCommandLine { commandLine("qemu-syste
       ("-cpu Haswell,,pdpe1gb=true", "Haswell", true, true), ("-cpu Haswell,pdpe1gb=1", "Haswell", nil, true),
       ("-cpu Haswell -global Haswell-x86_64-cpu.pdpe1gb=on", "Haswell", true, true),
       ("-cpu Haswell,-pdpe1gb -global driver=Haswell-x86_64-cpu,property=pdpe1gb,value=on", "Haswell", false, true),
+      ("-cpu Haswell -global Broadwell-x86_64-cpu.pdpe1gb=on", "Haswell", nil, true),
+      ("-cpu Haswell -global x86_64-cpu.pdpe1gb=on", "Haswell", true, true),
+      ("-cpu host -global max-x86_64-cpu.pdpe1gb=off", "host", false, true),
       ("-global kvm-pit.lost_tick_policy=discard", "qemu64", nil, false),
     ] as [(String, String, Bool?, Bool)])
   func selection(_ options: String, _ model: String, _ pdpe1gb: Bool?, _ isGiven: Bool) {

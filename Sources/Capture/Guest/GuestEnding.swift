@@ -43,6 +43,8 @@ public enum CaptureError: Error, Hashable, Sendable, CustomStringConvertible {
   case noGreeting(program: String)
   /// QEMU's control socket fell silent or brought something else than QMP.
   case controlLost(program: String)
+  /// QEMU does not start with these arguments; the reason is its own.
+  case refused(program: String, reason: String)
   /// A system call failed that should not.
   case system(doing: String, errno: Int32)
 
@@ -53,6 +55,7 @@ public enum CaptureError: Error, Hashable, Sendable, CustomStringConvertible {
     case .noGreeting(let program):
       "\(program) does not answer on the control socket; it must be QEMU, or pass its descriptors and arguments on to it"
     case .controlLost(let program): "lost control of \(program): its control socket fell silent or brought no QMP"
+    case .refused(let program, let reason): "\(program) does not start: \(reason)"
     case .system(let what, let errno): "\(what) failed: \(systemError(errno))"
     }
   }

@@ -1,4 +1,5 @@
 public import QEMU
+public import X86
 
 /// What QEMU says of itself and of the guest before the guest's first instruction.
 public struct GuestIdentity: Hashable, Sendable {
@@ -11,37 +12,27 @@ public struct GuestIdentity: Hashable, Sendable {
   /// A vCPU and what its CPUID is made of after the accelerator has taken away what it lacks.
   public struct Processor: Hashable, Sendable {
     public var cpu: VirtualCPU
-    /// QEMU's properties of the CPU that decide how page tables are read: `pdpe1gb`, `nx`, `la57` (booleans) and
-    /// `phys-bits`. One that this QEMU lacks is left out.
-    public var properties: [String: JSONValue]
-    /// The feature words the guest gets (`feature-words`).
-    public var features: [FeatureWord]
+    /// The feature words the guest gets (`feature-words`); nil where QEMU did not say.
+    public var features: FeatureReport?
     /// What the command line or the model asked for and the accelerator took away (`filtered-features`).
-    public var filteredFeatures: [FeatureWord]
+    public var filteredFeatures: FeatureSet
+    /// MAXPHYADDR (`phys-bits`); nil where QEMU did not say.
+    public var physicalAddressBits: Int?
+    /// CPUID's vendor; nil where QEMU did not say.
+    public var vendor: String?
+    /// The highest basic and extended leaf; nil where QEMU did not say.
+    public var level: UInt32?
+    public var extendedLevel: UInt32?
   }
 
-  /// One register of one CPUID leaf, as far as it consists of features (qapi/machine-target.json: X86CPUFeatureWordInfo).
-  public struct FeatureWord: Hashable, Sendable {
-    public var leaf: UInt32
-    /// Nil for a leaf without subleaves.
-    public var subleaf: UInt32?
-    /// `EAX`, `EBX`, `ECX` or `EDX`.
-    public var register: String
-    public var bits: UInt32
-  }
-
-  /// The value of a boolean property of the first vCPU; nil where it is not known.
-  public func hasFeature(_ name: String) -> Bool? { processors.first?.properties[name]?.bool }
+  /// What the first vCPU has; nil where QEMU did not say.
+  public var features: FeatureReport? { processors.first?.features }
 
   /// MAXPHYADDR of the first vCPU; nil where it is not known.
-  public var physicalAddressBits: Int? {
-    processors.first?.properties["phys-bits"]?.uint64.flatMap { Int(exactly: $0) }
-  }
+  public var physicalAddressBits: Int? { processors.first?.physicalAddressBits }
 }
 
 extension GuestIdentity {
-  static let pagingProperties = ["pdpe1gb", "nx", "la57", "phys-bits"]
-
   /// Asks a QEMU.
   init(asking session: any QMPSession, version: QEMUVersion) {
     let usesKVM = (try? session.execute(.queryKVM))?["enabled"]?.bool
@@ -62,24 +53,12 @@ extension GuestIdentity {
 extension GuestIdentity.Processor {
   fileprivate init(cpu: VirtualCPU, property: (String) -> JSONValue?) {
     self.cpu = cpu
-    var properties: [String: JSONValue] = [:]
-    for name in GuestIdentity.pagingProperties { properties[name] = property(name) }
-    self.properties = properties
-    features = (property("feature-words")?.array ?? []).compactMap(GuestIdentity.FeatureWord.init)
-    filteredFeatures = (property("filtered-features")?.array ?? []).compactMap(GuestIdentity.FeatureWord.init)
-  }
-}
-
-extension GuestIdentity.FeatureWord {
-  fileprivate init?(_ value: JSONValue) {
-    guard
-      let leaf = value["cpuid-input-eax"]?.uint64.flatMap({ UInt32(exactly: $0) }),
-      let register = value["cpuid-register"]?.string,
-      let bits = value["features"]?.uint64.flatMap({ UInt32(exactly: $0) })
-    else { return nil }
-    self.leaf = leaf
-    self.subleaf = value["cpuid-input-ecx"]?.uint64.flatMap { UInt32(exactly: $0) }
-    self.register = register
-    self.bits = bits
+    features = property("feature-words").flatMap(FeatureReport.init(featureWords:))
+    filteredFeatures =
+      property("filtered-features").flatMap(FeatureReport.init(featureWords:))?.features ?? FeatureSet()
+    physicalAddressBits = property("phys-bits")?.uint64.flatMap { Int(exactly: $0) }
+    vendor = property("vendor")?.string
+    level = property("level")?.uint64.flatMap { UInt32(exactly: $0) }
+    extendedLevel = property("xlevel")?.uint64.flatMap { UInt32(exactly: $0) }
   }
 }

@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+public import QEMU
 import SystemPackage
 public import X86
 
@@ -8,8 +9,8 @@ public import X86
 /// Everything but the device's state is optional: what could not be read is nil and never assumed.
 public struct HostKVM: Hashable, Sendable {
   public var device: Device
-  /// KVM_GET_SUPPORTED_CPUID: the features KVM can give to a guest.
-  public var supportedCPUID: HostFact<CPUID>?
+  /// What KVM can give to a guest, as far as QEMU goes by it.
+  public var capabilities: HostFact<KVMCapabilities>?
   /// The vendor module in use: `kvm_intel`, `kvm_amd` or `kvm_pvm`.
   public var vendorModule: HostFact<String>?
   /// Whether the hardware walks the guest's tables (EPT, NPT); false is shadow paging, where KVM walks them.
@@ -48,7 +49,7 @@ extension HostKVM {
   public static func current() -> HostKVM {
     let module = vendorModule()
     var host = HostKVM(
-      device: .absent, supportedCPUID: nil, vendorModule: module,
+      device: .absent, capabilities: nil, vendorModule: module,
       usesTwoDimensionalPaging: twoDimensionalPaging(module),
       ignoresUnknownMSRs: switchFact("/sys/module/kvm/parameters/ignore_msrs"),
       kernelRelease: textFact("/proc/sys/kernel/osrelease"))
@@ -59,7 +60,7 @@ extension HostKVM {
         throw Errno(rawValue: errno)
       }
       host.device = .usable
-      host.supportedCPUID = supportedCPUID(device).map { HostFact($0, source: "KVM_GET_SUPPORTED_CPUID of /dev/kvm") }
+      host.capabilities = KVMCapabilities(device).map { HostFact($0, source: "KVM_GET_SUPPORTED_CPUID of /dev/kvm") }
     } catch {
       host.device = Device(error)
     }
@@ -98,27 +99,9 @@ extension HostKVM {
     }
   }
 
-  /// As many entries as the kernel has at most: KVM_MAX_CPUID_ENTRIES (arch/x86/include/asm/kvm_host.h, 5.10 to 6.18).
-  private static let maximumEntries = 256
-
-  private static func supportedCPUID(_ device: OwnedDescriptor) -> CPUID? {
-    // struct kvm_cpuid2: u32 count, u32 padding, then entries of ten u32: function, index, flags, EAX, EBX, ECX, EDX
-    // and three of padding.
-    var words = [UInt32](repeating: 0, count: 2 + 10 * maximumEntries)
-    words[0] = UInt32(maximumEntries)
-    // The kernel writes at most as many entries as the first word says, all inside the array.
-    let result = unsafe words.withUnsafeMutableBytes { bytes in
-      unsafe clinux_ioctl_pointer(device.descriptor.rawValue, clinux_kvm_get_supported_cpuid, bytes.baseAddress)
-    }
-    guard result == 0 else { return nil }
-    let entries = (0..<min(Int(words[0]), maximumEntries)).map { index in
-      let entry = words[(2 + 10 * index)...]
-      let start = entry.startIndex
-      return CPUID.Entry(
-        leaf: entry[start], subleaf: entry[start + 1], eax: entry[start + 3], ebx: entry[start + 4],
-        ecx: entry[start + 5], edx: entry[start + 6])
-    }
-    return CPUID(entries: entries, isComplete: true)
+  /// KVM_GET_SUPPORTED_CPUID: the features KVM can give to a guest.
+  public var supportedCPUID: HostFact<CPUID>? {
+    capabilities.map { HostFact($0.value.supportedCPUID, source: $0.source) }
   }
 }
 

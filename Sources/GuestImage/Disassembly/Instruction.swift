@@ -24,11 +24,26 @@ public struct Instruction: Hashable, Sendable {
   public var isaExtension: String
   /// Zydis' name of the smallest instruction set that has the instruction, such as `I386` or `FXSAVE`.
   public var isaSet: String
+  public var encoding: Encoding
   /// Whether the instruction needs CPL 0 whatever CR4 and IOPL say (SDM vol. 3, 5.9; the VMX and SVM instructions too).
   /// Elsewhere it raises #GP; STAC and CLAC raise #UD.
   public var isPrivileged: Bool
   /// Whether the branch, if it is one, loads CS.
   public var isFarBranch: Bool
+
+  /// Every name that `isaSet` may have, in Zydis' order.
+  public static var allInstructionSets: [String] { Zydis.instructionSets }
+
+  /// How the opcode is written (SDM vol. 2, 2.1 to 2.7; APM vol. 3, 1.1).
+  public enum Encoding: Hashable, Sendable {
+    case legacy
+    case threeDNow
+    case xop
+    case vex
+    case evex
+    /// Knights Corner's; no processor that runs KVM has it.
+    case mvex
+  }
 
   /// In bytes, 1 to 15.
   public var length: Int { bytes.count }

@@ -29,6 +29,7 @@ enum Zydis {
       category: string(ZydisCategoryGetString(decoded.instruction.meta.category)),
       isaExtension: string(ZydisISAExtGetString(decoded.instruction.meta.isa_ext)),
       isaSet: string(ZydisISASetGetString(decoded.instruction.meta.isa_set)),
+      encoding: encoding(decoded.instruction.encoding),
       isPrivileged: CZydisIsPrivileged(&decoded) != 0 || isPrivilegedThoughZydisDoesNotSaySo(mnemonic),
       isFarBranch: decoded.instruction.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR)
   }
@@ -71,6 +72,22 @@ enum Zydis {
     case 32: ZYDIS_STACK_WIDTH_32
     default: ZYDIS_STACK_WIDTH_64
     }
+  }
+
+  private static func encoding(_ encoding: ZydisInstructionEncoding) -> Instruction.Encoding {
+    switch encoding {
+    case ZYDIS_INSTRUCTION_ENCODING_3DNOW: .threeDNow
+    case ZYDIS_INSTRUCTION_ENCODING_XOP: .xop
+    case ZYDIS_INSTRUCTION_ENCODING_VEX: .vex
+    case ZYDIS_INSTRUCTION_ENCODING_EVEX: .evex
+    case ZYDIS_INSTRUCTION_ENCODING_MVEX: .mvex
+    default: .legacy
+    }
+  }
+
+  /// Every name that `Instruction.isaSet` may have.
+  static var instructionSets: [String] {
+    (0...ZYDIS_ISA_SET_MAX_VALUE.rawValue).map { unsafe string(ZydisISASetGetString(ZydisISASet(rawValue: $0))) }
   }
 
   // MARK: Operands

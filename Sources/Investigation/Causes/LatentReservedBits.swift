@@ -18,7 +18,7 @@ struct LatentReservedBits {
     guard let memory = scene.memory else { return nil }
     // Elsewhere is not this host: what its KVM does not offer, the guest's CPUID would not show there either.
     var elsewhere = scene
-    elsewhere.host.kvmOffers = [:]
+    elsewhere.host.kvmOffers = nil
     // The memory is that of the end: of tables that were left before, it no longer tells.
     for processor in scene.samples.suffix(1) + scene.processors {
       let strict = elsewhere.rules(of: .kvmShadow, for: processor.state)

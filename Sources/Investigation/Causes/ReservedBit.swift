@@ -59,7 +59,7 @@ struct ReservedBit {
 
 extension ReservedBit {
   /// What is wrong, where, and by which rule.
-  func summary(_ decision: FeatureDecision?) -> String {
+  func summary(_ decision: FeatureAccount?) -> String {
     let place = step.entryAddress.map { " at physical \($0.rawValue.hexadecimal)" } ?? ""
     let entry = "The \(step.structure.entryName) \(step.entry.rawValue.hexadecimal)\(place)"
     guard let first = violations.first else {
@@ -72,7 +72,7 @@ extension ReservedBit {
     return "\(entry) has a reserved bit set, for one of these reasons: it \(reasons.joined(separator: "; or it "))."
   }
 
-  private func reason(_ violation: ReservedBitViolation, _ decision: FeatureDecision?) -> String {
+  private func reason(_ violation: ReservedBitViolation, _ decision: FeatureAccount?) -> String {
     let bits = bitNames(violation.bits)
     return switch violation.rule {
     case .pageSizeWithoutGiBPages: "maps a 1 GiB page (\(bits), PS)"
@@ -86,7 +86,7 @@ extension ReservedBit {
     }
   }
 
-  private func rule(_ violation: ReservedBitViolation, _ decision: FeatureDecision?) -> String {
+  private func rule(_ violation: ReservedBitViolation, _ decision: FeatureAccount?) -> String {
     switch violation.rule {
     case .pageSizeWithoutGiBPages:
       let bit = "CPUID 80000001H:EDX[26] (pdpe1gb)"

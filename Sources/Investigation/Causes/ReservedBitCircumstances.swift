@@ -4,7 +4,7 @@ import X86
 
 extension ReservedBit {
   /// The facts that decide the rule, each with where it came from.
-  func decisiveFacts(_ decision: FeatureDecision?, _ scene: Scene) -> [Evidence] {
+  func decisiveFacts(_ decision: FeatureAccount?, _ scene: Scene) -> [Evidence] {
     var facts: [Evidence] = []
     if case .inferred(_, let condition) = explanation {
       facts.append(

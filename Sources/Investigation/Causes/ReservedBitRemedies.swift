@@ -71,7 +71,7 @@ extension ReservedBit {
     let flag = Remedy(
       kind: .commandLine, change: "-cpu \(cpu.turningOn(.pdpe1gb).text)",
       reason: "It gives the guest's processor 1 GiB pages.\(ask)", available: offer?.value)
-    guard let other = cpu.alternatives(having: .pdpe1gb).first else { return [flag] }
+    guard let other = cpu.alternatives(having: [.pdpe1gb]).first else { return [flag] }
     return [
       flag,
       Remedy(
@@ -97,7 +97,7 @@ extension ReservedBit {
       "set EFER.NXE (MSR C0000080H, bit 11) before using bit 63 of a page-table entry",
       "With it, bit 63 means no-execute; without it, the bit is reserved.")
     let nx = scene.decision(on: .nx)
-    guard nx.isOn == false, let cpu = scene.commandLine?.cpu, scene.host.offers[.nx]?.value != false else {
+    guard nx.isOn == false, let cpu = scene.commandLine?.cpu, scene.host.offers?.value.has(.nx) != false else {
       return [enable]
     }
     return [
@@ -105,7 +105,7 @@ extension ReservedBit {
       Remedy(
         kind: .commandLine, change: "-cpu \(cpu.turningOn(.nx).text)",
         reason: "EFER.NXE can be set only on a processor with NX, CPUID 80000001H:EDX[20], \(nx.words).",
-        available: scene.host.offers[.nx]?.value),
+        available: scene.host.offers?.value.has(.nx)),
     ]
   }
 

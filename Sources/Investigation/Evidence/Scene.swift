@@ -27,8 +27,8 @@ public struct Scene {
   public var logsTripleFaults: Bool
   /// The guest's own ELF image.
   public var image: GuestImage?
-  /// CPUID features that were read from the guest itself.
-  public var guestFeatures: [CPUFeatureName: Sourced<Bool>]
+  /// The features of the guest's processor as QEMU tells them.
+  public var guestFeatures: Sourced<FeatureReport>?
   /// MAXPHYADDR as the guest sees it.
   public var physicalAddressBits: Sourced<Int>?
   public var host: HostFacts
@@ -41,7 +41,6 @@ public struct Scene {
     traceHoles = []
     log = []
     logsTripleFaults = false
-    guestFeatures = [:]
     host = HostFacts()
   }
 
@@ -105,14 +104,11 @@ public struct HostFacts: Hashable, Sendable {
   /// Whether the host's processor is AMD's or Hygon's.
   public var processorIsAMD: Sourced<Bool>?
   /// Features that the accelerator at work can give a guest, or cannot.
-  public var offers: [CPUFeatureName: Sourced<Bool>]
+  public var offers: Sourced<FeatureReport>?
   /// The same of the host's KVM, whether or not it runs this guest.
-  public var kvmOffers: [CPUFeatureName: Sourced<Bool>]
+  public var kvmOffers: Sourced<FeatureReport>?
 
-  public init() {
-    offers = [:]
-    kvmOffers = [:]
-  }
+  public init() {}
 }
 
 extension Sourced<QEMUMessage> {

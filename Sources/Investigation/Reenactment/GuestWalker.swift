@@ -50,7 +50,7 @@ extension Scene {
       hasGiBPages: decision(on: .pdpe1gb).isOn, maximumPhysicalAddressBits: maximumPhysicalAddressBits?.value,
       executeDisableEnabled: state?.efer.map { $0.contains(.executeDisableEnable) }, isAMD: isAMD)
     let host = PagingRules(hasGiBPages: host.processorHasGiBPages?.value, isAMD: host.processorIsAMD?.value)
-    return WalkerInputs(guest: guest, host: host, kvmOffersGiBPages: self.host.kvmOffers[.pdpe1gb]?.value)
+    return WalkerInputs(guest: guest, host: host, kvmOffersGiBPages: self.host.kvmOffers?.value.has(.pdpe1gb))
   }
 
   /// Who walks an ordinary access of this guest; nil where nothing at hand tells.
@@ -79,20 +79,16 @@ extension Scene {
   }
 
   /// MAXPHYADDR: what QEMU says of the running guest, else what the command line asks for; where nothing tells the
-  /// accelerator, only if both would give it the same.
+  /// accelerator, KVM's: of a named model both make the same.
   var maximumPhysicalAddressBits: Sourced<Int>? {
     if let physicalAddressBits { return physicalAddressBits }
-    guard let cpu = commandLine?.cpu else { return nil }
-    let accelerators = accelerator.map { [$0.value] } ?? [.kvm, .tcg]
-    let widths = Set(accelerators.map { cpu.physicalAddressBits(accelerator: $0).value })
-    guard widths.count == 1, let width = widths.first, let width else { return nil }
-    return Sourced(width, .commandLine)
+    return requestedProcessor?.physicalAddressBits.map { Sourced($0.value, .commandLine) }
   }
 
   /// Under KVM the guest sees the host's vendor, else the model's (target/i386/cpu.c: x86_cpu_load_model, 7.2).
   private var isAMD: Bool? {
     guard accelerator?.value == .tcg else { return host.processorIsAMD?.value }
-    return commandLine.flatMap { CPUModel.named($0.cpu.model) }.map { $0.vendor == "AuthenticAMD" }
+    return commandLine.flatMap { CPUModelTable.shipped.model(named: $0.cpu.model) }.map { $0.vendor == "AuthenticAMD" }
   }
 }
 

@@ -49,15 +49,18 @@ public struct KVMDeathRecords: Sendable {
 }
 
 /// The decoders of a trace's events, made when first needed.
-private struct KVMDecoders {
+struct KVMDecoders {
   private let context: TraceContext
   private var decoders: [Int: KVMDecoder?] = [:]
 
   init(_ context: TraceContext) { self.context = context }
 
   /// The record of an event; nil for one that is not KVM's.
-  mutating func record(_ event: borrowing TraceEvent) -> KVMRecord? {
+  ///
+  /// - Parameter name: The only event that is wanted; nil for all.
+  mutating func record(_ event: borrowing TraceEvent, ifNamed name: String? = nil) -> KVMRecord? {
     guard let index = event.event, let decoder = decoder(at: index) else { return nil }
+    if let name, decoder.format.name != name { return nil }
     return KVMRecord(
       time: context.timesAreNanoseconds ? event.time : nil, cpu: event.cpu,
       task: context.taskNames.text(of: event.taskName), threadID: event.threadID,

@@ -1,4 +1,6 @@
-/// A processor feature or property as QEMU calls it: `pdpe1gb`, `nx`, `la57`, `phys-bits`.
+public import X86
+
+/// A property of a QEMU CPU: a feature such as `pdpe1gb`, `nx` or `la57`, or a setting such as `phys-bits`.
 ///
 /// Underscores become dashes and QEMU's aliases become the name they stand for, so that equal features are equal
 /// (`target/i386/cpu.c: feat2prop, x86_cpu_initfn`, 7.2; `xd` and `i64` checked live).
@@ -11,22 +13,25 @@ public struct CPUFeatureName: RawRepresentable, Hashable, Sendable, ExpressibleB
 
   public init(_ spelling: String) {
     let dashed = String(spelling.map { $0 == "_" ? "-" : $0 })
-    rawValue = Self.aliases[dashed] ?? dashed
+    rawValue =
+      ProcessorFeature.named(inQEMU: dashed).first?.qemuName ?? ProcessorFeature.named(inQEMU: spelling).first?.qemuName
+      ?? Self.settingAliases[dashed] ?? dashed
   }
+
+  public init?(_ feature: ProcessorFeature) {
+    guard let name = feature.qemuName else { return nil }
+    self.init(name)
+  }
+
+  /// The bits that the property sets; none for a setting. `kvmclock` is two bits, all others are one.
+  public var bits: [FeatureBit] { ProcessorFeature.named(inQEMU: rawValue).map(\.bit) }
 
   /// 1 GiB pages, CPUID 0x80000001.EDX[26].
   public static let pdpe1gb: Self = "pdpe1gb"
   /// Execute-disable, CPUID 0x80000001.EDX[20].
   public static let nx: Self = "nx"
-  /// Long mode, CPUID 0x80000001.EDX[29].
-  public static let lm: Self = "lm"
   /// Five-level paging, CPUID 7.ECX[16].
   public static let la57: Self = "la57"
-  /// 36-bit physical addresses with 4 MiB pages, CPUID 1.EDX[17].
-  public static let pse36: Self = "pse36"
 
-  private static let aliases = [
-    "xd": "nx", "i64": "lm", "ffxsr": "fxsr-opt", "sse3": "pni", "pclmuldq": "pclmulqdq",
-    "sse4-1": "sse4.1", "sse4-2": "sse4.2", "hv-apicv": "hv-avic", "tsc-freq": "tsc-frequency",
-  ]
+  private static let settingAliases = ["hv-apicv": "hv-avic", "tsc-freq": "tsc-frequency"]
 }

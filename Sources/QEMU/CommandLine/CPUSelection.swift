@@ -62,13 +62,22 @@ public struct CPUSelection: Hashable, Sendable {
     return Change(name: CPUFeatureName(parts[0]), form: .property(value: value), text: text)
   }
 
+  /// All changes, in the order in which QEMU applies those of one form.
+  public var allChanges: [Change] { globalChanges + changes }
+
+  /// Whether the model is `host` or `max`, which have what the accelerator offers.
+  public var isAccelerated: Bool { model == "host" || model == "max" }
+
+  /// Whether `host` and `max` leave out what QEMU cannot migrate, which is the default (`migratable`).
+  public var isMigratable: Bool { decision(on: "migratable")?.isOn ?? true }
+
   /// The change that decides `feature`, and to what; nil where the model decides.
   public func decision(on feature: CPUFeatureName) -> (isOn: Bool, change: Change)? {
-    let named = (globalChanges + changes).filter { $0.name == feature }
+    let named = allChanges.filter { $0.name == feature }
     if let minus = named.last(where: { $0.form == .minus }) { return (false, minus) }
     if let plus = named.last(where: { $0.form == .plus }) { return (true, plus) }
     for change in named.reversed() {
-      guard case .property(let value) = change.form, let isOn = booleanProperty(value) else { continue }
+      guard case .property(let value) = change.form, let isOn = Self.boolean(value) else { continue }
       return (isOn, change)
     }
     return nil
@@ -76,11 +85,14 @@ public struct CPUSelection: Hashable, Sendable {
 
   /// The last value given to a property that is no feature, such as `phys-bits`.
   public func property(_ name: CPUFeatureName) -> (value: String, change: Change)? {
-    for change in (globalChanges + changes).reversed() where change.name == name {
+    for change in allChanges.reversed() where change.name == name {
       if case .property(let value) = change.form { return (value, change) }
     }
     return nil
   }
+
+  /// The number given to a property, if it fits.
+  public func number(_ name: CPUFeatureName) -> UInt32? { property(name).flatMap { Self.number($0.value) } }
 
   /// `enforce`: QEMU refuses to start where the accelerator lacks a feature that was asked for.
   public var enforces: Bool { decision(on: "enforce")?.isOn ?? false }
@@ -100,12 +112,30 @@ public struct CPUSelection: Hashable, Sendable {
   }
 }
 
-/// `qapi/qobject-input-visitor.c` takes these words for a boolean, checked live for 7.2.
-private func booleanProperty(_ value: String) -> Bool? {
-  switch value {
-  case "on", "yes", "true", "y": true
-  case "off", "no", "false", "n": false
-  default: nil
+extension CPUSelection.Change {
+  /// Whether it turns features on or off; false for a setting.
+  var isFeatureSwitch: Bool { isSwitch && !name.bits.isEmpty }
+
+  /// Whether it turns something on or off; false for a number or a text.
+  public var isSwitch: Bool {
+    if case .property(let value) = form { return CPUSelection.boolean(value) != nil }
+    return true
+  }
+}
+
+extension CPUSelection {
+  /// The words that `qapi/qobject-input-visitor.c` takes for a boolean, checked live for 7.2.
+  static func boolean(_ text: String) -> Bool? {
+    switch text {
+    case "on", "yes", "true", "y": true
+    case "off", "no", "false", "n": false
+    default: nil
+    }
+  }
+
+  /// A number, decimal or with `0x` hexadecimal.
+  static func number(_ text: String) -> UInt32? {
+    text.hasPrefix("0x") || text.hasPrefix("0X") ? UInt32(text.dropFirst(2), radix: 16) : UInt32(text)
   }
 }
 
@@ -117,26 +147,32 @@ extension QEMUCommandLine {
     let defaultModel = programName.hasPrefix("qemu-system-i386") ? "qemu32" : "qemu64"
     var selection =
       value(of: "cpu").map { CPUSelection($0) } ?? CPUSelection(model: defaultModel, isModelGiven: false)
-    selection.globalChanges = options(named: "global").compactMap(\.value).compactMap(globalChange)
+    let model = selection.model
+    selection.globalChanges = options(named: "global").compactMap(\.value).compactMap { globalChange($0, of: model) }
     return selection
   }
 
   /// `-global Haswell-x86_64-cpu.pdpe1gb=on` as a change of the model.
-  private func globalChange(_ text: String) -> CPUSelection.Change? {
+  private func globalChange(_ text: String, of model: String) -> CPUSelection.Change? {
     let properties = OptionProperties(text)
     if let driver = properties["driver"], let property = properties["property"], let value = properties["value"] {
-      return globalChange(driver: driver, property: property, value: value, text: text)
+      return globalChange(driver: driver, property: property, value: value, text: text, model: model)
     }
     let parts = text.split(separator: "=", maxSplits: 1)
     guard parts.count == 2, let dot = parts[0].lastIndex(of: ".") else { return nil }
     let property = parts[0][parts[0].index(after: dot)...]
     return globalChange(
-      driver: String(parts[0][..<dot]), property: String(property), value: String(parts[1]), text: text)
+      driver: String(parts[0][..<dot]), property: String(property), value: String(parts[1]), text: text, model: model)
   }
 
-  private func globalChange(driver: String, property: String, value: String, text: String) -> CPUSelection.Change? {
-    let isProcessor = driver.hasSuffix("x86_64-cpu") || driver.hasSuffix("i386-cpu") || driver == "cpu"
-    guard isProcessor else { return nil }
+  /// A global counts for the class of the model, and for those that it is derived from: `x86_64-cpu` and `cpu`; for `host`
+  /// also `max`.
+  private func globalChange(
+    driver: String, property: String, value: String, text: String, model: String
+  ) -> CPUSelection.Change? {
+    let models = model == "host" ? ["host-", "max-", ""] : ["\(model)-", ""]
+    let classes = models.flatMap { ["\($0)x86_64-cpu", "\($0)i386-cpu"] } + ["cpu", "device"]
+    guard classes.contains(driver) else { return nil }
     return CPUSelection.Change(name: CPUFeatureName(property), form: .property(value: value), text: "-global \(text)")
   }
 }

@@ -23,6 +23,9 @@ public struct QEMUVersion: Hashable, Sendable {
     self.micro = micro
     self.package = package
   }
+
+  /// The number alone: `7.2.22`.
+  public var number: String { "\(major).\(minor).\(micro)" }
 }
 
 /// QEMU's refusal of a command.

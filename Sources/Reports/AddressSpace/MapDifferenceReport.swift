@@ -11,7 +11,7 @@ public struct MapDifferenceReport {
   }
 
   public func json(of difference: AddressSpaceDifference) -> String {
-    jsonText(of: DifferenceDocument(changes: difference.changes.map(ChangeDocument.init))) + "\n"
+    jsonText(DifferenceDocument(changes: difference.changes.map(ChangeDocument.init)))
   }
 
   private func line(_ change: AddressSpaceDifference.Change) -> String {

@@ -27,7 +27,7 @@ public struct MapReport {
     switch format {
     case .json:
       let head = MapHead(mode: paging.mode.name, cr3: paging.cr3.hexadecimal, registers: registers)
-      return jsonText(of: head, isPretty: false).dropLast() + ",\"ranges\":[\n"
+      return jsonLine(head).dropLast() + ",\"ranges\":[\n"
     case .text(let usesColour):
       var page = Page(usesColour: usesColour)
       page.item("", "\(paging.mode.name), CR3 \(paging.cr3.hexadecimal)", note: registers)
@@ -56,7 +56,7 @@ public struct MapReport {
   /// What stands behind the ranges.
   public func tail(_ survey: AddressSpaceSurvey) -> String {
     switch format {
-    case .json: return "\n],\n" + jsonText(of: MapTail(survey), isPretty: false).dropFirst() + "\n"
+    case .json: return "\n],\n" + jsonLine(MapTail(survey)).dropFirst() + "\n"
     case .text(let usesColour): return troubles(survey, Page(usesColour: usesColour))
     }
   }

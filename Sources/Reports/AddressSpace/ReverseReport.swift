@@ -20,12 +20,11 @@ public struct ReverseReport {
 
   public func json() -> String {
     jsonText(
-      of: ReverseDocument(
+      ReverseDocument(
         physical: physical.rawValue.hexadecimal,
         linear: found.map {
           .init(address: $0.start.rawValue.hexadecimal, rights: $0.letters, selfMap: $0.isThroughSelfMap)
         }))
-      + "\n"
   }
 }
 

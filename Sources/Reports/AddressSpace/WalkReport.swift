@@ -69,7 +69,7 @@ public struct WalkReport {
   // MARK: JSON
 
   /// The document's text; addresses are hexadecimal strings, as in a verdict.
-  public func json() -> String { jsonText(of: WalkedDocument(self)) + "\n" }
+  public func json() -> String { jsonText(WalkedDocument(self)) }
 }
 
 private struct WalkedDocument: Encodable {

@@ -52,8 +52,17 @@ public struct CPUID: Hashable, Sendable {
     return entry[field.register] >> field.lowestBit & ~0 >> (32 - field.width)
   }
 
+  /// What the processor announces in the word; nil where that is not known, as for every MSR.
+  public subscript(word: FeatureWord) -> UInt32? {
+    guard case .cpuid(let leaf, let subleaf, let register) = word else { return nil }
+    return self[CPUIDField(leaf: leaf, subleaf: subleaf, register: register, lowestBit: 0, width: 32)]
+  }
+
   /// Whether the processor announces the feature; nil where that is not known.
-  public func has(_ feature: CPUIDFeature) -> Bool? { self[feature.field].map { $0 != 0 } }
+  public func has(_ feature: ProcessorFeature) -> Bool? { has(feature.bit) }
+
+  /// Whether the processor announces what the bit stands for; nil where that is not known.
+  public func has(_ bit: FeatureBit) -> Bool? { self[bit.word].map { UInt64($0) & bit.mask != 0 } }
 
   /// Whether the highest leaf of this one's range (leaf 0 or 0x80000000, EAX) is known and lies below it.
   private func lacks(_ leaf: UInt32) -> Bool {
@@ -70,17 +79,25 @@ public struct CPUID: Hashable, Sendable {
     return lacks(field.leaf) || isComplete ? 36 : nil
   }
 
+  /// The vendor of leaf 0, such as `GenuineIntel`; nil where leaf 0 is not known. Bytes that are no ASCII are left out.
+  public var vendor: String? {
+    guard let leaf = self[leaf: 0] else { return nil }
+    var vendor = ""
+    for register in [leaf.ebx, leaf.edx, leaf.ecx] {
+      for shift in stride(from: UInt32(0), to: 32, by: 8) {
+        let byte = UInt8(truncatingIfNeeded: register >> shift)
+        if byte > 0, byte < 0x80 { vendor.unicodeScalars.append(Unicode.Scalar(byte)) }
+      }
+    }
+    return vendor
+  }
+
   /// Whether the vendor of leaf 0 is AMD or Hygon; nil where leaf 0 is not known.
   ///
   /// `AuthenticAMD`, `AMDisbetter!` and `HygonGenuine`, as in `cpuid.c: guest_cpuid_is_amd_or_hygon`; a complete set
   /// without leaf 0 is neither.
   public var isAMD: Bool? {
-    guard let vendor = self[leaf: 0] else { return isComplete ? false : nil }
-    return switch (vendor.ebx, vendor.edx, vendor.ecx) {
-    case (0x6874_7541, 0x6974_6E65, 0x444D_4163): true
-    case (0x6944_4D41, 0x7465_6273, 0x2172_6574): true
-    case (0x6F67_7948, 0x6E65_476E, 0x656E_6975): true
-    default: false
-    }
+    guard let vendor else { return isComplete ? false : nil }
+    return ["AuthenticAMD", "AMDisbetter!", "HygonGenuine"].contains(vendor)
   }
 }

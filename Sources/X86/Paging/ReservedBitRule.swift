@@ -33,7 +33,7 @@ public enum ReservedBitRule: UInt8, Hashable, Sendable, CaseIterable {
   case fourMiBPageAddress
 
   /// The CPUID feature that would lift the rule; nil for a rule that no single feature decides.
-  public var feature: CPUIDFeature? {
+  public var feature: ProcessorFeature? {
     switch self {
     case .pageSizeWithoutGiBPages: .pdpe1gb
     case .executeDisableWithoutNXE: .nx

@@ -32,11 +32,13 @@ enum HostKVM {
     }
   }
 
-  /// Whether KVM can give a guest `feature`: with `enforce`, QEMU refuses to start where it cannot.
-  static func offers(_ feature: String) async throws -> Bool {
+  /// Whether KVM can give a guest `feature`.
+  static func offers(_ feature: String) async throws -> Bool { try await takes("base,+lm,+\(feature)") }
+
+  /// Whether KVM can give a guest all of this `-cpu`: with `enforce`, QEMU refuses to start where it cannot.
+  static func takes(_ cpu: String) async throws -> Bool {
     var command = Command(
-      "qemu-system-x86_64",
-      ["-accel", "kvm", "-cpu", "qemu64,+\(feature),enforce", "-S", "-display", "none", "-monitor", "stdio"])
+      "qemu-system-x86_64", ["-accel", "kvm", "-cpu", "\(cpu),enforce", "-S", "-display", "none", "-monitor", "stdio"])
     command.standardInput = Array("quit\n".utf8)
     return try await command.run().status == 0
   }

@@ -69,7 +69,7 @@ struct SmallGuest {
     scene.accelerator = accelerator.map { Sourced($0, .qmp("query-kvm")) }
     scene.processors = [Story.processor(state)]
     scene.memory = memory
-    scene.guestFeatures[.pdpe1gb] = Sourced(false, .qmp("test"))
+    scene.guestFeatures = Sourced([.pdpe1gb: false], .qmp("test"))
     scene.physicalAddressBits = Sourced(40, .qmp("test"))
     return scene
   }

@@ -81,7 +81,7 @@ struct OracleRun {
   let base: kvm_sregs2
   let supported: CPUID
   let walker: Walker
-  let hostHasGiBPages = HostProcessor.current()?.has(.pdpe1gb)
+  let hostHasGiBPages = LinuxProcessor.current()?.has(.pdpe1gb)
   var generator: SeededGenerator
   private(set) var done = 0
   private(set) var coverage = OracleCoverage()

@@ -103,15 +103,16 @@ extension CPUID {
   /// The feature words of the first processor, with its address width; QEMU's words are all that TCG looks at.
   init(_ identity: GuestIdentity) {
     self.init(entries: [], isComplete: true)
-    for word in identity.processors.first?.features ?? [] {
-      let subleaf = word.subleaf ?? 0
-      let index = entries.firstIndex { $0.leaf == word.leaf && $0.subleaf == subleaf }
-      var entry = index.map { entries[$0] } ?? Entry(leaf: word.leaf, subleaf: subleaf, eax: 0, ebx: 0, ecx: 0, edx: 0)
-      switch word.register {
-      case "EAX": entry.eax = word.bits
-      case "EBX": entry.ebx = word.bits
-      case "ECX": entry.ecx = word.bits
-      default: entry.edx = word.bits
+    let features = identity.processors.first?.features?.features ?? FeatureSet()
+    for case .cpuid(let leaf, let subleaf, let register) in features.nonemptyWords {
+      let bits = UInt32(truncatingIfNeeded: features[.cpuid(leaf, subleaf, register)])
+      let index = entries.firstIndex { $0.leaf == leaf && $0.subleaf == subleaf }
+      var entry = index.map { entries[$0] } ?? Entry(leaf: leaf, subleaf: subleaf, eax: 0, ebx: 0, ecx: 0, edx: 0)
+      switch register {
+      case .eax: entry.eax = bits
+      case .ebx: entry.ebx = bits
+      case .ecx: entry.ecx = bits
+      case .edx: entry.edx = bits
       }
       if let index { entries[index] = entry } else { entries.append(entry) }
     }

@@ -12,7 +12,7 @@ struct CPUIDTests {
   @Test("Features are found in their bits")
   func features() {
     for (feature, entry) in [
-      (CPUIDFeature.pdpe1gb, Self.entry(0x8000_0001, edx: 1 << 26)), (.nx, Self.entry(0x8000_0001, edx: 1 << 20)),
+      (ProcessorFeature.pdpe1gb, Self.entry(0x8000_0001, edx: 1 << 26)), (.nx, Self.entry(0x8000_0001, edx: 1 << 20)),
       (.la57, Self.entry(7, ecx: 1 << 16)),
     ] {
       var inverse = entry
