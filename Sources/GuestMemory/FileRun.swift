@@ -48,7 +48,7 @@
   }
 
   /// The run that holds an address; nil if none does.
-  @inlinable func run(at address: UInt64) -> FileRun? {
+  @inlinable @inline(__always) func run(at address: UInt64) -> FileRun? {
     let next = firstIndex(after: address)
     guard next > 0 else { return nil }
     let run = runs[next &- 1]
@@ -63,7 +63,7 @@
   }
 
   /// The index of the first run that begins after an address.
-  @inlinable func firstIndex(after address: UInt64) -> Int {
+  @inlinable @inline(__always) func firstIndex(after address: UInt64) -> Int {
     var lower = 0
     var upper = runs.count
     while lower < upper {
