@@ -76,7 +76,7 @@ import X86
     let bytes = try builder.build()
     let whole = try MemoryDump(bytes: bytes)
     var cuts = Set(builder.boundaries.flatMap { [$0 - 1, $0, $0 + 1, $0 + 17] })
-    cuts.formUnion(stride(from: 0, to: bytes.count, by: 61))
+    cuts.formUnion(stride(from: 0, to: bytes.count, by: 211))
     cuts.insert(bytes.count - 1)
     for cut in cuts.sorted() where cut >= 0 && cut < bytes.count {
       do {
@@ -137,7 +137,7 @@ import X86
     var files = [builder.build()]
     for var dump in Self.dumps { files.append(try dump.build()) }
     for whole in files {
-      for _ in 0..<300 {
+      for _ in 0..<100 {
         var bytes = whole
         for _ in 0...Int.random(in: 0..<20, using: &random) {
           bytes[Int.random(in: 4..<bytes.count, using: &random)] = UInt8.random(in: 0...255, using: &random)

@@ -45,11 +45,16 @@ struct DumpFile: Sendable {
   /// Gives the bytes to `body`, in place if they lie together. Bytes that no record has were never written and are zero,
   /// as in the file that `makedumpfile -R` makes.
   ///
-  /// - Parameter what: names them in the error if the file ends before them.
+  /// - Parameters:
+  ///   - what: names them in the error if the file ends before them.
+  ///   - areWritten: whether all of them must be in records, as all but the heads and the descriptors are: what a damaged
+  ///     file lost is not zero.
   func withBytes<Result>(
-    at offset: UInt64, count: Int, _ what: String, _ body: (RawSpan) throws(FileError) -> Result
+    at offset: UInt64, count: Int, _ what: String, areWritten: Bool = false,
+    _ body: (RawSpan) throws(FileError) -> Result
   ) throws(FileError) -> Result {
-    guard count >= 0, offset <= byteCount, UInt64(count) <= byteCount - offset else {
+    // The end may be anywhere if the records say so; but no part of the dump is larger than the file.
+    guard count >= 0, count <= file.byteCount, offset <= byteCount, UInt64(count) <= byteCount - offset else {
       throw FileError("\(what) lies beyond the end of the file: it is cut off; copy it again", at: file.byteCount)
     }
     guard let records else { return try body(file.bytes.extracting(Int(offset)..<Int(offset) + count)) }
@@ -57,13 +62,18 @@ struct DumpFile: Sendable {
       let start = run.offset + Int(offset - run.address)
       return try body(file.bytes.extracting(start..<start + count))
     }
-    let copy = copy(at: offset, count: count, from: records)
+    let (copy, written) = copy(at: offset, count: count, from: records)
+    guard written == count || !areWritten else {
+      throw FileError("the flattened dump lacks \(what): copy it again, or dump the guest again")
+    }
     // Safe: a byte has no padding.
     return try body(unsafe copy.span.bytes)
   }
 
-  private func copy(at offset: UInt64, count: Int, from records: FileRuns) -> [UInt8] {
+  /// - Returns: The bytes, and how many of them records have.
+  private func copy(at offset: UInt64, count: Int, from records: FileRuns) -> (bytes: [UInt8], written: Int) {
     var copy = [UInt8](repeating: 0, count: count)
+    var written = 0
     let end = offset + UInt64(count)
     var span = copy.mutableSpan
     for run in records.runs(from: offset, to: end) {
@@ -71,8 +81,9 @@ struct DumpFile: Sendable {
       let start = run.offset + Int(lower - run.address)
       let part = Int(min(run.end, end) - lower)
       span.replace(at: Int(lower - offset), with: file.bytes.extracting(start..<start + part))
+      written += part
     }
-    return copy
+    return (copy, written)
   }
 
   /// Where in the file itself a byte is.

@@ -51,7 +51,7 @@ extension CoreNotes {
       guard let count = Int(exactly: size), let place = file.place(of: offset) else {
         throw FileError("the notes of the dump lie beyond the end of the file: it is cut off; copy it again")
       }
-      try file.withBytes(at: offset, count: count, "the notes of the dump") { read($0, base: place) }
+      try file.withBytes(at: offset, count: count, "the notes of the dump", areWritten: true) { read($0, base: place) }
     } catch {
       problems.append(error)
     }

@@ -23,8 +23,10 @@ struct KdumpHeader {
   static let magic = Array("KDUMP   ".utf8)
   static let diskdumpMagic = Array("DISKDUMP".utf8)
 
-  /// The highest number of a page whose address has 52 bits, and one.
-  static let pageLimit: UInt64 = FileMemory.addressLimit / UInt64(pageSize)
+  /// More pages than any dump has: those of 64 TiB, as much as Linux can use with four-level paging (MAX_PHYSMEM_BITS,
+  /// arch/x86/include/asm/sparsemem.h, 6.1). A damaged number of pages in a sparse file costs no more than going through
+  /// 2 GiB of zeros.
+  private static let pageLimit: UInt64 = 1 << 34
 
   init(_ file: DumpFile) throws(FileError) {
     let main = try file.withBytes(at: 0, count: Self.pageSize, "the head of the dump") { bytes throws(FileError) in

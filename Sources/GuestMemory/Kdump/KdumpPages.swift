@@ -25,7 +25,7 @@ struct KdumpPages: Sendable {
     let descriptor = try PageDescriptor(file, at: descriptorsOffset + rank * UInt64(PageDescriptor.byteCount))
     // Not written any more: the dump is incomplete.
     guard descriptor.offset != 0 else { return false }
-    try file.withBytes(at: descriptor.offset, count: descriptor.size, "a page of the dump") {
+    try file.withBytes(at: descriptor.offset, count: descriptor.size, "a page", areWritten: true) {
       bytes throws(FileError) in
       do throws(FileError) {
         if let compression = descriptor.compression {
@@ -46,7 +46,7 @@ struct KdumpPages: Sendable {
     do throws(FileError) {
       let rank = bitmap.count - 1
       let last = try PageDescriptor(file, at: descriptorsOffset + rank * UInt64(PageDescriptor.byteCount))
-      try file.withBytes(at: last.offset, count: last.size, "the last page of the dump") { _ in }
+      try file.withBytes(at: last.offset, count: last.size, "the last page", areWritten: true) { _ in }
       return nil
     } catch {
       return error

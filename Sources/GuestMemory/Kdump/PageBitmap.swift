@@ -72,7 +72,9 @@ struct PageBitmap: Sendable {
     _ index: UInt64, of pages: Range<UInt64>, at offset: UInt64, in file: DumpFile
   ) throws(FileError) -> BitGroup {
     let place = offset + index * UInt64(BitGroup.byteCount)
-    var group = try file.withBytes(at: place, count: BitGroup.byteCount, "the bitmap of the pages") { BitGroup($0) }
+    var group = try file.withBytes(
+      at: place, count: BitGroup.byteCount, "the bitmap of the pages", areWritten: true
+    ) { BitGroup($0) }
     let first = index * BitGroup.size
     if first < pages.lowerBound { group.clear(0..<Int(pages.lowerBound - first)) }
     if pages.upperBound - first < BitGroup.size { group.clear(Int(pages.upperBound - first)..<Int(BitGroup.size)) }

@@ -182,8 +182,8 @@ struct KdumpBuilder: CustomTestStringConvertible {
     for part in [0..<descriptors, data..<plain.count, descriptors..<data] {
       for start in stride(from: part.lowerBound, to: part.upperBound, by: recordSize) {
         let end = min(start + recordSize, part.upperBound)
-        // What is never written is zero.
-        if plain[start..<end].allSatisfy({ $0 == 0 }) { continue }
+        // What is never written of the first head and the descriptors is zero.
+        if start < 4096 || part.lowerBound == descriptors, plain[start..<end].allSatisfy({ $0 == 0 }) { continue }
         file.record(start, Array(plain[start..<end]))
       }
     }

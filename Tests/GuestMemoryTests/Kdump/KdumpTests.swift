@@ -121,6 +121,58 @@ func page(_ number: UInt64) -> [UInt8] {
     #expect(read(dump.memory, 0x5000, 4096) == .success(page(5)))
   }
 
+  /// A page of which a part is in no record is not zero there.
+  @Test func makesUpNothingForALostRecord() throws {
+    var builder = KdumpBuilder()
+    builder.isFlattened = true
+    builder.recordSize = 1000
+    for number in 0..<3 as Range<UInt64> { builder.pages[number] = page(number) }
+    var bytes = try builder.build()
+    // The second record of page 1 says that it belongs elsewhere.
+    let data = try #require(builder.boundaries.last)
+    var record = ByteBuilder(.bigEndian)
+    record.integer(UInt64(data + 5000))
+    record.integer(UInt64(1000))
+    let place = try #require(bytes.indices.first { bytes[$0...].starts(with: record.bytes) })
+    bytes[place + 4] = 1
+    let memory = try #require(try MemoryDump(bytes: bytes).memory as? KdumpMemory)
+    #expect(read(memory, 0, 4096) == .success(page(0)))
+    #expect(read(memory, 0x1000, 1) == missing(0x1000))
+    #expect(
+      memory.problem(at: PhysicalAddress(0x1000))?.what.hasPrefix("the flattened dump lacks a page")
+        == true)
+    #expect(read(memory, 0x2000, 4096) == .success(page(2)))
+  }
+
+  /// Records far away make a short file seem long, and a size in it possible.
+  @Test func believesNoSizeThatTheFileDoesNotHave() throws {
+    func dump(_ offset: Int, _ contents: [UInt8]) throws -> MemoryDump {
+      var builder = KdumpBuilder()
+      builder.isFlattened = true
+      builder.notes.add(distinctState)
+      builder.pages = [0: page(0)]
+      var file = ByteBuilder(.bigEndian)
+      file.bytes = try builder.build().dropLast(16)
+      file.record(1 << 60, [1])
+      file.record(offset, contents)
+      file.integer(UInt64.max)
+      file.integer(UInt64.max)
+      return try MemoryDump(bytes: file.bytes)
+    }
+    // The size of the notes.
+    let notes = try dump(4096 + 56, [0, 0, 0, 0, 0, 0, 1, 0])
+    #expect(notes.processors.isEmpty && notes.problems.count == 1)
+    #expect(read(notes.memory, 0, 4096) == .success(page(0)))
+    // The number of pages, which the bitmap bounds.
+    #expect(try dump(4096 + 96, [0, 0, 0, 0, 0, 0, 1, 0]).rangeTexts == ["0x0-0x1000"])
+    // The size of the bitmaps.
+    #expect(
+      throws: FileError("the flattened dump lacks the bitmap of the pages: copy it again, or dump the guest again")
+    ) {
+      _ = try dump(436, [0xFE, 0xFF, 0xFF, 0xFF])
+    }
+  }
+
   @Test func saysWhatIsMissingOfAnIncompleteDump() throws {
     var builder = KdumpBuilder()
     builder.status = 8
@@ -154,7 +206,7 @@ func page(_ number: UInt64) -> [UInt8] {
       (12, 0x10, "a page is compressed in a way that is not known (flags 16)"),
       (12, 3, "a page is compressed in a way that is not known (flags 3)"),
       (12, 0, "a page takes"), (8, 4097, "a page takes 4097 bytes, which cannot be"), (8, 5, "zlib:"), (8, 0, "zlib:"),
-      (4, 1, "a page of the dump lies beyond the end of the file"),
+      (4, 1, "a page lies beyond the end of the file"),
     ]
     for (field, value, problem) in change {
       var builder = KdumpBuilder()
