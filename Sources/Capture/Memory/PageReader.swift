@@ -14,13 +14,17 @@ struct MonitorPages: PageReader {
     return bytes
   }
 
-  /// The bytes in the monitor's answer to `xp /512gx`: lines of `ADDRESS: 0xWORD 0xWORD`; nil for any other text.
+  /// The bytes in the monitor's answer to `xp /512gx`: lines of `ADDRESS: 0xWORD 0xWORD`, each word of 16 digits; nil for any
+  /// other text.
   static func bytes(in text: String) -> [UInt8]? {
     var bytes: [UInt8] = []
-    for line in text.split(whereSeparator: \.isNewline) {
-      guard let colon = line.firstIndex(of: ":") else { return nil }
-      for word in line[line.index(after: colon)...].split(separator: " ") {
-        guard word.hasPrefix("0x"), let value = UInt64(word.dropFirst(2), radix: 16) else { return nil }
+    bytes.reserveCapacity(4096)
+    for line in text.utf8.split(whereSeparator: { $0 == UInt8(ascii: "\n") || $0 == UInt8(ascii: "\r") }) {
+      guard let colon = line.firstIndex(of: UInt8(ascii: ":")) else { return nil }
+      for word in line[line.index(after: colon)...].split(separator: UInt8(ascii: " ")) {
+        guard word.starts(with: "0x".utf8), let value = UInt64(Substring(word.dropFirst(2)), radix: 16) else {
+          return nil
+        }
         for shift in stride(from: 0, to: 64, by: 8) { bytes.append(UInt8(truncatingIfNeeded: value >> UInt64(shift))) }
       }
     }
