@@ -10,8 +10,7 @@ enum KernelConstants {
       "DISABLED", "HYPERV", "ABSENT", "BLOCKIRQ", "PHYSICAL_ID_ALIASED", "APIC_ID_MODIFIED", "APIC_BASE_MODIFIED",
       "NESTED", "IRQWIN", "PIT_REINJ", "SEV", "LOGICAL_ID_ALIASED", "PHYSICAL_ID_TOO_BIG",
     ]
-    // include/vdso/clocksource.h: enum vdso_clock_mode; arch/x86/include/asm/vdso/clocksource.h (5.7 to 6.18).
-    var values: [String: UInt64] = ["VDSO_CLOCKMODE_NONE": 0, "VDSO_CLOCKMODE_TSC": 1]
+    var values: [String: UInt64] = [:]
     for (value, name) in inhibitions.enumerated() { values["APICV_INHIBIT_REASON_\(name)"] = UInt64(value) }
     // SDM volume 3, VM-instruction error numbers; arch/x86/include/asm/vmx.h: enum vm_instruction_error_number (6.18).
     for (value, name) in [
