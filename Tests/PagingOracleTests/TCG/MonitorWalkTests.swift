@@ -44,7 +44,9 @@ struct MonitorWalkTests {
       // A table on a device is read by the monitor.
       if walk.judgement == .undecided { return }
       let text = try machine.monitor.monitor("gva2gpa " + address.hexadecimal)
-      let answer = text.hasPrefix("gpa: 0x") ? UInt64(text.dropFirst(7).prefix { $0.isHexDigit }, radix: 16) : nil
+      // The address is `0x1000`, and `0` without a prefix.
+      let digits = text.dropFirst(text.hasPrefix("gpa: 0x") ? 7 : 5).prefix { $0.isHexDigit }
+      let answer = text.hasPrefix("gpa: ") ? UInt64(digits, radix: 16) : nil
       if answer != walk.outcome.physicalAddress?.rawValue || answer == nil && !text.hasPrefix("Unmapped") {
         differences.append("QEMU: \(text); \(walk.account)")
       }
