@@ -17,15 +17,17 @@ extension Scene {
     return all.known.isEmpty ? nil : Sourced(all, .trace(event: "kvm_cpuid", time: answers.last?.time))
   }
 
-  /// Where QEMU's word on the guest's features and what CPUID told the guest are not the same.
+  /// Where QEMU's word on the guest's features and what CPUID told the guest are not the same: a line for what QEMU gives,
+  /// and one for what it does not.
   var featureDisagreements: [Evidence] {
     guard let qemu = guestFeatures, let traced = tracedFeatures else { return [] }
     let bits = qemu.value.disagreements(with: traced.value).subtracting(Self.changedOnTheWay)
-    return bits.features.map { feature in
-      let isOn = qemu.value.has(feature) == true
+    return [true, false].compactMap { isOn in
+      let names = bits.features.filter { (qemu.value.has($0) == true) == isOn }.map(\.name)
+      guard !names.isEmpty else { return nil }
       return Evidence(
-        "QEMU \(isOn ? "gives" : "does not give") the guest \(feature.name), \(feature.bit), and CPUID told the guest that it "
-          + "\(isOn ? "lacks" : "has") it [\(traced.source.description)]", qemu.source)
+        "QEMU \(isOn ? "gives" : "does not give") the guest \(names.joined(separator: ", ")), and CPUID told the guest that it "
+          + "\(isOn ? "lacks" : "has") \(names.count == 1 ? "it" : "them") [\(traced.source.description)]", qemu.source)
     }
   }
 

@@ -37,9 +37,12 @@ enum HostKVM {
 
   /// Whether KVM can give a guest all of this `-cpu`: with `enforce`, QEMU refuses to start where it cannot.
   static func takes(_ cpu: String) async throws -> Bool {
-    var command = Command(
-      "qemu-system-x86_64", ["-accel", "kvm", "-cpu", "\(cpu),enforce", "-S", "-display", "none", "-monitor", "stdio"])
-    command.standardInput = Array("quit\n".utf8)
+    // A QEMU that refuses is gone before it could read "quit": who writes into its pipe then gets SIGPIPE, so let echo be
+    // the one.
+    let command = Command(
+      "bash",
+      ["-c", "echo quit | exec \"$0\" \"$@\"", "qemu-system-x86_64", "-accel", "kvm", "-cpu", "\(cpu),enforce", "-S"]
+        + ["-display", "none", "-monitor", "stdio"])
     return try await command.run().status == 0
   }
 }

@@ -27,6 +27,7 @@ struct Command: Sendable {
     sourceLocation: SourceLocation = #_sourceLocation,
     whileRunning: @escaping @Sendable (RunningCommand) async throws -> Void = { _ in }
   ) async throws -> FinishedCommand {
+    Self.surviveClosedPipes
     let folder = try Folder()
     let places = try Places(in: folder)
     let status = try await withThrowingTaskGroup(of: TerminationStatus?.self) { group in
@@ -45,6 +46,12 @@ struct Command: Sendable {
     #expect(leftovers == [], "\(finished)", sourceLocation: sourceLocation)
     return finished
   }
+
+  /// A program that ends before it has read its input must not end the tests with SIGPIPE. A handler, unlike ignoring the
+  /// signal, is not handed on to the programs.
+  private static let surviveClosedPipes: Void = {
+    signal(SIGPIPE) { _ in }
+  }()
 
   /// Output goes to files: a process that is left behind would keep a pipe open for ever.
   private func end(
