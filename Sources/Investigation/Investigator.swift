@@ -46,9 +46,9 @@ public struct Investigator {
     let isSameRun = rip != nil || scene.ending != .unknown
     let root = isSameDeath && isSameRun ? processor?.state.cr3 : nil
     recorded = death?.firstFailedWalk.flatMap { FailedAccess($0, root: root) }
-    (reenacted, delivery) = processor.flatMap(scene.reenact) ?? (nil, nil)
+    (reenacted, delivery) = processor.map(scene.reenact) ?? (nil, nil)
     conclusion =
-      death.map(scene.conclusion) ?? scene.requestedReset(processor, delivery) ?? scene.loggedConclusion
+      death.map(scene.conclusion) ?? scene.requestedReset(processor, reenacted, delivery) ?? scene.loggedConclusion
       ?? scene.concludedEnd(reenacted: reenacted, delivery: delivery)
   }
 
@@ -74,27 +74,77 @@ public struct Investigator {
 }
 
 extension Scene {
-  /// What a processor must do next, and what becomes of the page fault if that is one; nil without memory.
-  fileprivate func reenact(_ processor: ObservedProcessor) -> (NextInstruction?, Delivery?)? {
-    guard let memory else { return nil }
-    let rules = rules(of: walker, for: processor.state)
-    let next = NextInstruction(of: processor.state, in: memory, rules: rules)
-    guard case .pageFault = next.outcome else { return (next, nil) }
-    return (next, Delivery(of: .pageFault, in: processor.state, memory: memory, rules: rules))
+  /// What a processor must do next, and what becomes of the exception that this certainly raises.
+  fileprivate func reenact(_ processor: ObservedProcessor) -> (NextInstruction?, Delivery?) {
+    let instant = instant(of: processor)
+    let next = NextInstruction(at: instant, otherBytes: codeBytes(of: processor))
+    return (next, next.certainException.map { Delivery(of: $0.vector, at: instant) })
+  }
+
+  /// The bytes at RIP as the dump itself shows them, else as the image has them.
+  private func codeBytes(of processor: ObservedProcessor) -> [UInt8]? {
+    for entry in log.reversed() {
+      guard case .registerDump(let dump) = entry.value, dump.state?.rip == processor.state.rip, let code = dump.code
+      else {
+        continue
+      }
+      if !code.atInstructionPointer.isEmpty { return code.atInstructionPointer }
+    }
+    guard let image, let place = image.place(of: processor.state.instructionAddress.rawValue) else { return nil }
+    return image.bytes(atVirtual: place.virtual, count: 15)
   }
 
   /// The first processor whose next instruction leads to a triple fault, else the first of all.
   fileprivate var processorThatCannotGoOn: ObservedProcessor? {
-    processors.first { reenact($0)?.1?.end == .tripleFault } ?? processors.first
+    processors.first { reenact($0).1?.end == .tripleFault } ?? processors.first
   }
 }
 
 // MARK: The first fault
 
 extension Investigator {
-  private var reenactedAccess: FailedAccess? {
-    guard isSameDeath, !contradictsCR2, case .pageFault(let access) = reenacted?.outcome else { return nil }
-    return access
+  /// The fault that the death began with: as it was recorded, else as it was worked out.
+  private var firstFault: FirstFault? {
+    guard let (exception, record) = recordedFault ?? reenactedFault.map({ ($0, nil) }) else { return nil }
+    return FirstFault(
+      exception: exception, record: record, instruction: instruction, state: isSameDeath ? processor?.state : nil,
+      rules: rules, death: death)
+  }
+
+  /// What KVM or TCG recorded, with the rule that the reenactment finds for it.
+  private var recordedFault: (RaisedException, Source?)? {
+    if let recorded { return (.pageFault(recorded), recorded.source) }
+    guard let recordedException, isSameDeath else { return nil }
+    return reenacted?.exceptions.first { $0.agrees(with: recordedException) }.map { ($0, recordedException.source) }
+  }
+
+  /// The exception that the chain began with, whatever raised it.
+  private var recordedException: RecordedException? {
+    death.map(\.firstException) ?? scene.loggedException
+  }
+
+  /// What the registers and the memory lead to. Where it hangs on something unknown, that the guest died there decides it,
+  /// if nothing else can have been the reason.
+  private var reenactedFault: RaisedException? {
+    guard isSameDeath, recordedException == nil, let reenacted else { return nil }
+    if let certain = reenacted.certainException {
+      if certain.access != nil { return contradictsCR2 ? nil : certain }
+      return conclusion.isTripleFault ? certain : nil
+    }
+    guard conclusion.recordsTripleFault, excludesInterrupts, reenacted.doubt == nil, reenacted.exceptions.count == 1
+    else {
+      return nil
+    }
+    return reenacted.exceptions.first
+  }
+
+  /// Whether nothing but the instruction itself can have raised an exception there.
+  private var excludesInterrupts: Bool { processor?.state.rflags.contains(.interruptEnable) == false }
+
+  /// The walk that the reenactment finds, to be held against a recorded one.
+  private var comparableAccess: FailedAccess? {
+    guard isSameDeath, !contradictsCR2 else { return nil }
+    return reenacted?.certainException?.access
   }
 
   /// Whether CR2 shows that the triple fault did not begin with the page fault that the reenactment finds: TCG writes it
@@ -105,91 +155,95 @@ extension Investigator {
 
   private func explain(_ verdict: inout Verdict) {
     verdict.chain = death?.chain(isSameDeath ? processor?.state : nil) ?? []
-    guard let access = recorded ?? reenactedAccess else { return }
-    if verdict.chain.isEmpty { verdict.chain = reenactedChain(access) }
-    verdict.fault = fault(access)
-    verdict.evidence += access.evidence
+    guard let fault = firstFault else { return showUnexplained(&verdict) }
+    if verdict.chain.isEmpty { verdict.chain = reenactedChain(fault.exception) }
+    verdict.fault = self.fault(fault.exception)
+    verdict.evidence += fault.exception.access?.evidence ?? []
+    if let record = fault.record, fault.exception.access == nil {
+      verdict.evidence.append(Evidence("\(fault.exception.name) was the first exception", record))
+    }
     compareAccounts(&verdict)
-    guard let cause = ReservedBit(access, rules: rules) else { return }
-    verdict.walk = cause.account
-    guard !cause.violations.isEmpty else {
-      verdict.observations.append(Evidence(cause.summary(nil), access.source))
+    guard let cause = Causes.cause(of: fault, in: scene) else { return }
+    verdict.walk = cause.walk
+    guard cause.isExplained else {
+      verdict.observations.append(Evidence(cause.summary, fault.record ?? .reenactment))
       return
     }
-    let decision =
-      cause.violations.contains { $0.rule == .pageSizeWithoutGiBPages } ? scene.decision(on: .pdpe1gb) : nil
     verdict.cause = Cause(
-      id: ReservedBit.id, title: ReservedBit.title, summary: cause.summary(decision), confidence: confidence(in: cause))
-    verdict.remedies = cause.remedies(for: scene, death)
-    verdict.evidence += cause.decisiveFacts(decision, scene)
-    verdict.observations += cause.circumstances(scene, death)
+      id: type(of: cause).id, title: type(of: cause).title, summary: cause.summary,
+      confidence: confidence(in: cause, of: fault))
+    verdict.remedies = cause.remedies
+    verdict.evidence += cause.evidence
+    verdict.observations += cause.circumstances
+  }
+
+  /// What was recorded of a fault for which no rule was found.
+  private func showUnexplained(_ verdict: inout Verdict) {
+    guard let recordedException else { return }
+    var fault = Fault(
+      vector: recordedException.vector, errorCode: recordedException.errorCode, address: nil,
+      instructionPointer: instructionAddress)
+    fillPlace(&fault)
+    verdict.fault = fault
   }
 
   /// A recorded refusal is proof as far as one rule alone can be its reason; a reenacted one needs a recorded fact that it
   /// predicts.
-  private func confidence(in cause: ReservedBit) -> Confidence {
+  private func confidence(in cause: any CauseOfDeath, of fault: FirstFault) -> Confidence {
     guard cause.isDecided else { return .likely }
-    if recorded != nil {
+    if fault.record != nil {
       let isDoubtful = contradictsRecord || death?.mayHaveBeenHandled == true && !predictsCR2
       return isDoubtful ? .likely : .proven
     }
-    return conclusion.recordsTripleFault && predictsCR2 && delivery?.end == .tripleFault ? .proven : .likely
+    guard conclusion.recordsTripleFault, fault.exception.isCertain, delivery?.end == .tripleFault else {
+      return .likely
+    }
+    let isPredicted = fault.exception.access == nil ? excludesInterrupts : predictsCR2
+    return isPredicted ? .proven : .likely
   }
 
   /// Whether the reenactment found another first fault than the trace shows.
   private var contradictsRecord: Bool {
-    guard let recorded, let reenactedAccess else { return false }
-    return !recorded.agrees(with: reenactedAccess)
+    guard let recorded, let comparableAccess else { return false }
+    return !recorded.agrees(with: comparableAccess)
   }
 
   /// CR2 holds the address of the last page fault: the one in question, or one that its delivery met.
   private var predictsCR2: Bool {
-    guard case .pageFault(let access) = reenacted?.outcome, let cr2 = processor?.state.cr2 else { return false }
-    return ([access.address] + (delivery?.faultingGates ?? [])).contains { $0.rawValue == cr2 }
+    guard let access = reenacted?.certainException?.access, let cr2 = processor?.state.cr2 else { return false }
+    return ([access.address] + (delivery?.faultingAddresses ?? [])).contains { $0.rawValue == cr2 }
   }
 
-  private func reenactedChain(_ access: FailedAccess) -> [Evidence] {
-    let first = Evidence(
-      "The \(access.access.words) at \(access.address.rawValue.hexadecimal) fails: #PF, \(access.errorCode.words)",
-      .reenactment)
-    return [first] + (delivery?.steps ?? [])
+  private func reenactedChain(_ exception: RaisedException) -> [Evidence] {
+    let words =
+      exception.access.map { "The \($0.access.words) at \($0.address.rawValue.hexadecimal) fails" }
+      ?? "The instruction at \(instructionAddress?.rawValue.hexadecimal ?? "RIP") fails"
+    return [Evidence("\(words): \(exception.name)", .reenactment)] + (delivery?.steps ?? [])
   }
 
-  private func fault(_ access: FailedAccess) -> Fault {
-    let pointer = instructionAddress
+  private func fault(_ exception: RaisedException) -> Fault {
     var fault = Fault(
-      vector: .pageFault, errorCode: access.errorCode.rawValue, address: access.address, instructionPointer: pointer)
-    guard let pointer else { return fault }
-    fault.instruction = instruction(at: pointer)?.text
+      vector: exception.vector, errorCode: exception.errorCode, address: exception.access?.address,
+      instructionPointer: instructionAddress)
+    fillPlace(&fault)
+    return fault
+  }
+
+  /// The instruction, and where in the guest's image it is.
+  private func fillPlace(_ fault: inout Fault) {
+    guard let pointer = fault.instructionPointer else { return }
+    fault.instruction = instruction?.text
     if let place = scene.image?.place(of: pointer.rawValue) {
       fault.symbol = scene.image?.symbol(containing: place.virtual)?.description
       fault.source = scene.image?.sourceLines(at: place.virtual)
     }
-    return fault
   }
 
   private var instructionAddress: LinearAddress? {
     isSameDeath ? processor?.state.instructionAddress : death?.instructionAddress
   }
 
-  /// The instruction from memory, from the dump's own bytes, or as the image has it.
-  private func instruction(at pointer: LinearAddress) -> Instruction? {
-    if let instruction = reenacted?.instruction, isSameDeath { return instruction }
-    guard let state = processor?.state, isSameDeath else { return nil }
-    if let bytes = dumpedCode, let instruction = try? Instruction.decodeNext(bytes, in: state) { return instruction }
-    guard let place = scene.image?.place(of: pointer.rawValue),
-      let bytes = scene.image?.bytes(atVirtual: place.virtual, count: 15)
-    else { return nil }
-    return try? Instruction.decodeNext(bytes, in: state)
-  }
-
-  private var dumpedCode: [UInt8]? {
-    for entry in scene.log.reversed() {
-      guard case .registerDump(let dump) = entry.value, let code = dump.code else { continue }
-      return code.atInstructionPointer.isEmpty ? nil : code.atInstructionPointer
-    }
-    return nil
-  }
+  private var instruction: Instruction? { isSameDeath ? reenacted?.instruction : nil }
 }
 
 // MARK: Agreement
@@ -204,11 +258,11 @@ extension Investigator {
 
   private func compareAccounts(_ verdict: inout Verdict) {
     if let processor, let rip = death?.rip { compare(rip, with: processor, in: &verdict) }
-    guard recorded != nil, let reenactedAccess else { return }
+    guard recorded != nil, let comparableAccess else { return }
     let text =
       contradictsRecord
-      ? "The reenactment finds another first fault than the trace: \(reenactedAccess.errorCode.words) at "
-        + reenactedAccess.address.rawValue.hexadecimal
+      ? "The reenactment finds another first fault than the trace: \(comparableAccess.errorCode.words) at "
+        + comparableAccess.address.rawValue.hexadecimal
       : "The reenactment from registers and memory finds the same walk, entry by entry"
     verdict.evidence.append(Evidence(text, .reenactment))
   }

@@ -20,7 +20,20 @@ extension HostFacts {
       let known = FeatureSet(ProcessorFeature.table.map(\.bit))
       return Sourced(FeatureReport(features: offer.features, known: known), .host(capabilities.source))
     }
-    if accelerator == .kvm { offers = kvmOffers }
+    switch accelerator {
+    case .kvm: offers = kvmOffers
+    case .tcg: offers = Self.offeredByTCG
+    default: break
+    }
+  }
+
+  /// What TCG offers on any host, as far as the installed QEMU is like the one of the shipped table.
+  private static var offeredByTCG: Sourced<FeatureReport> {
+    let table = CPUModelTable.shipped
+    let known = FeatureSet(ProcessorFeature.table.map(\.bit))
+    return Sourced(
+      FeatureReport(features: AcceleratorOffer.tcg(table).features, known: known),
+      .assumed("TCG of QEMU \(table.version)"))
   }
 }
 

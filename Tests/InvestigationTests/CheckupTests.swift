@@ -59,7 +59,7 @@ struct CheckupTests {
     },
     Break(
       testDescription: "a gate with a data segment", id: "interrupt.gate-selector", severity: .note,
-      words: "no present code"
+      words: "no code segment"
     ) {
       $0.setGate(14, SmallGuest.gate(selector: 0x10))
     },

@@ -215,7 +215,8 @@ struct NoFalseAlarmTests {
       state.generalPurpose.rdx = UInt64(write.port)
       seen.processors = [Story.processor(state)]
       var memory = Story.memory()
-      memory.store([0xEE, 0x0F, 0x0B], at: 0x10006c)  // out dx, al; ud2
+      // out dx, al; and behind it what must not be reached, or a loop.
+      memory.store([0xEE] + (write.resets ? [0x0F, 0x0B] : [0xEB, 0xFE]), at: 0x10006c)
       seen.memory = memory
       for scene in [traced, seen] {
         #expect(Investigator.verdict(on: scene).outcome == (write.resets ? .ended : .undetermined), "\(write)")

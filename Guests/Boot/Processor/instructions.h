@@ -29,6 +29,38 @@ struct CPUIDResult {
   uint32_t eax, ebx, ecx, edx;
 };
 
+static inline uint64_t readCR4(void) {
+  uint64_t value;
+  __asm__ volatile("mov %%cr4, %0" : "=r"(value));
+  return value;
+}
+
+static inline void writeCR4(uint64_t value) {
+  __asm__ volatile("mov %0, %%cr4" : : "r"(value) : "memory");
+}
+
+/// XSETBV of XCR0.
+static inline void writeXCR0(uint64_t value) {
+  __asm__ volatile("xsetbv" : : "c"(0), "a"((uint32_t)value), "d"((uint32_t)(value >> 32)) : "memory");
+}
+
+/// MOVBE: a big-endian number, as networks have them. It came with Haswell.
+static inline uint32_t loadBigEndian(uint32_t number) {
+  uint32_t result;
+  __asm__ volatile("movbe %1, %0" : "=r"(result) : "m"(number));
+  return result;
+}
+
+/// MOVUPS: 16 bytes through an SSE register, which no Swift code here uses.
+static inline void copy16Bytes(uint64_t from, uint64_t to) {
+  __asm__ volatile("movups (%0), %%xmm0; movups %%xmm0, (%1)" : : "r"(from), "r"(to) : "memory");
+}
+
+/// VPXORD: 64 zeroes in an AVX-512 register, which no Swift code here uses.
+static inline void clearZMM0(void) {
+  __asm__ volatile("vpxord %%zmm0, %%zmm0, %%zmm0" : : :);
+}
+
 /// CPUID with `leaf` in EAX and 0 in ECX.
 static inline struct CPUIDResult cpuid(uint32_t leaf) {
   struct CPUIDResult result;

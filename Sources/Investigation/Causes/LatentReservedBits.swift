@@ -41,13 +41,13 @@ struct LatentReservedBits {
   var warnings: [Warning] {
     var elsewhere = scene
     elsewhere.host.offers = scene.host.kvmOffers
-    guard let cause = ReservedBit(access, rules: rules) else { return [] }
+    guard let cause = ReservedBit(access, rules: rules, in: scene) else { return [] }
     let others = count > 1 ? " \(count - 1) more entr\(count == 2 ? "y is" : "ies are") like it." : ""
-    let summary = cause.summary(scene.decision(on: .pdpe1gb)) + others
+    let summary = cause.summary + others
     return [
       Warning(
         cause: Cause(id: ReservedBit.id, title: ReservedBit.title, summary: summary, confidence: .likely),
-        condition: condition(cause), walk: cause.account, remedies: cause.remedies(for: elsewhere))
+        condition: condition(cause), walk: cause.walk, remedies: cause.remedies(for: elsewhere))
     ]
   }
 

@@ -5,7 +5,7 @@ import X86
 ///
 /// The walker says only that *some* bit is reserved (SDM vol. 3, 4.7: RSVD). Which rule it went by is worked out here:
 /// from the entry, which leaves few rules that can be the reason, and from what is known of the processor.
-struct ReservedBit {
+struct ReservedBit: CauseOfDeath {
   static let id = "paging.reserved-bit"
   static let title = "A page-table entry has a reserved bit set"
 
@@ -17,11 +17,17 @@ struct ReservedBit {
   let explanation: ReservedBitExplanation
   /// What is known of the processor excludes every rule that can be the reason.
   let contradictsRules: Bool
+  /// Who decided that the guest's processor has 1 GiB pages or has not, where it hangs on that.
+  private(set) var decision: FeatureAccount?
+  private(set) var evidence: [Evidence] = []
+  private(set) var circumstances: [Evidence] = []
+  private(set) var remedies: [Remedy] = []
 
   /// - Parameters:
   ///   - access: An access that failed; nil is returned unless it failed for a reserved bit.
   ///   - rules: What is known of the walker that refused it.
-  init?(_ access: FailedAccess, rules: PagingRules) {
+  ///   - death: The death in the trace.
+  init?(_ access: FailedAccess, rules: PagingRules, in scene: Scene, _ death: RecordedDeath? = nil) {
     guard access.errorCode.contains(.reserved), let step = access.steps.last else { return nil }
     let known = rules.violations(of: step.entry, at: step.structure, in: access.format).explanation
     self.access = access
@@ -30,7 +36,19 @@ struct ReservedBit {
     explanation =
       known == .none
       ? PagingRules().violations(of: step.entry, at: step.structure, in: access.format).explanation : known
+    if violations.contains(where: { $0.rule == .pageSizeWithoutGiBPages }) { decision = scene.decision(on: .pdpe1gb) }
+    evidence = decisiveFacts(decision, scene)
+    circumstances = circumstances(scene, death)
+    remedies = remedies(for: scene, death)
   }
+
+  init?(_ fault: FirstFault, in scene: Scene) {
+    guard let access = fault.exception.access else { return nil }
+    self.init(access, rules: fault.rules, in: scene, fault.death)
+  }
+
+  /// Whether any rule known here can be the reason.
+  var isExplained: Bool { !violations.isEmpty }
 
   /// The violations that can be the reason, the certain ones alone where there are any.
   var violations: [ReservedBitViolation] {
@@ -59,7 +77,7 @@ struct ReservedBit {
 
 extension ReservedBit {
   /// What is wrong, where, and by which rule.
-  func summary(_ decision: FeatureAccount?) -> String {
+  var summary: String {
     let place = step.entryAddress.map { " at physical \($0.rawValue.hexadecimal)" } ?? ""
     let entry = "The \(step.structure.entryName) \(step.entry.rawValue.hexadecimal)\(place)"
     guard let first = violations.first else {
@@ -106,18 +124,7 @@ extension ReservedBit {
   }
 
   /// The walk with the failing entry marked.
-  var account: WalkAccount {
-    WalkAccount(
-      address: access.address, root: access.root,
-      levels: access.steps.map { step in
-        let isLast = step == self.step
-        return WalkAccount.Level(
-          table: step.structure.entryName, index: access.format.index(of: access.address, at: step.structure),
-          entryAddress: step.entryAddress, value: step.entry.rawValue,
-          flags: step.entry.flagNames(at: step.structure, in: access.format), offendingBits: isLast ? offendingBits : 0,
-          verdict: isLast ? mark : "ok")
-      })
-  }
+  var walk: WalkAccount? { access.account(marking: offendingBits, mark) }
 
   private var mark: String {
     guard !violations.isEmpty else { return "refused for a reserved bit; none is known to be" }
@@ -139,6 +146,22 @@ extension ReservedBitRule {
     case .highBitsInPAE, .pdpteBitsInPAE: "must be zero with PAE paging"
     case .fourMiBPageAddress: "above the address of a 4 MiB page"
     }
+  }
+}
+
+extension FailedAccess {
+  /// The walk with bits of the last entry marked, and what is wrong with it.
+  func account(marking bits: UInt64, _ verdict: String) -> WalkAccount {
+    WalkAccount(
+      address: address, root: root,
+      levels: steps.enumerated().map { index, step in
+        let isLast = index == steps.count - 1
+        return WalkAccount.Level(
+          table: step.structure.entryName, index: format.index(of: address, at: step.structure),
+          entryAddress: step.entryAddress, value: step.entry.rawValue,
+          flags: step.entry.flagNames(at: step.structure, in: format), offendingBits: isLast ? bits : 0,
+          verdict: isLast ? verdict : "ok")
+      })
   }
 }
 

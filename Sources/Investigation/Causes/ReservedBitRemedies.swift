@@ -13,25 +13,25 @@ extension ReservedBit {
       case .addressAboveMAXPHYADDR: addressRemedies(scene, violation)
       case .largePageAddress:
         [
-          guestRemedy(
+          .guest(
             "align the page's address to \(sizeName(pageSize)): clear \(bitNames(violation.bits)) of the "
               + "\(step.structure.entryName)", "The address of a large page must be a multiple of its size.")
         ]
       case .pageSizeInPML4EOrPML5E:
         [
-          guestRemedy(
+          .guest(
             "clear bit 7 (PS) of the \(step.structure.entryName)",
             "Only a PDPTE and a PDE can map a large page; the bit has no meaning here on any processor.")
         ]
       case .amdBit8:
         [
-          guestRemedy(
+          .guest(
             "clear bit 8 (G) of the \(step.structure.entryName)",
             "Intel processors ignore it in an entry that maps no page; AMD processors reserve it.")
         ]
       case .highBitsInPAE, .pdpteBitsInPAE, .fourMiBPageAddress:
         [
-          guestRemedy(
+          .guest(
             "clear \(bitNames(violation.bits)) of the \(step.structure.entryName)",
             "They must be zero in this entry, whatever they mean in 4-level paging.")
         ]
@@ -41,44 +41,11 @@ extension ReservedBit {
 
   /// 1 GiB pages: the guest's processor must have them, or the guest must do without.
   private func gibPageRemedies(_ scene: Scene) -> [Remedy] {
-    let offer = scene.offer(of: .pdpe1gb)
-    let fallback = guestRemedy(
-      "ask CPUID 80000001H:EDX[26] before using 1 GiB pages, and map with 2 MiB pages where it is 0",
-      "The guest then runs on every processor.")
-    guard offer?.value != false else {
-      let elsewhere = Remedy(
-        kind: .host, change: "run the guest on a host whose KVM offers pdpe1gb, with -cpu MODEL,+pdpe1gb",
-        reason:
-          "No -cpu option helps here: the host's KVM does not offer the feature (\(offer?.source.description ?? "")).",
-        available: nil)
-      return [fallback, elsewhere]
-    }
-    return scene.asks(for: .pdpe1gb) ? [fallback] : commandLineRemedies(scene, offer) + [fallback]
-  }
-
-  private func commandLineRemedies(_ scene: Scene, _ offer: Sourced<Bool>?) -> [Remedy] {
-    let ask =
-      offer == nil
-      ? " Whether the host can offer it was not asked: with ,enforce added, QEMU refuses to start if it cannot." : ""
-    guard let cpu = scene.commandLine?.cpu else {
-      return [
-        Remedy(
-          kind: .commandLine, change: "-cpu MODEL,+pdpe1gb",
-          reason:
-            "MODEL being the one in use. It gives the guest's processor 1 GiB pages.\(ask)", available: offer?.value)
-      ]
-    }
-    let flag = Remedy(
-      kind: .commandLine, change: "-cpu \(cpu.turningOn(.pdpe1gb).text)",
-      reason: "It gives the guest's processor 1 GiB pages.\(ask)", available: offer?.value)
-    guard let other = cpu.alternatives(having: [.pdpe1gb]).first else { return [flag] }
-    return [
-      flag,
-      Remedy(
-        kind: .commandLine, change: "-cpu \(other)",
-        reason: "A model that has 1 GiB pages by itself, and more features that the host must offer.",
-        available: nil),
-    ]
+    scene.remedies(
+      offering: .pdpe1gb, purpose: "1 GiB pages",
+      fallback: .guest(
+        "ask CPUID 80000001H:EDX[26] before using 1 GiB pages, and map with 2 MiB pages where it is 0",
+        "The guest then runs on every processor."))
   }
 
   /// A newer KVM lets the walk pass where the processor does.
@@ -93,7 +60,7 @@ extension ReservedBit {
   }
 
   private func executeDisableRemedies(_ scene: Scene) -> [Remedy] {
-    let enable = guestRemedy(
+    let enable = Remedy.guest(
       "set EFER.NXE (MSR C0000080H, bit 11) before using bit 63 of a page-table entry",
       "With it, bit 63 means no-execute; without it, the bit is reserved.")
     let nx = scene.decision(on: .nx)
@@ -111,14 +78,10 @@ extension ReservedBit {
 
   private func addressRemedies(_ scene: Scene, _ violation: ReservedBitViolation) -> [Remedy] {
     let width = scene.maximumPhysicalAddressBits.map { ", which is \($0.value) here" } ?? ""
-    let clear = guestRemedy(
+    let clear = Remedy.guest(
       "keep the address in the \(step.structure.entryName) below MAXPHYADDR, CPUID 80000008H:EAX[7:0]\(width)",
       "\(bitNames(violation.bits)) of it lie above.".capitalisedFirst)
     return [clear]
-  }
-
-  private func guestRemedy(_ change: String, _ reason: String) -> Remedy {
-    Remedy(kind: .guest, change: change, reason: reason, available: true)
   }
 }
 

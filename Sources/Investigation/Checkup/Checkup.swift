@@ -45,6 +45,14 @@ struct Examiner {
 
   var state: ProcessorState { processor.state }
 
+  /// The processor as it would take an exception of the supervisor.
+  var instant: Instant {
+    var instant = scene.instant(of: processor)
+    instant.state.currentPrivilegeLevel = 0
+    instant.paging = Paging(state, rules: .acceptingAll)
+    return instant
+  }
+
   /// Adds a fault that does not hang on the walker.
   mutating func add(_ id: String, _ severity: LatentFault.Severity, _ words: String, remedy: String) {
     faults.append(LatentFault(id, severity, words, remedy: remedy, source: processor.source))
@@ -62,7 +70,7 @@ struct Examiner {
     }
     examineTables(paging, inputs, in: memory)
     examineControlRegisters()
-    examineInterrupts(paging, in: memory)
+    examineInterrupts()
     examineSegments(paging, in: memory)
     examineStack(paging, in: memory)
   }

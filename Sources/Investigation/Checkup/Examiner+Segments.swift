@@ -1,56 +1,28 @@
 import X86
 
 extension Examiner {
-  /// What became of a selector's descriptor.
-  enum DescriptorLookup {
-    case found(SegmentDescriptor)
-    /// It is not there, with why, to follow the selector.
-    case absent(String)
-    case unknown
-  }
-
-  /// The descriptor that a selector names now.
-  func descriptor(
-    _ selector: SegmentSelector, _ paging: Paging, in memory: some PhysicalMemory
-  ) -> DescriptorLookup {
-    guard !selector.isNull else { return .absent("is null") }
-    let name = selector.isLocal ? "LDT" : "GDT"
-    let table =
-      selector.isLocal
-      ? DescriptorTable(base: LinearAddress(state.ldtr.base), limit: state.ldtr.limit)
-      : DescriptorTable(base: state.gdtr.base, limit: UInt32(state.gdtr.limit))
-    guard table.contains(selector) else {
-      return .absent("lies beyond the limit of the \(name), \(table.limit.hexadecimal)")
-    }
-    do throws(LinearAccessFailure) {
-      return .found(
-        SegmentDescriptor(
-          low: try paging.loadUInt64(
-            at: table.address(of: selector), for: PageAccess(.read, by: .implicitSupervisor), in: memory)))
-    } catch {
-      return error.isDefinite ? .absent("names an entry of the \(name) that is not mapped") : .unknown
-    }
-  }
-
   /// CS and SS: whether their descriptors would load again, as each return from an interrupt does.
   mutating func examineSegments(_ paging: Paging, in memory: some PhysicalMemory) {
     guard state.mode != .virtual8086 else { return }
-    examine("CS", state.cs, paging, in: memory)
+    examine("CS", state.cs)
     // A null SS is allowed in 64-bit mode below CPL 3 (SDM vol. 3, 5.4.1).
-    if !(state.mode == .long64 && state.ss.selector.isNull) { examine("SS", state.ss, paging, in: memory) }
+    if !(state.mode == .long64 && state.ss.selector.isNull) { examine("SS", state.ss) }
     examineTaskRegister(paging, in: memory)
   }
 
-  private mutating func examine(
-    _ name: String, _ segment: Segment, _ paging: Paging, in memory: some PhysicalMemory
-  ) {
+  private mutating func examine(_ name: String, _ segment: Segment) {
     let selector = segment.selector.rawValue.hexadecimal
     let remedy = "keep the descriptors that are in use in the GDT, and reload every segment register after LGDT"
     let consequence = "the next return from an interrupt or far transfer with it raises #GP"
-    switch descriptor(segment.selector, paging, in: memory) {
-    case .unknown: unjudged.append("vCPU \(processor.index): the descriptor of \(name)")
-    case .absent(let why):
+    func isGone(_ why: String) {
       add("segment.descriptor-gone", .warning, "\(name), \(selector), \(why): \(consequence)", remedy: remedy)
+    }
+    guard !segment.selector.isNull else { return isGone("is null") }
+    let table = segment.selector.isLocal ? "LDT" : "GDT"
+    switch instant.descriptor(segment.selector) {
+    case .unknown: unjudged.append("vCPU \(processor.index): the descriptor of \(name)")
+    case .beyond(let limit): isGone("lies beyond the limit of the \(table), \(limit.hexadecimal)")
+    case .notMapped: isGone("names an entry of the \(table) that is not mapped")
     case .found(let descriptor):
       let isCode = segment.attributes.contains(.code)
       let loaded = segment.attributes.intersection([.long, .code, .codeOrData, .present])

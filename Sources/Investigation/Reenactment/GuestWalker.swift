@@ -86,7 +86,7 @@ extension Scene {
   }
 
   /// Under KVM the guest sees the host's vendor, else the model's (target/i386/cpu.c: x86_cpu_load_model, 7.2).
-  private var isAMD: Bool? {
+  var isAMD: Bool? {
     guard accelerator?.value == .tcg else { return host.processorIsAMD?.value }
     return commandLine.flatMap { CPUModelTable.shipped.model(named: $0.cpu.model) }.map { $0.vendor == "AuthenticAMD" }
   }

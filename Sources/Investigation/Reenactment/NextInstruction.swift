@@ -1,53 +1,59 @@
 import GuestImage
 import X86
 
-/// What the processor must do next, worked out from its registers and memory: fetch the instruction at RIP, decode it,
-/// and access its operands.
+/// What the processor must do next, worked out from its registers and memory: fetch the instruction at RIP, decode it, and
+/// check all that can keep it from being executed, in the order of the SDM (vol. 2, each instruction's exceptions; vol. 3,
+/// 6.9).
 struct NextInstruction {
-  /// What comes of it.
-  enum Outcome {
-    /// An access fails: a page fault.
-    case pageFault(FailedAccess)
-    /// Nothing in the fetch and the operands' translation stops the instruction.
-    case proceeds
-    /// What is known does not decide it.
-    case undetermined(String)
-  }
-
   /// The decoded instruction; nil where its bytes could not be had.
   private(set) var instruction: Instruction?
-  private(set) var outcome: Outcome
+  /// The exceptions that it may raise, in order: those that hang on something unknown, and at the end the first that is
+  /// certain, if one is.
+  private(set) var exceptions: [RaisedException] = []
+  /// What could not be judged; nil if nothing stands between the instruction and its end but `exceptions`.
+  private(set) var doubt: String?
+
+  /// The exception that is raised whatever the rest is.
+  var certainException: RaisedException? { exceptions.last.flatMap { $0.isCertain ? $0 : nil } }
 
   /// - Parameters:
-  ///   - state: The registers before the instruction.
-  ///   - rules: What is known of the walker.
-  init(of state: ProcessorState, in memory: some PhysicalMemory, rules: PagingRules) {
-    guard let paging = Paging(state, rules: rules) else {
-      outcome = .undetermined("EFER is not known, which tells PAE paging from long mode's")
-      return
-    }
-    let fetch = Fetch(at: state.instructionAddress, by: state.supervisorOrUser, through: paging, from: memory)
-    instruction = try? Instruction.decodeNext(fetch.bytes, in: state)
-    guard let instruction else {
-      outcome = fetch.end ?? .undetermined("the bytes at RIP are no instruction")
-      return
-    }
-    outcome = Self.operands(of: instruction, in: state, through: paging, from: memory)
-  }
-
-  /// The first operand, in the order of the decoder, that cannot be accessed.
-  private static func operands(
-    of instruction: Instruction, in state: ProcessorState, through paging: Paging, from memory: some PhysicalMemory
-  ) -> Outcome {
-    for operand in instruction.memoryOperands where operand.memory?.purpose == .access {
-      guard let address = instruction.linearAddress(of: operand, in: state) else { continue }
-      let access = PageAccess(operand.isWrite ? .write : .read, by: state.supervisorOrUser)
-      switch paging.translate(address, for: access, in: memory) {
-      case .physical: continue
-      case .failed(let outcome): return outcome
+  ///   - instant: The processor before the instruction.
+  ///   - otherBytes: The bytes at RIP as another source has them, for where the memory does not.
+  init(at instant: Instant, otherBytes: [UInt8]? = nil) {
+    let fetch = Fetch(at: instant)
+    var bytes = fetch.bytes
+    if bytes.isEmpty, fetch.exception == nil, let otherBytes { bytes = otherBytes }
+    do throws(DecodingError) {
+      let instruction = try Instruction.decodeNext(bytes, in: instant.state)
+      self.instruction = instruction
+      var checks = InstructionChecks(of: instruction, at: instant)
+      checks.run()
+      exceptions = checks.exceptions
+      doubt = checks.doubt
+    } catch {
+      guard error == .truncated else {
+        exceptions = [error.exception]
+        return
       }
+      // What cannot be fetched can still be shown.
+      instruction = otherBytes.flatMap { try? Instruction.decodeNext($0, in: instant.state) }
+      exceptions = fetch.exception.map { [$0] } ?? []
+      doubt = exceptions.isEmpty ? fetch.doubt ?? "the bytes at RIP end before the instruction does" : nil
     }
-    return .proceeds
+  }
+}
+
+extension DecodingError {
+  /// What the processor raises for bytes that are no instruction (SDM vol. 2, 2.3.11 and UD).
+  ///
+  /// What Zydis does not know may be an instruction of a later processor.
+  fileprivate var exception: RaisedException {
+    switch self {
+    case .tooLong: .generalProtection(.noInstruction(self))
+    case .undefined:
+      RaisedException(.invalidOpcode, .noInstruction(self), if: "the processor has no instruction of these bytes")
+    case .truncated, .illegalLock, .badRegister: RaisedException(.invalidOpcode, .noInstruction(self))
+    }
   }
 }
 
@@ -59,49 +65,11 @@ extension NextInstruction {
     // No entry of the tables is judged here, so no rule can matter.
     guard let paging = Paging(state, rules: PagingRules()) else { return nil }
     let pointer = state.instructionAddress.rawValue
-    let parts = [pointer &- 2, pointer].map { start -> [UInt8]? in
-      let access = PageAccess(.read, by: .supervisor)
-      guard case .physical(let physical) = paging.translate(LinearAddress(start), for: access, in: memory) else {
-        return nil
-      }
-      return try? memory.bytes(at: physical, count: 2)
+    let parts = [pointer &- 2, pointer].map { start in
+      try? paging.bytes(at: LinearAddress(start), count: 2, for: PageAccess(.read, by: .supervisor), in: memory)
     }
     guard let before = parts[0], let after = parts[1] else { return nil }
     return (before, after)
-  }
-}
-
-extension ProcessorState {
-  /// Who makes this processor's explicit accesses: the user at CPL 3.
-  fileprivate var supervisorOrUser: PageAccess.Privilege {
-    (currentPrivilegeLevel ?? cs.selector.requestedPrivilegeLevel) == 3 ? .user : .supervisor
-  }
-}
-
-/// Where a linear address leads, or what becomes of the instruction that uses it.
-private enum Translated {
-  case physical(PhysicalAddress)
-  case failed(NextInstruction.Outcome)
-}
-
-extension Paging {
-  fileprivate func translate(
-    _ address: LinearAddress, for access: PageAccess, in memory: some PhysicalMemory
-  ) -> Translated {
-    let walk = walk(address, for: access, in: memory)
-    switch walk.outcome {
-    case .translated(let translation): return .physical(translation.physicalAddress)
-    case .pageFault:
-      guard let failed = FailedAccess(walk) else { return .failed(.undetermined("the walk has no end")) }
-      return .failed(.pageFault(failed))
-    case .unpaged(let physical): return .physical(physical)
-    case .pdpteNotLoadable:
-      return .failed(.undetermined("the page-directory-pointer-table registers are not known"))
-    case .notCanonical:
-      return .failed(.undetermined("\(address.rawValue.hexadecimal) is not canonical"))
-    case .undetermined(let doubt, at: let structure):
-      return .failed(.undetermined("the walk of \(address.rawValue.hexadecimal): \(doubt.words(at: structure))"))
-    }
   }
 }
 
@@ -111,29 +79,42 @@ private struct Fetch {
   private static let longestInstruction: UInt64 = 15
 
   private(set) var bytes: [UInt8] = []
-  /// Why no more bytes could be fetched; nil if all 15 were.
-  private(set) var end: NextInstruction.Outcome?
+  /// What kept the processor from fetching more; nil if nothing is known to.
+  private(set) var exception: RaisedException?
+  /// Why it is not known whether more can be fetched.
+  private(set) var doubt: String?
 
-  init(
-    at start: LinearAddress, by privilege: PageAccess.Privilege, through paging: Paging,
-    from memory: some PhysicalMemory
-  ) {
+  init(at instant: Instant) {
+    let start = instant.state.instructionAddress
+    if let violation = Self.codeSegmentViolation(instant.state) {
+      exception = violation
+      return
+    }
     while UInt64(bytes.count) < Self.longestInstruction {
       let address = LinearAddress(start.rawValue &+ UInt64(bytes.count))
       let untilPageEnd = 0x1000 - address.rawValue & 0xFFF
       let count = min(Self.longestInstruction - UInt64(bytes.count), untilPageEnd)
-      switch paging.translate(address, for: PageAccess(.fetch, by: privilege), in: memory) {
+      switch instant.translate(address, for: PageAccess(.fetch, by: instant.privilege)) {
       case .physical(let physical):
-        guard let part = try? memory.bytes(at: physical, count: Int(count)) else {
-          end = .undetermined("the memory at physical \(physical.rawValue.hexadecimal), where RIP leads, is not known")
+        guard let part = try? instant.memory.bytes(at: physical, count: Int(count)) else {
+          doubt = "the memory at physical \(physical.rawValue.hexadecimal), where RIP leads, is not known"
           return
         }
         bytes += part
-      case .failed(let outcome):
-        end = outcome
+      case .fails(let exception):
+        self.exception = exception
+        return
+      case .unknown(let doubt):
+        self.doubt = doubt
         return
       }
     }
+  }
+
+  /// RIP beyond the limit of CS, which 64-bit mode does not have (SDM vol. 3, 5.3).
+  private static func codeSegmentViolation(_ state: ProcessorState) -> RaisedException? {
+    guard state.mode != .long64, state.rip > UInt64(state.cs.limit) else { return nil }
+    return .generalProtection(.segment(.cs, .beyondLimit(offset: state.rip, limit: state.cs.limit)))
   }
 }
 
@@ -144,19 +125,5 @@ extension PhysicalMemory {
     var span = bytes.mutableSpan
     try read(address, into: &span)
     return bytes
-  }
-}
-
-extension PageWalk.Doubt {
-  /// Why a walk stopped without an answer.
-  func words(at structure: PagingStructure) -> String {
-    switch self {
-    case .reservedBits(let violations):
-      "nothing tells whether \(bitNames(violations.reduce(0) { $0 | $1.bits })) of the \(structure.entryName) "
-        + "\(violations.entry.rawValue.hexadecimal) may be set"
-    case .tableUnavailable(let memory):
-      "the \(structure.longName) at physical \(memory.address.rawValue.hexadecimal) is not known"
-    case .protectionKey(let key): "the rights of protection key \(key) are not known"
-    }
   }
 }

@@ -8,8 +8,12 @@ extension Scene {
   /// instructions after the write to the port, and SeaBIOS raises an exception without an IDT there, in case the write
   /// does nothing (src/resume.c: tryReboot, 1.16; each warm reboot on the pc machine goes that way, measured with QEMU
   /// 7.2).
-  func requestedReset(_ processor: ObservedProcessor?, _ delivery: Delivery?) -> Conclusion? {
-    guard ending == .reset, delivery?.end != .tripleFault, let port = resetPort(processor) else { return nil }
+  /// Nor does an instruction behind it that must not be reached, such as UD2; a page that is not there does.
+  func requestedReset(
+    _ processor: ObservedProcessor?, _ reenacted: NextInstruction?, _ delivery: Delivery?
+  ) -> Conclusion? {
+    let isPageGone = reenacted?.certainException?.access != nil && delivery?.end == .tripleFault
+    guard ending == .reset, !isPageGone, let port = resetPort(processor) else { return nil }
     return Conclusion(outcome: .ended, sentence: "The guest reset the machine through port \(port.hexadecimal).")
   }
 
@@ -20,11 +24,12 @@ extension Scene {
         trace.isEmpty ? "Nothing here shows how the guest ended." : "The trace shows no death."
       return Conclusion(outcome: .undetermined, sentence: sentence)
     }
-    if case .pageFault = reenacted?.outcome, delivery?.end == .tripleFault {
+    if reenacted?.certainException != nil, delivery?.end == .tripleFault {
       return Conclusion(
         outcome: .died,
         sentence:
-          "The guest was reset: its next instruction faults, and the fault cannot be delivered (a triple fault).")
+          "The guest was reset: its next instruction faults, and the fault cannot be delivered (a triple fault).",
+        isTripleFault: true)
     }
     if logsTripleFaults {
       return Conclusion(outcome: .ended, sentence: "The guest reset the machine: QEMU logged no triple fault.")

@@ -11,6 +11,8 @@ struct Conclusion {
   var evidence: [Evidence] = []
   /// Whether a triple fault was recorded, rather than concluded from the registers.
   var recordsTripleFault = false
+  /// Whether the guest died of a triple fault, as far as anything tells.
+  var isTripleFault = false
 }
 
 extension Scene {
@@ -27,7 +29,8 @@ extension Scene {
     case .tripleFault:
       return Conclusion(
         outcome: .died, sentence: "The guest died of a triple fault.",
-        evidence: [Evidence("KVM_EXIT_SHUTDOWN: a triple fault", source)], recordsTripleFault: true)
+        evidence: [Evidence("KVM_EXIT_SHUTDOWN: a triple fault", source)], recordsTripleFault: true,
+        isTripleFault: true)
     case .internalError:
       return Conclusion(
         outcome: .died, sentence: "KVM gave up on the guest: an internal error.",
@@ -43,7 +46,7 @@ extension Scene {
       return Conclusion(
         outcome: .died, sentence: "The guest died of a triple fault.",
         evidence: [Evidence("QEMU logged a triple fault", entry.source)],
-        recordsTripleFault: true)
+        recordsTripleFault: true, isTripleFault: true)
     }
     if !internalErrors.isEmpty, !areOnlyOfUserPrograms {
       return Conclusion(

@@ -25,6 +25,14 @@ public struct ExceptionVector: RawRepresentable, Hashable, Sendable {
   public static let virtualization = Self(rawValue: 20)
   public static let controlProtection = Self(rawValue: 21)
 
+  /// Whether delivery pushes an error code: #DF, #TS to #PF, #AC, #CP, and #VC and #SX (SDM vol. 3, table 6-1; APM vol. 2, 8.2).
+  public var hasErrorCode: Bool {
+    switch rawValue {
+    case 8, 10...14, 17, 21, 29, 30: true
+    default: false
+    }
+  }
+
   /// The manuals' short name such as `#PF`, or `vector 32` for what has none.
   public var name: String {
     switch rawValue {

@@ -32,6 +32,14 @@ enum HostKVM {
     }
   }
 
+  /// Whether MOVBE ends a guest whose CPUID denies it: KVM emulates it, or the processor has none.
+  static var refusesMOVBE: Bool {
+    get async throws {
+      let command = try ExampleGuest("movbe-not-offered").command(accelerator: "kvm", ["-cpu", "qemu64", "-no-reboot"])
+      return try await !runQEMU(command).standardOutput.contains("OK")
+    }
+  }
+
   /// Whether KVM can give a guest `feature`.
   static func offers(_ feature: String) async throws -> Bool { try await takes("base,+lm,+\(feature)") }
 

@@ -1,0 +1,244 @@
+import X86
+
+/// The way from an exception to its handler: the gate, the handler's code segment, the stack and the frame (SDM vol. 3, 6.12 to
+/// 6.14).
+enum HandlerPath {
+  /// Nothing stands in the way; the address of the handler's first instruction.
+  case clear(handler: LinearAddress)
+  case blocked(Obstacle)
+  case unknown(String)
+
+  /// What keeps an exception from its handler.
+  struct Obstacle: Hashable {
+    /// The name of the mistake, such as `interrupt.idt-limit`.
+    var id: String
+    /// What is wrong, as the end of a sentence.
+    var words: String
+    var remedy: String
+    /// What the processor raises for it.
+    var exception: ExceptionVector
+    /// The walk that fails, if that is a page fault.
+    var access: FailedAccess?
+  }
+
+  /// - Parameters:
+  ///   - vector: The exception to deliver.
+  ///   - instant: The processor when it comes up. In real mode nothing is judged.
+  init(of vector: ExceptionVector, at instant: Instant) {
+    guard instant.state.mode != .real else {
+      self = .unknown("real mode's vectors are not judged")
+      return
+    }
+    do throws(Blockage) {
+      let gate = try Self.gate(of: vector, at: instant)
+      self = .clear(handler: try Self.entry(through: gate, of: vector, at: instant))
+    } catch {
+      switch error {
+      case .obstacle(let obstacle): self = .blocked(obstacle)
+      case .doubt(let reason): self = .unknown(reason)
+      }
+    }
+  }
+
+  private enum Blockage: Error {
+    case obstacle(Obstacle)
+    case doubt(String)
+  }
+
+  private static func blocked(
+    _ id: String, _ words: String, remedy: String, by exception: ExceptionVector, _ access: FailedAccess? = nil
+  ) -> Blockage {
+    .obstacle(Obstacle(id: id, words: words, remedy: remedy, exception: exception, access: access))
+  }
+
+  // MARK: The gate
+
+  private static func gate(of vector: ExceptionVector, at instant: Instant) throws(Blockage) -> InterruptGate {
+    let table = InterruptDescriptorTable(register: instant.state.idtr, isLongModeActive: instant.state.isLongModeActive)
+    guard table.contains(vector) else {
+      throw blocked(
+        "interrupt.idt-limit", "the IDT's limit, \(table.register.limit.hexadecimal), ends before its gate (#GP)",
+        remedy:
+          "load an IDT (LIDT) with gates at least for #DF, #GP and #PF before anything can fault; its limit is 16 (in "
+          + "protected mode 8) times the number of gates, less 1", by: .generalProtection)
+    }
+    let address = table.gateAddress(of: vector)
+    let low = try word(
+      at: address, instant, or: "interrupt.idt-not-mapped",
+      "its gate at \(address.rawValue.hexadecimal) cannot be read",
+      remedy: "map the IDT in every address space")
+    let high =
+      table.isLongModeActive
+      ? try word(
+        at: LinearAddress(address.rawValue &+ 8), instant, or: "interrupt.idt-not-mapped",
+        "its gate at \(address.rawValue.hexadecimal) cannot be read", remedy: "map the IDT in every address space")
+      : 0
+    let gate = table.isLongModeActive ? InterruptGate(low: low, high: high) : InterruptGate(low)
+    guard gate.kind != nil else {
+      throw blocked(
+        "interrupt.gate-type", "its IDT entry is no gate, type \(gate.type.hexadecimal) (#GP)",
+        remedy: "fill the IDT with interrupt or trap gates, types EH and FH", by: .generalProtection)
+    }
+    guard gate.isPresent else {
+      throw blocked(
+        "interrupt.gate-not-present", "its gate is not present (#NP)", remedy: "give it a gate with P set (bit 47)",
+        by: .segmentNotPresent)
+    }
+    if gate.kind == .task { throw .doubt("a task gate is not followed") }
+    return gate
+  }
+
+  /// 8 bytes of a table that the processor reads by itself.
+  private static func word(
+    at address: LinearAddress, _ instant: Instant, or id: String, _ words: String, remedy: String
+  ) throws(Blockage) -> UInt64 {
+    guard let paging = instant.paging else { throw .doubt("EFER is not known") }
+    do throws(LinearAccessFailure) {
+      return try paging.loadUInt64(
+        at: address, for: PageAccess(.read, by: instant.implicitPrivilege), in: instant.memory)
+    } catch {
+      switch error.cause {
+      case .memory: throw .doubt("the memory at \(error.address.rawValue.hexadecimal) is not known")
+      case .walk(let walk):
+        guard error.isDefinite else {
+          throw .doubt("whether \(error.address.rawValue.hexadecimal) can be read is not known")
+        }
+        guard let access = FailedAccess(walk) else {
+          throw blocked(id, "\(words): the address is not canonical (#GP)", remedy: remedy, by: .generalProtection)
+        }
+        throw blocked(id, "\(words) (#PF, \(access.errorCode.words))", remedy: remedy, by: .pageFault, access)
+      }
+    }
+  }
+
+  // MARK: The code segment
+
+  private static func entry(
+    through gate: InterruptGate, of vector: ExceptionVector, at instant: Instant
+  ) throws(Blockage) -> LinearAddress {
+    let name = "its gate's selector \(gate.selector.rawValue.hexadecimal)"
+    let remedy =
+      "put the selector of a present code segment of the kernel into the gates, and keep that descriptor in the GDT"
+    func refused(_ why: String, _ exception: ExceptionVector = .generalProtection, _ access: FailedAccess? = nil)
+      -> Blockage
+    {
+      blocked("interrupt.gate-selector", "\(name) \(why) (\(exception.name))", remedy: remedy, by: exception, access)
+    }
+    guard !gate.selector.isNull else { throw refused("is null") }
+    let descriptor: SegmentDescriptor
+    switch instant.descriptor(gate.selector) {
+    case .found(let found): descriptor = found
+    case .beyond(let limit): throw refused("lies beyond the limit of its table, \(limit.hexadecimal)")
+    case .notMapped(let access): throw refused("names an entry that is not mapped", .pageFault, access)
+    case .unknown(let reason): throw .doubt(reason)
+    }
+    let granted = descriptor.attributes.descriptorPrivilegeLevel
+    guard descriptor.isCode, granted <= instant.currentPrivilegeLevel else {
+      throw refused(descriptor.isCode ? "names a code segment of a higher CPL" : "names no code segment")
+    }
+    guard descriptor.attributes.contains(.present) else {
+      throw refused("names a segment that is not present", .segmentNotPresent)
+    }
+    if gate.isLongMode, !descriptor.attributes.contains(.long) || descriptor.attributes.contains(.big) {
+      throw refused("names a code segment that is not of 64 bits")
+    }
+    let isConforming = descriptor.attributes.contains(.expandDownOrConforming)
+    let level = isConforming ? instant.currentPrivilegeLevel : granted
+    try checkStack(of: gate, vector, level: level, at: instant)
+    return LinearAddress(gate.isLongMode ? gate.offset : (descriptor.base &+ gate.offset) & 0xFFFF_FFFF)
+  }
+
+  // MARK: The stack
+
+  private static func checkStack(
+    of gate: InterruptGate, _ vector: ExceptionVector, level: Int, at instant: Instant
+  ) throws(Blockage) {
+    let count = (level < instant.currentPrivilegeLevel || gate.isLongMode ? 5 : 3) + (vector.hasErrorCode ? 1 : 0)
+    if gate.isLongMode {
+      let stack = try longModeStack(gate, level: level, at: instant)
+      try checkPushes(
+        count: count, width: 8, below: stack.pointer & ~0xF, base: 0, stack, at: instant)
+    } else {
+      guard level == instant.currentPrivilegeLevel else {
+        throw .doubt("a stack switch of protected mode is not followed")
+      }
+      let width = gate.is16Bit ? 2 : 4
+      let pointer =
+        instant.state.generalPurpose.rsp & (instant.state.ss.attributes.contains(.big) ? 0xFFFF_FFFF : 0xFFFF)
+      try checkPushes(
+        count: count, width: width, below: pointer, base: instant.state.ss.base,
+        Stack(pointer: pointer, name: "the stack", id: "stack.not-writable"), at: instant)
+    }
+  }
+
+  private struct Stack {
+    var pointer: UInt64
+    /// `the stack`, `IST1`, `RSP0`.
+    var name: String
+    var id: String
+  }
+
+  /// IST, else the TSS's pointer of the inner level, else the current stack (SDM vol. 3, 6.14.2, 6.14.5).
+  private static func longModeStack(_ gate: InterruptGate, level: Int, at instant: Instant) throws(Blockage) -> Stack {
+    let state = instant.state
+    let tss = TaskStateSegment(base: LinearAddress(state.tr.base))
+    if gate.interruptStackTable != 0 {
+      let name = "IST\(gate.interruptStackTable)"
+      return Stack(
+        pointer: try stackPointer(
+          name, at: tss.stackPointerAddress(ofInterruptStack: gate.interruptStackTable), instant),
+        name: name, id: "interrupt.ist-stack")
+    }
+    guard level < instant.currentPrivilegeLevel else {
+      return Stack(pointer: state.generalPurpose.rsp, name: "the stack", id: "stack.not-writable")
+    }
+    let name = "RSP\(level)"
+    return Stack(
+      pointer: try stackPointer(name, at: tss.stackPointerAddress(ofPrivilegeLevel: level), instant), name: name,
+      id: "interrupt.rsp0-stack")
+  }
+
+  private static func stackPointer(
+    _ name: String, at address: LinearAddress, _ instant: Instant
+  ) throws(Blockage) -> UInt64 {
+    let register = instant.state.tr
+    let end = address.rawValue &- register.base &+ 7
+    guard !register.selector.isNull, end <= UInt64(register.limit) else {
+      throw blocked(
+        "interrupt.tss-missing",
+        "it needs the stack \(name), and TR holds no TSS that has it (selector \(register.selector.rawValue.hexadecimal), limit "
+          + "\(register.limit.hexadecimal)) (#TS)", remedy: "load TR (LTR) with a TSS of 104 bytes or more",
+        by: .invalidTSS)
+    }
+    return try word(
+      at: address, instant, or: "interrupt.tss-not-mapped",
+      "the stack pointer \(name) in the TSS at "
+        + "\(address.rawValue.hexadecimal) cannot be read", remedy: "map the TSS in every address space")
+  }
+
+  /// The first push and the last, which may lie on two pages.
+  private static func checkPushes(
+    count: Int, width: Int, below top: UInt64, base: UInt64, _ stack: Stack, at instant: Instant
+  ) throws(Blockage) {
+    let isLong = width == 8
+    let places = [UInt64(width), UInt64(count * width)].map { depth in
+      LinearAddress(isLong ? top &- depth : (base &+ (top &- depth)) & 0xFFFF_FFFF)
+    }
+    for place in places {
+      switch instant.translate(place, for: PageAccess(.write, by: .implicitSupervisor), usesStackSegment: true) {
+      case .physical: continue
+      case .unknown(let reason): throw .doubt(reason)
+      case .fails(let exception):
+        let why = exception.access.map { "#PF, \($0.errorCode.words)" } ?? "\(exception.vector.name), not canonical"
+        throw blocked(
+          stack.id,
+          "its frame cannot be pushed on \(stack.name): RSP is \(stack.pointer.hexadecimal), and "
+            + "\(place.rawValue.hexadecimal) cannot be written (\(why))",
+          remedy: stack.name == "the stack"
+            ? "keep RSP at the top of mapped, writable memory, and give #DF a stack of its own (IST)"
+            : "put the top of a mapped, writable stack into \(stack.name) of the TSS", by: exception.vector,
+          exception.access)
+      }
+    }
+  }
+}

@@ -1,0 +1,171 @@
+import GuestImage
+import X86
+
+/// All that can keep a decoded instruction from being executed, in the order in which the processor looks (SDM vol. 3, table
+/// 6-2): whether there is such an instruction here, whether it may be used at this CPL, and what its operands are.
+struct InstructionChecks {
+  let instruction: Instruction
+  let instant: Instant
+  private(set) var exceptions: [RaisedException] = []
+  private(set) var doubt: String?
+
+  init(of instruction: Instruction, at instant: Instant) {
+    self.instruction = instruction
+    self.instant = instant
+  }
+
+  var state: ProcessorState { instant.state }
+
+  /// Makes the checks, up to the first that fails for certain.
+  mutating func run() {
+    let checks: [(inout Self) -> Void] = [
+      { $0.checkPurpose() }, { $0.checkFeatures() }, { $0.checkEnableBits() }, { $0.checkPrivilege() },
+      { $0.checkSystemRegisters() }, { $0.checkDivision() }, { $0.checkOperands() }, { $0.checkSelectors() },
+    ]
+    for check in checks where exceptions.last?.isCertain != true { check(&self) }
+  }
+
+  mutating func raise(_ exception: RaisedException) { exceptions.append(exception) }
+
+  /// Notes that something cannot be judged; the first such counts.
+  mutating func doubt(_ reason: String) { doubt = doubt ?? reason }
+
+  /// UD2 and its kin, and INT3, which compilers put where a program must not go on (SDM vol. 2, UD; INT n).
+  private mutating func checkPurpose() {
+    switch instruction.mnemonic {
+    case "ud0", "ud1", "ud2": raise(RaisedException(.invalidOpcode, .onPurpose))
+    case "int3": raise(RaisedException(.breakpoint, .onPurpose))
+    default: break
+    }
+  }
+}
+
+// MARK: Features and their enable bits
+
+extension InstructionChecks {
+  /// Of the features that the instruction needs, those that the processor lacks. A processor that KVM lets run goes by its
+  /// own features; what the guest's CPUID says binds TCG, and KVM where it emulates the instruction.
+  private mutating func checkFeatures() {
+    guard let requirements = instruction.requirements else { return }
+    for group in requirements.features where !group.isEmpty {
+      let answers = group.map(instant.has)
+      guard answers.allSatisfy({ $0 == false }) else { continue }
+      let condition: String? =
+        instant.executor == .tcg
+        ? nil : "who executes it goes by the guest's CPUID, or the host's processor lacks it too"
+      raise(RaisedException(.invalidOpcode, .missingFeature(group), if: condition))
+    }
+  }
+
+  /// SDM vol. 3, 2.5 (CR0.EM, CR0.TS, CR4), 13.5 (XCR0); vol. 2, table 2-21 and on; APM vol. 2, 3.1.7 (EFER).
+  private mutating func checkEnableBits() {
+    guard let requirements = instruction.requirements else { return }
+    for bit in requirements.enables.intersection(Self.bitsThatGateInstructions).bits where !isExempt(from: bit) {
+      let exception = RaisedException(vector(without: bit), .notEnabled(bit))
+      guard let value = value(of: bit.register) else {
+        if bit.register == .xcr0 {
+          raise(RaisedException(exception.vector, exception.reason, if: "\(bit.name) is \(bit.isSet ? 0 : 1)"))
+        }
+        continue
+      }
+      if !bit.isEnabled(in: value) { return raise(exception) }
+    }
+  }
+
+  /// Those without which an instruction is refused. The others change what page tables mean, or how it works.
+  private static let bitsThatGateInstructions: EnableBits = [
+    .emulationOff, .taskSwitchedOff, .osfxsr, .vmxe, .smxe, .fsgsbase, .osxsave, .kl, .pke, .cet, .uintr, .xcr0SSE,
+    .xcr0AVX,
+    .xcr0BoundRegisters, .xcr0BoundConfiguration, .xcr0Opmask, .xcr0ZMMHi256, .xcr0Hi16ZMM, .xcr0TileConfiguration,
+    .xcr0TileData, .sce, .svme, .mcommit,
+  ]
+
+  /// FWAIT does not look at EM, and at TS only with MP (SDM vol. 3, table 2-2). MPX instructions without their state
+  /// are NOPs.
+  private func isExempt(from bit: EnableBit) -> Bool {
+    if instruction.mnemonic == "fwait" {
+      return bit.name == "CR0.EM" || !state.cr0.contains(.monitorCoprocessor)
+    }
+    return instruction.isaSet == "MPX"
+  }
+
+  private func value(of register: EnableBit.Register) -> UInt64? {
+    switch register {
+    case .cr0: state.cr0.rawValue
+    case .cr4: state.cr4.rawValue
+    case .efer: state.efer?.rawValue
+    case .xcr0, .msr: nil
+    }
+  }
+
+  private func vector(without bit: EnableBit) -> ExceptionVector {
+    switch bit.name {
+    case "CR0.TS": .deviceNotAvailable
+    case "CR0.EM": isX87 ? .deviceNotAvailable : .invalidOpcode
+    default: .invalidOpcode
+    }
+  }
+
+  /// Whether CR0.EM makes it #NM: x87 instructions, not those of MMX and SSE (SDM vol. 3, table 12-1 and 13-1).
+  private var isX87: Bool { ["X87", "SSE3X87", "FCMOV"].contains(instruction.isaSet) }
+}
+
+// MARK: Privilege
+
+extension InstructionChecks {
+  private mutating func checkPrivilege() {
+    let level = instant.currentPrivilegeLevel
+    guard level > 0 else { return }
+    if instruction.isPrivileged { return raise(.generalProtection(.privilege(currentPrivilegeLevel: level))) }
+    guard level > state.rflags.ioPrivilegeLevel else { return }
+    switch instruction.mnemonic {
+    // With CR4.PVI, CPL 3 has virtual interrupts instead (SDM vol. 3, 20.4).
+    case "cli", "sti":
+      if state.cr4.isDisjoint(with: [.protectedVirtualInterrupts, .virtual8086Extensions]) {
+        raise(.generalProtection(.privilege(currentPrivilegeLevel: level)))
+      }
+    case "in", "out", "insb", "insw", "insd", "outsb", "outsw", "outsd":
+      raise(
+        .generalProtection(
+          .privilege(currentPrivilegeLevel: level), if: "the I/O permission bit map of the TSS does not allow the port")
+      )
+    default: break
+    }
+  }
+}
+
+// MARK: Arithmetic
+
+extension InstructionChecks {
+  /// DIV and IDIV: a divisor of 0, or a quotient that does not fit (SDM vol. 2, DIV and IDIV).
+  private mutating func checkDivision() {
+    guard ["div", "idiv"].contains(instruction.mnemonic), let operand = instruction.operands.first(where: \.isExplicit),
+      let divisor = value(of: operand)
+    else { return }
+    guard divisor != 0 else { return raise(RaisedException(.divideError, .division(byZero: true))) }
+    guard instruction.mnemonic == "div" else {
+      return doubt("whether the quotient of IDIV fits was not worked out")
+    }
+    // The upper half of the dividend: AH, DX, EDX or RDX.
+    let (high, bits) =
+      instruction.operandWidth == 8
+      ? (state.generalPurpose.rax >> 8 & 0xFF, 8) : (state.generalPurpose.rdx, instruction.operandWidth)
+    if high & Self.mask(bits) >= divisor { raise(RaisedException(.divideError, .division(byZero: false))) }
+  }
+
+  /// The value of a register or of memory, up to 8 bytes; nil where it cannot be had.
+  func value(of operand: Operand) -> UInt64? {
+    switch operand.value {
+    case .register(let register): return register.value(in: state)
+    case .immediate(let value): return value
+    case .memory:
+      guard operand.size <= 8, let address = instruction.linearAddress(of: operand, in: state) else { return nil }
+      let bytes = instant.bytes(at: address, count: operand.size, for: PageAccess(.read, by: instant.privilege))
+      guard bytes.count == operand.size else { return nil }
+      return bytes.reversed().reduce(0) { $0 << 8 | UInt64($1) }
+    case .branchTarget, .farPointer: return nil
+    }
+  }
+
+  private static func mask(_ bits: Int) -> UInt64 { bits >= 64 ? .max : 1 << UInt64(bits) - 1 }
+}

@@ -1,0 +1,106 @@
+import GuestImage
+import X86
+
+extension InstructionChecks {
+  /// Each operand in memory, in the decoder's order: its segment, its address, its alignment, its page walk.
+  mutating func checkOperands() {
+    for operand in instruction.memoryOperands where operand.memory?.purpose == .access {
+      guard let reference = operand.memory else { continue }
+      guard let address = instruction.linearAddress(of: operand, in: state) else {
+        doubt("an operand's address was not worked out")
+        continue
+      }
+      checkSegment(of: operand, reference, at: address)
+      guard exceptions.last?.isCertain != true else { return }
+      checkAlignment(of: operand, at: address)
+      guard exceptions.last?.isCertain != true else { return }
+      checkPages(of: operand, reference, from: address)
+      guard exceptions.last?.isCertain != true else { return }
+    }
+  }
+
+  /// The first and the last byte, which may lie on two pages.
+  private mutating func checkPages(of operand: Operand, _ reference: MemoryReference, from address: LinearAddress) {
+    let access = PageAccess(operand.isWrite ? .write : .read, by: instant.privilege)
+    let last = LinearAddress(address.rawValue &+ UInt64(max(operand.size, 1) - 1))
+    let isOnTwoPages = address.rawValue >> 12 != last.rawValue >> 12
+    for place in isOnTwoPages ? [address, LinearAddress(last.rawValue & ~0xFFF)] : [address] {
+      switch instant.translate(place, for: access, usesStackSegment: reference.segment == .ss) {
+      case .physical: continue
+      case .fails(let exception): return raise(isConditional(operand) ? exception.ifExecuted : exception)
+      case .unknown(let reason): return doubt(reason)
+      }
+    }
+  }
+
+  /// Whether a REP count or a mask decides if the operand is accessed at all.
+  private func isConditional(_ operand: Operand) -> Bool {
+    guard operand.access.isDisjoint(with: [.read, .write]) else { return false }
+    // Without a REP prefix Zydis calls no access of a string instruction conditional. RCX tells whether there is one.
+    return !isRepeatedString || state.generalPurpose.rcx & addressMask == 0
+  }
+
+  private var isRepeatedString: Bool { instruction.category == "STRINGOP" || instruction.category == "IOSTRINGOP" }
+
+  private var addressMask: UInt64 {
+    instruction.addressWidth >= 64 ? .max : 1 << UInt64(instruction.addressWidth) - 1
+  }
+
+  /// Legacy SSE and the aligned moves of VEX and EVEX raise #GP for an operand that is not aligned to its size (SDM vol. 2,
+  /// 2.4, exception types 1 to 4).
+  private mutating func checkAlignment(of operand: Operand, at address: LinearAddress) {
+    guard operand.size >= 16, operand.size.nonzeroBitCount == 1, needsAlignment,
+      address.rawValue & UInt64(operand.size - 1) != 0
+    else { return }
+    raise(.generalProtection(.misaligned(address, operand.size)))
+  }
+
+  /// CR0 and MXCSR can lift it for what is neither a move nor non-temporal on AMD (misaligned SSE mode), so only moves count.
+  private var needsAlignment: Bool {
+    Self.alignedMoves.contains(instruction.mnemonic) || instruction.mnemonic == "cmpxchg16b"
+  }
+
+  private static let alignedMoves: Set<String> = [
+    "movaps", "movapd", "movdqa", "movntps", "movntpd", "movntdq", "movntdqa", "vmovaps", "vmovapd", "vmovdqa",
+    "vmovdqa32", "vmovdqa64", "vmovntps", "vmovntpd", "vmovntdq", "vmovntdqa", "fxsave", "fxrstor", "fxsave64",
+    "fxrstor64",
+  ]
+
+  // MARK: Segments
+
+  /// Null, type and limit; in 64-bit mode nothing of that counts (SDM vol. 3, 5.2.1, 5.3, 5.4).
+  private mutating func checkSegment(of operand: Operand, _ reference: MemoryReference, at address: LinearAddress) {
+    guard state.mode != .long64 else { return }
+    let segment = state[reference.segment]
+    let vector: ExceptionVector = reference.segment == .ss ? .stackFault : .generalProtection
+    guard let violation = segmentViolation(segment, reference.segment, operand, at: address) else { return }
+    raise(RaisedException(vector, code: 0, .segment(reference.segment, violation)))
+  }
+
+  private func segmentViolation(
+    _ segment: Segment, _ register: SegmentRegister, _ operand: Operand, at address: LinearAddress
+  ) -> SegmentViolation? {
+    let isProtected = state.mode != .real && state.mode != .virtual8086
+    let attributes = segment.attributes
+    if isProtected {
+      // A null selector leaves the segment unusable. QEMU shows that as P clear.
+      if segment.selector.isNull, register != .cs, !attributes.contains(.present) { return .isNull }
+      if operand.isWrite, attributes.contains(.code) || !attributes.contains(.writableOrReadable) { return .isReadOnly }
+      if operand.isRead, attributes.contains(.code), !attributes.contains(.writableOrReadable) { return .isExecuteOnly }
+    }
+    // Expand-down segments have their room above the limit.
+    guard attributes.contains(.code) || !attributes.contains(.expandDownOrConforming) || !isProtected else {
+      return nil
+    }
+    let offset = (address.rawValue &- segment.base) & 0xFFFF_FFFF
+    let last = offset &+ UInt64(max(operand.size, 1) - 1)
+    return last > UInt64(segment.limit) ? .beyondLimit(offset: offset, limit: segment.limit) : nil
+  }
+}
+
+extension RaisedException {
+  /// The same, if the instruction makes the access at all.
+  fileprivate var ifExecuted: Self {
+    RaisedException(vector, code: errorCode, reason, if: "the instruction makes the access")
+  }
+}

@@ -1,0 +1,119 @@
+import GuestImage
+import X86
+
+/// An exception that the next instruction raises, or may raise, and by which rule.
+struct RaisedException: Hashable {
+  /// The rule that the instruction breaks.
+  enum Reason: Hashable {
+    /// A page walk fails.
+    case access(FailedAccess)
+    /// The bytes at RIP are no instruction of this mode.
+    case noInstruction(DecodingError)
+    /// The instruction is there to raise it: UD2, INT3.
+    case onPurpose
+    /// The processor has none of these features, of which the instruction needs one.
+    case missingFeature([ProcessorFeature])
+    /// A control bit is not as the instruction needs it.
+    case notEnabled(EnableBit)
+    /// A system register cannot take the value.
+    case registerWrite(RefusedRegisterWrite)
+    /// The processor has no such MSR, or not that value for it.
+    case unknownMSR(index: UInt32, write: UInt64?)
+    /// The instruction may be used at a lower CPL only.
+    case privilege(currentPrivilegeLevel: Int)
+    /// An operand's address is not canonical.
+    case notCanonical(LinearAddress)
+    /// An operand is not aligned to as many bytes as it has.
+    case misaligned(LinearAddress, Int)
+    /// The quotient does not fit, or the divisor is 0.
+    case division(byZero: Bool)
+    /// An operand's segment does not allow the access.
+    case segment(SegmentRegister, SegmentViolation)
+    /// A selector cannot be loaded.
+    case selector(SegmentSelector, SelectorViolation)
+  }
+
+  var vector: ExceptionVector
+  /// The code that is pushed; nil for those exceptions that have none.
+  var errorCode: UInt32?
+  var reason: Reason
+  /// What it hangs on, as the end of a sentence that begins with "if"; nil if it is raised for certain.
+  var condition: String?
+
+  init(_ vector: ExceptionVector, code: UInt32? = nil, _ reason: Reason, if condition: String? = nil) {
+    self.vector = vector
+    errorCode = code
+    self.reason = reason
+    self.condition = condition
+  }
+
+  /// A #GP with the error code 0, as most rules have it.
+  static func generalProtection(_ reason: Reason, if condition: String? = nil) -> Self {
+    Self(.generalProtection, code: 0, reason, if: condition)
+  }
+
+  static func pageFault(_ access: FailedAccess) -> Self {
+    Self(.pageFault, code: access.errorCode.rawValue, .access(access))
+  }
+
+  /// `#UD`, `#GP (0x0)`, `#PF, 0x9 (P|RSVD)`.
+  var name: String {
+    if let access { return "\(vector.name), \(access.errorCode.words)" }
+    return errorCode.map { "\(vector.name) (\($0.hexadecimal))" } ?? vector.name
+  }
+
+  /// Whether a recorded exception can be this one.
+  func agrees(with recorded: RecordedException) -> Bool {
+    vector == recorded.vector && (recorded.errorCode == nil || errorCode == nil || recorded.errorCode == errorCode)
+  }
+
+  var isCertain: Bool { condition == nil }
+
+  /// The page walk that fails; nil for all but page faults.
+  var access: FailedAccess? {
+    if case .access(let access) = reason { return access }
+    return nil
+  }
+}
+
+/// A value that a system register cannot take (SDM vol. 3, 2.5, 2.6, 2.2.1; Linux arch/x86/kvm/x86.c, 6.19).
+struct RefusedRegisterWrite: Hashable {
+  /// Why it cannot.
+  enum Rule: Hashable {
+    /// Bits that mean something only with a feature that the processor lacks.
+    case missingFeature([ProcessorFeature])
+    /// Bits that mean nothing on any processor.
+    case reserved
+    /// Bits that contradict others, or the mode: which, in words.
+    case combination(String)
+  }
+
+  /// `CR4`, `EFER`.
+  var register: String
+  var value: UInt64
+  /// The bits that are wrong.
+  var bits: UInt64
+  var rule: Rule
+}
+
+/// Why a segment does not allow an access (SDM vol. 3, 5.2 to 5.4).
+enum SegmentViolation: Hashable {
+  case isNull
+  case isReadOnly
+  case isExecuteOnly
+  /// The last byte of the access lies beyond the limit.
+  case beyondLimit(offset: UInt64, limit: UInt32)
+}
+
+/// Why a selector cannot be loaded (SDM vol. 2, MOV, JMP and IRET; vol. 3, 5.4, 5.8).
+enum SelectorViolation: Hashable {
+  case isNull
+  case beyondTable(limit: UInt32)
+  case notMapped(FailedAccess)
+  /// The descriptor is of another kind than the register needs, with what it is.
+  case wrongType(SegmentDescriptor)
+  case notPresent(SegmentDescriptor)
+  case privilege(SegmentDescriptor)
+  /// A code descriptor with both L and D set.
+  case bothLongAndBig(SegmentDescriptor)
+}

@@ -1,0 +1,206 @@
+import GuestImage
+import X86
+
+extension InstructionChecks {
+  /// Writes of control registers and MSRs that raise #GP, and reads of MSRs that are not there.
+  ///
+  /// TCG 7.2 checks little of that: it drops reserved bits of EFER, makes a write of CR3 or CR4 with reserved bits again and
+  /// again, and answers 0 for an MSR that it does not know (measured).
+  mutating func checkSystemRegisters() {
+    switch instruction.mnemonic {
+    case "mov": checkControlRegisterMove()
+    case "lmsw": checkCR0(state.cr0.rawValue & ~0xE | (lmswValue ?? 0) & 0xF)
+    case "wrmsr": checkMSRWrite()
+    case "rdmsr": checkMSR(write: nil)
+    case "xsetbv": checkXCR0()
+    default: break
+    }
+  }
+
+  /// LMSW sets PE, MP, EM and TS, and cannot clear PE (SDM vol. 2, LMSW).
+  private var lmswValue: UInt64? {
+    instruction.operands.first(where: \.isExplicit).flatMap(value).map { $0 | state.cr0.rawValue & 1 }
+  }
+
+  private mutating func checkControlRegisterMove() {
+    let explicit = instruction.operands.filter(\.isExplicit)
+    guard explicit.count == 2, case .register(.control(let number)) = explicit[0].value,
+      let value = value(of: explicit[1])
+    else { return }
+    switch number {
+    case 0: checkCR0(value)
+    case 3: checkCR3(value)
+    case 4: checkCR4(value)
+    case 8: refuse("CR8", value, value & ~0xF, .reserved)
+    default: break
+    }
+  }
+
+  private mutating func refuse(_ register: String, _ value: UInt64, _ bits: UInt64, _ rule: RefusedRegisterWrite.Rule) {
+    guard bits != 0, exceptions.last?.isCertain != true else { return }
+    let write = RefusedRegisterWrite(register: register, value: value, bits: bits, rule: rule)
+    raise(.generalProtection(.registerWrite(write)))
+  }
+
+  /// SDM vol. 2, MOV to control registers; vol. 3, 9.8.5; Linux x86.c: kvm_is_valid_cr0, kvm_set_cr0, 6.19.
+  private mutating func checkCR0(_ value: UInt64) {
+    guard instant.executor != .tcg else { return }
+    let new = CR0(rawValue: value)
+    refuse("CR0", value, value & ~0xFFFF_FFFF, .reserved)
+    if new.contains(.paging), !new.contains(.protectionEnable) {
+      refuse("CR0", value, CR0.paging.rawValue, .combination("paging (PG) needs protected mode (PE)"))
+    }
+    if new.contains(.notWriteThrough), !new.contains(.cacheDisable) {
+      refuse("CR0", value, CR0.notWriteThrough.rawValue, .combination("NW without CD means nothing"))
+    }
+    if new.contains(.paging), !state.cr0.contains(.paging), state.efer?.contains(.longModeEnable) == true {
+      checkLongModeEntry(value)
+    }
+    if !new.contains(.paging), state.cr0.contains(.paging) { checkPagingOff(value) }
+  }
+
+  /// SDM vol. 3, 9.8.5 "Initializing IA-32e Mode".
+  private mutating func checkLongModeEntry(_ value: UInt64) {
+    if !state.cr4.contains(.physicalAddressExtension) {
+      refuse(
+        "CR0", value, CR0.paging.rawValue, .combination("EFER.LME is set, and long mode needs CR4.PAE, which is clear"))
+    }
+    if state.cs.attributes.contains(.long) {
+      refuse(
+        "CR0", value, CR0.paging.rawValue, .combination("EFER.LME is set, and CS.L is set before long mode is active"))
+    }
+  }
+
+  private mutating func checkPagingOff(_ value: UInt64) {
+    if state.mode == .long64 {
+      refuse("CR0", value, CR0.paging.rawValue, .combination("paging cannot be turned off in 64-bit mode"))
+    }
+    if state.cr4.contains(.processContextIdentifiers) {
+      refuse("CR0", value, CR0.paging.rawValue, .combination("paging cannot be turned off while CR4.PCIDE is set"))
+    }
+  }
+
+  /// Address bits at or above MAXPHYADDR; bit 63 only asks not to flush, with PCIDE (SDM vol. 3, 2.5 and 4.10.4.1).
+  private mutating func checkCR3(_ value: UInt64) {
+    guard instant.executor != .tcg, state.mode == .long64, let width = instant.maximumPhysicalAddressBits, width < 63
+    else { return }
+    let noFlush: UInt64 = state.cr4.contains(.processContextIdentifiers) ? 1 << 63 : 0
+    // LAM's bits 61 and 62 are there with a feature that few have.
+    refuse("CR3", value, value & ~noFlush & ~(3 << 61) & ~(1 << UInt64(width) - 1), .reserved)
+  }
+
+  private mutating func checkCR4(_ value: UInt64) {
+    let new = CR4(rawValue: value)
+    let changed = CR4(rawValue: value ^ state.cr4.rawValue)
+    // TCG makes this check in 64-bit code (target/i386/tcg/sysemu/misc_helper.c: helper_write_crN, 7.2).
+    if state.isLongModeActive, changed.contains(.linearAddress57),
+      instant.executor != .tcg || instant.has(.la57) == true && state.mode == .long64
+    {
+      refuse(
+        "CR4", value, CR4.linearAddress57.rawValue,
+        .combination("LA57 cannot change while long mode is active"))
+    }
+    guard instant.executor != .tcg else { return }
+    checkBits(of: "CR4", value, RegisterBits.cr4)
+    if state.isLongModeActive, !new.contains(.physicalAddressExtension) {
+      refuse(
+        "CR4", value, CR4.physicalAddressExtension.rawValue,
+        .combination("PAE cannot be cleared while long mode is active"))
+    }
+    if changed.contains(.processContextIdentifiers), new.contains(.processContextIdentifiers),
+      !state.isLongModeActive || state.cr3 & 0xFFF != 0
+    {
+      refuse(
+        "CR4", value, CR4.processContextIdentifiers.rawValue,
+        .combination("PCIDE can be set only in long mode, with bits 11 to 0 of CR3 clear"))
+    }
+  }
+
+  /// Bits that no processor, or not this one, has.
+  private mutating func checkBits(of register: String, _ value: UInt64, _ bits: RegisterBits) {
+    refuse(register, value, value & ~bits.defined, .reserved)
+    for (bit, features) in bits.needing where value & 1 << UInt64(bit) != 0 {
+      let known = features.flatMap { ProcessorFeature.named($0) }
+      if !known.isEmpty, known.allSatisfy({ instant.has($0) == false }) {
+        refuse(register, value, 1 << UInt64(bit), .missingFeature(known))
+      }
+    }
+  }
+
+  // MARK: MSRs
+
+  private var msrIndex: UInt32 { UInt32(truncatingIfNeeded: state.generalPurpose.rcx) }
+
+  /// EDX:EAX.
+  private var wideValue: UInt64 {
+    state.generalPurpose.rdx << 32 | state.generalPurpose.rax & 0xFFFF_FFFF
+  }
+
+  private mutating func checkMSRWrite() {
+    guard msrIndex == 0xC000_0080 else { return checkMSR(write: wideValue) }
+    guard instant.executor != .tcg else { return }
+    checkBits(of: "EFER", wideValue, RegisterBits.efer)
+    let changed = EFER(rawValue: wideValue ^ (state.efer?.rawValue ?? wideValue))
+    if state.cr0.contains(.paging), changed.contains(.longModeEnable) {
+      refuse(
+        "EFER", wideValue, EFER.longModeEnable.rawValue, .combination("LME cannot change while paging is on"))
+    }
+  }
+
+  /// Which MSRs there are, nothing at hand tells.
+  private mutating func checkMSR(write: UInt64?) {
+    guard instant.executor != .tcg else { return }
+    raise(
+      .generalProtection(
+        .unknownMSR(index: msrIndex, write: write),
+        if: write == nil
+          ? "the processor has no such MSR" : "the processor has no such MSR, or it cannot take the value"))
+  }
+
+  /// XSETBV (SDM vol. 2, XSETBV; vol. 1, 13.3; TCG: helper_xsetbv, 7.2).
+  private mutating func checkXCR0() {
+    let value = wideValue
+    guard msrIndex == 0 else {
+      return refuse("XCR\(msrIndex)", value, .max, .combination("there is XCR0 only"))
+    }
+    if value & 1 == 0 { refuse("XCR0", value, 1, .combination("x87 state (bit 0) cannot be off")) }
+    checkBits(of: "XCR0", value, RegisterBits.xcr0)
+    if value & 6 == 4 { refuse("XCR0", value, 4, .combination("AVX state (bit 2) needs SSE state (bit 1)")) }
+    let avx512 = value & 0xE0
+    if avx512 != 0, avx512 != 0xE0 || value & 6 != 6 {
+      refuse(
+        "XCR0", value, avx512,
+        .combination("the three parts of AVX-512 state (bits 5 to 7) come together, with those of SSE and AVX"))
+    }
+  }
+}
+
+/// The bits of a system register that software may set.
+struct RegisterBits {
+  /// All that some processor has.
+  var defined: UInt64
+  /// Those that not every one has, with the names of the features that announce them: one is enough.
+  var needing: [(bit: Int, features: [String])]
+
+  /// SDM vol. 3, 2.5; Linux arch/x86/kvm/x86.h: __cr4_reserved_bits, 6.19.
+  static let cr4 = RegisterBits(
+    defined: 0x7F_7FFF | 0x0180_0000 | 1 << 25 | 1 << 27 | 1 << 28 | 1 << 32,
+    needing: [
+      (11, ["umip"]), (12, ["la57"]), (13, ["vmx"]), (14, ["smx"]), (16, ["fsgsbase"]), (17, ["pcid"]), (18, ["xsave"]),
+      (20, ["smep"]), (21, ["smap"]), (22, ["pku"]), (23, ["shstk", "ibt"]), (24, ["pks"]),
+    ])
+
+  /// APM vol. 2, 3.1.7; SDM vol. 3, 2.2.1; Linux arch/x86/kvm/x86.c: __kvm_valid_efer, 6.19.
+  static let efer = RegisterBits(
+    defined: 1 | 1 << 8 | 1 << 10 | 1 << 11 | 1 << 12 | 1 << 13 | 1 << 14 | 1 << 15 | 1 << 17 | 1 << 18 | 1 << 20 | 1
+      << 21,
+    needing: [(8, ["lm"]), (11, ["nx"]), (12, ["svm"]), (14, ["fxsr-opt"])])
+
+  /// SDM vol. 1, 13.1 and 13.3; APM vol. 2, 11.5.2.
+  static let xcr0 = RegisterBits(
+    defined: 0x2FF | 3 << 17 | 1 << 62,
+    needing: [
+      (2, ["avx"]), (3, ["mpx"]), (4, ["mpx"]), (5, ["avx512f"]), (6, ["avx512f"]), (7, ["avx512f"]), (9, ["pku"]),
+      (17, ["amx-tile"]), (18, ["amx-tile"]), (62, ["lwp"]),
+    ])
+}
