@@ -107,7 +107,8 @@ extension Investigator {
   private var firstFault: FirstFault? {
     guard let (exception, record) = recordedFault ?? reenactedFault.map({ ($0, nil) }) else { return nil }
     return FirstFault(
-      exception: exception, record: record, instruction: instruction, state: isSameDeath ? processor?.state : nil,
+      exception: exception, record: record, instruction: instruction,
+      instant: isSameDeath ? processor.map(scene.instant) : nil,
       rules: rules, death: death)
   }
 
@@ -115,6 +116,9 @@ extension Investigator {
   private var recordedFault: (RaisedException, Source?)? {
     if let recorded { return (.pageFault(recorded), recorded.source) }
     guard let recordedException, isSameDeath else { return nil }
+    if recordedException.isInterrupt {
+      return undeliverable(recordedException.vector.rawValue, isKnown: true).map { ($0, recordedException.source) }
+    }
     return reenacted?.exceptions.first { $0.agrees(with: recordedException) }.map { ($0, recordedException.source) }
   }
 
@@ -131,11 +135,27 @@ extension Investigator {
       if certain.access != nil { return contradictsCR2 ? nil : certain }
       return conclusion.isTripleFault ? certain : nil
     }
-    guard conclusion.recordsTripleFault, excludesInterrupts, reenacted.doubt == nil, reenacted.exceptions.count == 1
-    else {
-      return nil
-    }
-    return reenacted.exceptions.first
+    guard conclusion.recordsTripleFault, reenacted.doubt == nil, reenacted.instruction != nil else { return nil }
+    if excludesInterrupts { return reenacted.exceptions.count == 1 ? reenacted.exceptions.first : nil }
+    return reenacted.exceptions.isEmpty ? unknownInterrupt : nil
+  }
+
+  /// What keeps an interrupt from its handler; nil if nothing is known to.
+  private func undeliverable(_ vector: UInt8, isKnown: Bool) -> RaisedException? {
+    guard let processor,
+      case .blocked(let obstacle) = HandlerPath(
+        of: ExceptionVector(rawValue: vector), at: scene.instant(of: processor))
+    else { return nil }
+    return RaisedException(
+      obstacle.exception, .undeliverable(.hardware(vector: isKnown ? vector : nil), obstacle))
+  }
+
+  /// For an instruction that can raise nothing an interrupt is what remains, if the PIT's has no handler wherever the PIC may
+  /// put it: on firmware's vector, or where kernels move it.
+  private var unknownInterrupt: RaisedException? {
+    let exceptions = [UInt8(0x20), 0x30, 8].map { undeliverable($0, isKnown: false) }
+    guard exceptions.allSatisfy({ $0 != nil }) else { return nil }
+    return exceptions[0]
   }
 
   /// Whether nothing but the instruction itself can have raised an exception there.
@@ -170,7 +190,7 @@ extension Investigator {
       return
     }
     verdict.cause = Cause(
-      id: type(of: cause).id, title: type(of: cause).title, summary: cause.summary,
+      id: cause.id, title: type(of: cause).title, summary: cause.summary,
       confidence: confidence(in: cause, of: fault))
     verdict.remedies = cause.remedies
     verdict.evidence += cause.evidence
@@ -215,6 +235,13 @@ extension Investigator {
   }
 
   private func reenactedChain(_ exception: RaisedException) -> [Evidence] {
+    if case .undeliverable(.hardware(let vector), _) = exception.reason {
+      let name = vector.map { " \($0.hexadecimal)" } ?? ""
+      let delivery = processor.map {
+        Delivery(of: ExceptionVector(rawValue: vector ?? 0x20), at: scene.instant(of: $0))
+      }
+      return [Evidence("A hardware interrupt\(name) comes", .reenactment)] + (delivery?.steps ?? [])
+    }
     let words =
       exception.access.map { "The \($0.access.words) at \($0.address.rawValue.hexadecimal) fails" }
       ?? "The instruction at \(instructionAddress?.rawValue.hexadecimal ?? "RIP") fails"

@@ -27,7 +27,7 @@ struct NoFalseAlarmTests {
     scene.trace = Story.traceWithShadowPaging(entry: 0, error: [])
     let verdict = Investigator.verdict(on: scene)
     #expect(verdict.outcome == .died)
-    #expect(verdict.cause == nil)
+    #expect(verdict.cause?.id == "paging.code-not-mapped")
     #expect(verdict.fault?.errorCode == 0)
   }
 

@@ -9,6 +9,8 @@ protocol CauseOfDeath {
   /// Nil where `fault` has another cause.
   init?(_ fault: FirstFault, in scene: Scene)
 
+  /// The identifier of this one, where it depends.
+  var id: String { get }
   /// One or two sentences: what is wrong, where, and which rule it breaks.
   var summary: String { get }
   /// Whether `summary` names a cause; if not, it is an observation.
@@ -26,6 +28,7 @@ protocol CauseOfDeath {
 }
 
 extension CauseOfDeath {
+  var id: String { Self.id }
   var isExplained: Bool { true }
   var isDecided: Bool { true }
   var walk: WalkAccount? { nil }
@@ -41,7 +44,14 @@ enum Causes {
 
       ReservedBit.self, HostCannotOffer.self, MissingFeature.self, FeatureNotEnabled.self,
       ControlRegisterReservedBit.self,
-      UnknownMSR.self,
+      UnknownMSR.self, TableOutsideRAM.self, NullCall.self, CodeNotMapped.self, StackOverflow.self, StackNotMapped.self,
+      NullPointer.self,
+      PageNotMapped.self, SupervisorModeExecutionPrevention.self, SupervisorModeAccessPrevention.self,
+      SupervisorPage.self,
+      ReadOnlyPage.self, ExecuteDisabledPage.self, ProtectionKey.self, TrapInstruction.self, UndefinedInstruction.self,
+      PrivilegedInstruction.self, BadReturnFrame.self, NonCanonicalAddress.self, MisalignedOperand.self,
+      DivideError.self,
+      SegmentAccess.self, BadCodeSelector.self, BadSelector.self, UndeliverableInterrupt.self,
     ]
   }
 

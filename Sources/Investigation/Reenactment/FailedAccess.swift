@@ -22,6 +22,8 @@ public struct FailedAccess: Hashable, Sendable {
   public var steps: [Step]
   /// Where the error code came from.
   public var source: Source
+  /// Why the walk failed; nil for a recorded walk, whose error code and entries tell as far as they can.
+  public var cause: PageFault.Cause?
 }
 
 extension FailedAccess {
@@ -70,7 +72,45 @@ extension FailedAccess {
     }
     self.init(
       address: walk.address, access: walk.access, errorCode: fault.errorCode, format: format,
-      root: walk.paging.cr3, steps: steps, source: .reenactment)
+      root: walk.paging.cr3, steps: steps, source: .reenactment, cause: fault.cause)
+  }
+
+  /// The last entry that was read.
+  var last: Step? { steps.last }
+
+  /// Whether the last entry is not present.
+  var meetsNoPage: Bool { errorCode.isDisjoint(with: [.present, .reserved]) && last?.entry.isPresent != true }
+
+  /// Whether the last entry leads to a table where there is no memory: the walk stops behind a present entry, and the
+  /// error code says that nothing was present.
+  var meetsNoTable: Bool {
+    if case .tableUnbacked? = cause { return true }
+    guard let last, last.entry.isPresent, !last.entry.isLeaf(at: last.structure, in: format) else { return false }
+    return errorCode.isDisjoint(with: [.present, .reserved])
+  }
+
+  /// Which rule of protection refused the access; empty where it failed for another reason, or the registers are not known.
+  func protectionViolations(_ state: ProcessorState?) -> ProtectionViolations {
+    if case .protection(let violations)? = cause { return violations }
+    guard cause == nil, errorCode.contains(.present), !errorCode.contains(.reserved), let state, !steps.isEmpty else {
+      return []
+    }
+    let isWritable = steps.allSatisfy(\.entry.isWritable)
+    let isUserPage = steps.allSatisfy(\.entry.isUser)
+    let isExecutable = !steps.contains(where: \.entry.isExecuteDisabled)
+    var violations: ProtectionViolations = []
+    if errorCode.contains(.protectionKey) { violations.insert(.protectionKey) }
+    if access.isUser, !isUserPage { violations.insert(.supervisorOnly) }
+    if access.kind == .write, !isWritable, access.isUser || state.cr0.contains(.writeProtect) {
+      violations.insert(.readOnly)
+    }
+    if access.kind == .fetch, !isExecutable { violations.insert(.executeDisabled) }
+    guard !access.isUser, isUserPage else { return violations }
+    if access.kind == .fetch, state.cr4.contains(.supervisorExecutionPrevention) {
+      violations.insert(.supervisorExecution)
+    }
+    if access.kind != .fetch, state.cr4.contains(.supervisorAccessPrevention) { violations.insert(.supervisorAccess) }
+    return violations
   }
 
   /// Whether both accounts are of the same walk with the same end. A fetch and a read of the same address count as

@@ -8,13 +8,46 @@ struct FirstFault {
   var record: Source?
   /// The instruction that raised it; nil where its bytes are not known.
   var instruction: Instruction?
-  /// The registers before the instruction; nil where they are not known.
-  var state: ProcessorState?
+  /// The processor before the instruction; nil where its registers are not known.
+  var instant: Instant?
   /// What is known of the walker.
   var rules: PagingRules
   /// The death in the trace.
   var death: RecordedDeath?
 
+  var state: ProcessorState? { instant?.state }
+
   /// The instruction as it begins a sentence.
   var instructionName: String { instruction.map { "`\($0.text)`" } ?? "The instruction" }
+
+  /// The operand at `address`; nil where none is known to be there.
+  func operand(at address: LinearAddress) -> Operand? {
+    guard let instruction, let state else { return nil }
+    return instruction.memoryOperands.first { operand in
+      guard let start = instruction.linearAddress(of: operand, in: state) else { return false }
+      return address.rawValue &- start.rawValue < UInt64(max(operand.size, 1))
+    }
+  }
+
+  /// The registers that an operand's address is made of, with their values: `RAX is 0x0`.
+  func registers(of operand: Operand) -> String? {
+    guard let reference = operand.memory, let state else { return nil }
+    let parts = [reference.base, reference.index].compactMap { register -> String? in
+      guard let register, let value = register.value(in: state), case .general(let number, _) = register else {
+        return nil
+      }
+      return "\(Self.names[number]) is \(value.hexadecimal)"
+    }
+    return parts.isEmpty ? nil : parts.joined(separator: ", ")
+  }
+
+  private static let names = [
+    "RAX", "RCX", "RDX", "RBX", "RSP", "RBP", "RSI", "RDI", "R8", "R9", "R10", "R11", "R12", "R13", "R14", "R15",
+  ]
+
+  /// Whether the operand at `address` is a place on the stack that the instruction pushes to or pops from.
+  func isStackAccess(_ address: LinearAddress) -> Bool {
+    guard let operand = operand(at: address), !operand.isExplicit, operand.memory?.segment == .ss else { return false }
+    return operand.memory?.base == .general(number: 4, bits: instruction?.stackWidth ?? 64)
+  }
 }

@@ -24,13 +24,20 @@ enum HandlerPath {
   /// - Parameters:
   ///   - vector: The exception to deliver.
   ///   - instant: The processor when it comes up. In real mode nothing is judged.
-  init(of vector: ExceptionVector, at instant: Instant) {
+  ///   - isSoftware: Whether INT n asks for it, which needs a gate that its CPL may use.
+  init(of vector: ExceptionVector, at instant: Instant, isSoftware: Bool = false) {
     guard instant.state.mode != .real else {
       self = .unknown("real mode's vectors are not judged")
       return
     }
     do throws(Blockage) {
       let gate = try Self.gate(of: vector, at: instant)
+      if isSoftware, gate.descriptorPrivilegeLevel < instant.currentPrivilegeLevel {
+        throw Self.blocked(
+          "interrupt.gate-privilege",
+          "its gate has DPL \(gate.descriptorPrivilegeLevel), and CPL is \(instant.currentPrivilegeLevel) (#GP)",
+          remedy: "give the gates that user programs may use DPL 3", by: .generalProtection)
+      }
       self = .clear(handler: try Self.entry(through: gate, of: vector, at: instant))
     } catch {
       switch error {

@@ -21,6 +21,7 @@ struct InstructionChecks {
     let checks: [(inout Self) -> Void] = [
       { $0.checkPurpose() }, { $0.checkFeatures() }, { $0.checkEnableBits() }, { $0.checkPrivilege() },
       { $0.checkSystemRegisters() }, { $0.checkDivision() }, { $0.checkOperands() }, { $0.checkSelectors() },
+      { $0.checkBranchTarget() }, { $0.checkInterrupt() },
     ]
     for check in checks where exceptions.last?.isCertain != true { check(&self) }
   }
@@ -36,6 +37,45 @@ struct InstructionChecks {
     case "ud0", "ud1", "ud2": raise(RaisedException(.invalidOpcode, .onPurpose))
     case "int3": raise(RaisedException(.breakpoint, .onPurpose))
     default: break
+    }
+  }
+}
+
+// MARK: Branches and interrupts
+
+extension InstructionChecks {
+  /// A near branch to an address that is not canonical raises #GP at the branch on Intel's processors, and on AMD's at the target
+  /// (SDM vol. 2, JMP; APM vol. 3, JMP).
+  private mutating func checkBranchTarget() {
+    guard state.mode == .long64, let paging = instant.paging, let target = branchTarget,
+      !paging.isCanonical(LinearAddress(target))
+    else { return }
+    let condition: String? =
+      instant.isAMD == false && instant.executor != .tcg ? nil : "the processor checks the target at the branch"
+    raise(.generalProtection(.notCanonical(LinearAddress(target)), if: condition))
+  }
+
+  /// Where RET, or an indirect JMP or CALL, leads; SYSRET to the address in RCX.
+  private var branchTarget: UInt64? {
+    switch instruction.mnemonic {
+    case "ret" where !instruction.isFarBranch: instruction.memoryOperands.first { $0.isRead }.flatMap(value)
+    case "jmp", "call": instruction.isFarBranch ? nil : instruction.operands.first(where: \.isExplicit).flatMap(value)
+    case "sysret": state.generalPurpose.rcx
+    default: nil
+    }
+  }
+
+  /// INT n, INT3 and INTO need a gate with a DPL that CPL may use (SDM vol. 2, INT n).
+  private mutating func checkInterrupt() {
+    guard instruction.mnemonic == "int", state.mode != .real,
+      case .immediate(let number)? = instruction.operands.first(where: \.isExplicit)?.value
+    else { return }
+    let vector = UInt8(truncatingIfNeeded: number)
+    switch HandlerPath(of: ExceptionVector(rawValue: vector), at: instant, isSoftware: true) {
+    case .clear: break
+    case .unknown(let reason): doubt(reason)
+    case .blocked(let obstacle):
+      raise(RaisedException(obstacle.exception, .undeliverable(.software(vector: vector), obstacle)))
     }
   }
 }

@@ -10,11 +10,13 @@ struct NextInstruction {
   /// The exceptions that it may raise, in order: those that hang on something unknown, and at the end the first that is
   /// certain, if one is.
   private(set) var exceptions: [RaisedException] = []
-  /// What could not be judged; nil if nothing stands between the instruction and its end but `exceptions`.
+  /// What could not be judged, and may raise an exception before those found; nil if nothing stands between the instruction and its end but `exceptions`.
   private(set) var doubt: String?
 
   /// The exception that is raised whatever the rest is.
-  var certainException: RaisedException? { exceptions.last.flatMap { $0.isCertain ? $0 : nil } }
+  var certainException: RaisedException? {
+    doubt == nil ? exceptions.last.flatMap { $0.isCertain ? $0 : nil } : nil
+  }
 
   /// - Parameters:
   ///   - instant: The processor before the instruction.

@@ -31,6 +31,8 @@ struct RaisedException: Hashable {
     case segment(SegmentRegister, SegmentViolation)
     /// A selector cannot be loaded.
     case selector(SegmentSelector, SelectorViolation)
+    /// An interrupt finds no way to a handler.
+    case undeliverable(InterruptEvent, HandlerPath.Obstacle)
   }
 
   var vector: ExceptionVector
@@ -74,6 +76,14 @@ struct RaisedException: Hashable {
     if case .access(let access) = reason { return access }
     return nil
   }
+}
+
+/// An interrupt that is no exception.
+enum InterruptEvent: Hashable {
+  /// INT n.
+  case software(vector: UInt8)
+  /// From a device; nil where nothing shows which.
+  case hardware(vector: UInt8?)
 }
 
 /// A value that a system register cannot take (SDM vol. 3, 2.5, 2.6, 2.2.1; Linux arch/x86/kvm/x86.c, 6.19).

@@ -1,0 +1,86 @@
+import GuestImage
+import X86
+
+/// `interrupt.error-code-not-popped`: IRET with an error code on top of the stack, or with a frame from which one too many
+/// was popped.
+struct BadReturnFrame: CauseOfDeath {
+  static let id = "interrupt.error-code-not-popped"
+  static let title = "IRET does not find the frame where it lies"
+
+  private let fault: FirstFault
+  private let frame: ReturnFrame
+  /// Whether the frame lies higher: something is left on the stack.
+  private let isAbove: Bool
+
+  init?(_ fault: FirstFault, in scene: Scene) {
+    guard let instruction = fault.instruction, instruction.mnemonic.hasPrefix("iret"), let instant = fault.instant,
+      fault.exception.access == nil
+    else { return nil }
+    let width = instruction.operandWidth / 8
+    let candidates = [true, false].compactMap { isAbove -> (ReturnFrame, Bool)? in
+      let shift = isAbove ? UInt64(width) : 0 &- UInt64(width)
+      return ReturnFrame(at: instant.state.generalPurpose.rsp &+ shift, width: width, in: instant).map { ($0, isAbove) }
+    }
+    guard candidates.count == 1, let (frame, isAbove) = candidates.first else { return nil }
+    self.fault = fault
+    self.frame = frame
+    self.isAbove = isAbove
+  }
+
+  private var pointer: String { (fault.state?.generalPurpose.rsp ?? 0).hexadecimal }
+
+  var summary: String {
+    let place =
+      "RIP \(frame.instructionPointer.hexadecimal), CS \(frame.codeSelector.rawValue.hexadecimal), RFLAGS "
+      + frame.flags.rawValue.hexadecimal
+    guard isAbove else {
+      return
+        "\(fault.instructionName) takes its frame from \(pointer), one word too high: the frame (\(place)) begins below. The handler popped "
+        + "an error code that was not there: this interrupt or exception has none, as a hardware interrupt on the vector of #DF, 8, if the PIC "
+        + "was not remapped."
+    }
+    return
+      "\(fault.instructionName) takes its frame from \(pointer), one word too low: the frame (\(place)) begins above. The handler did not "
+      + "remove the error code, which #DF, #TS, #NP, #SS, #GP, #PF and #AC push."
+  }
+
+  /// How the frame came to be misplaced is not recorded.
+  var isDecided: Bool { true }
+
+  var remedies: [Remedy] {
+    isAbove
+      ? [
+        .guest(
+          "add 8 to RSP (4 outside 64-bit mode) before IRET in the handlers of exceptions with an error code",
+          "IRET does not remove it.")
+      ]
+      : [
+        .guest(
+          "remap the PIC to vectors from 20H on, and pop an error code only where one is pushed",
+          "Interrupts 0 to 7 of the PIC arrive on vectors 8 to 15 until it is set up anew.")
+      ]
+  }
+}
+
+/// What an interrupt's delivery pushed, as far as it looks like that: a code segment of the GDT, and RFLAGS with the bit that is
+/// always 1.
+struct ReturnFrame {
+  var instructionPointer: UInt64
+  var codeSelector: SegmentSelector
+  var flags: RFLAGS
+
+  /// Nil where no such frame lies at `pointer`.
+  init?(at pointer: UInt64, width: Int, in instant: Instant) {
+    let base = instant.state.mode == .long64 ? 0 : instant.state.ss.base
+    let bytes = instant.bytes(
+      at: LinearAddress(base &+ pointer), count: 3 * width, for: PageAccess(.read, by: .supervisor))
+    guard bytes.count == 3 * width else { return nil }
+    let words = (0..<3).map { UInt64(littleEndian: bytes[($0 * width)..<(($0 + 1) * width)]) }
+    let selector = SegmentSelector(rawValue: UInt16(truncatingIfNeeded: words[1]))
+    guard words[1] <= 0xFFFF, !selector.isNull, words[2] & 2 != 0, words[2] & ~0x3F_7FD7 == 0,
+      case .found(let descriptor) = instant.descriptor(selector), descriptor.isCode,
+      case .physical = instant.translate(LinearAddress(words[0]), for: PageAccess(.read, by: .supervisor))
+    else { return nil }
+    (instructionPointer, codeSelector, flags) = (words[0], selector, RFLAGS(rawValue: words[2]))
+  }
+}

@@ -1,0 +1,76 @@
+import X86
+
+/// `segment.bad-selector`: a selector that cannot be loaded.
+struct BadSelector: CauseOfDeath {
+  static let id = "segment.bad-selector"
+  static let title = "A selector that cannot be loaded"
+
+  private let fault: FirstFault
+  private let selector: SegmentSelector
+  private let violation: SelectorViolation
+
+  init?(_ fault: FirstFault, in scene: Scene) {
+    guard case .selector(let selector, let violation) = fault.exception.reason else { return nil }
+    self.fault = fault
+    self.selector = selector
+    self.violation = violation
+  }
+
+  var summary: String {
+    "\(fault.instructionName) loads the selector \(selector.rawValue.hexadecimal), \(violation.words(selector, fault.state)): "
+      + "\(fault.exception.name)."
+  }
+
+  var remedies: [Remedy] {
+    [
+      .guest(
+        "use the selector of a fitting descriptor: its number times 8, in the GDT that is in force; check LGDT's base and limit",
+        "The GDT is at \((fault.state?.gdtr.base.rawValue ?? 0).hexadecimal), its limit \((fault.state?.gdtr.limit ?? 0).hexadecimal)."
+      )
+    ]
+  }
+}
+
+extension SelectorViolation {
+  /// What is wrong, as a clause behind the selector.
+  func words(_ selector: SegmentSelector, _ state: ProcessorState?) -> String {
+    let table = selector.isLocal ? "LDT" : "GDT"
+    switch self {
+    case .isNull: return "which is null"
+    case .beyondTable(let limit): return "which lies beyond the limit of the \(table), \(limit.hexadecimal)"
+    case .notMapped: return "whose descriptor in the \(table) is not mapped"
+    case .wrongType(let descriptor):
+      return
+        "whose descriptor, \(descriptor.low.hexadecimal), is \(descriptor.kindWords), which is not what is needed here"
+    case .notPresent(let descriptor):
+      return "whose descriptor, \(descriptor.low.hexadecimal), is not present (P, bit 47, is clear)"
+    case .privilege(let descriptor):
+      return
+        "whose descriptor, \(descriptor.low.hexadecimal), has DPL \(descriptor.attributes.descriptorPrivilegeLevel), against the rules of "
+        + "privilege for RPL \(selector.requestedPrivilegeLevel) and CPL \(state?.currentPrivilegeLevel ?? 0)"
+    case .bothLongAndBig(let descriptor):
+      return "whose descriptor, \(descriptor.low.hexadecimal), has both L and D set, which is reserved in long mode"
+    }
+  }
+}
+
+extension SegmentDescriptor {
+  /// `64-bit code`, `data`, `a TSS`.
+  var kindWords: String {
+    guard attributes.contains(.codeOrData) else {
+      switch attributes.type {
+      case 0: return low == 0 ? "empty" : "of no type"
+      case 2: return "an LDT"
+      case 9: return "a TSS"
+      case 11: return "a TSS that is busy"
+      case 12: return "a call gate"
+      case 14, 15: return "an interrupt gate"
+      default: return "a system descriptor of type \(attributes.type.hexadecimal)"
+      }
+    }
+    guard attributes.contains(.code) else {
+      return attributes.contains(.writableOrReadable) ? "data" : "read-only data"
+    }
+    return attributes.contains(.long) ? "64-bit code" : attributes.contains(.big) ? "32-bit code" : "16-bit code"
+  }
+}

@@ -1,0 +1,78 @@
+import X86
+
+/// `paging.code-not-mapped`: the code that runs is not mapped in the tables that are in force.
+struct CodeNotMapped: PageFaultCause {
+  static let id = "paging.code-not-mapped"
+  static let title = "The next instruction is not mapped"
+
+  let fault: FirstFault
+  let access: FailedAccess
+  let mark = "not present"
+
+  init?(_ fault: FirstFault, in scene: Scene) {
+    guard let access = fault.exception.access, access.meetsNoPage, access.access.kind == .fetch else { return nil }
+    (self.fault, self.access) = (fault, access)
+  }
+
+  var summary: String {
+    "\(deed), which is not mapped: \(lastEntry) is not present.\(explanation)"
+  }
+
+  private var explanation: String {
+    if isRootEmpty {
+      return
+        " The whole root table that CR3 points to is empty: CR3 (\(root)) is wrong, or the tables were never written or were cleared."
+    }
+    if hasJustTurnedOnPaging {
+      return " Paging was turned on by the instruction before: the code that does so must be mapped to its own address."
+    }
+    if hasJustLoadedCR3 {
+      return " CR3 (\(root)) was loaded by the instruction before: the code that does so must be mapped there too."
+    }
+    return ""
+  }
+
+  private var root: String { (fault.state?.cr3 ?? 0).hexadecimal }
+
+  private var isRootEmpty: Bool {
+    guard access.steps.count == 1, let instant = fault.instant, let table = access.last?.entryAddress else {
+      return false
+    }
+    let page = PhysicalAddress(table.rawValue & ~0xFFF)
+    guard let bytes = try? instant.memory.bytes(at: page, count: 4096) else { return false }
+    return bytes.allSatisfy { $0 == 0 }
+  }
+
+  /// MOV to CR0 or CR3, 0F 22 /r, in front of RIP; its bytes may be mapped no more, but the physical memory under them is
+  /// known where the code was mapped to itself.
+  private func isBehindMove(to register: UInt8) -> Bool {
+    guard let instant = fault.instant,
+      let bytes = try? instant.memory.bytes(at: PhysicalAddress(access.address.rawValue &- 3), count: 3)
+    else { return false }
+    return bytes[0] == 0x0F && bytes[1] == 0x22 && bytes[2] >> 3 & 7 == register
+  }
+
+  private var hasJustTurnedOnPaging: Bool { isBehindMove(to: 0) && fault.state?.cr0.contains(.paging) == true }
+
+  private var hasJustLoadedCR3: Bool { isBehindMove(to: 3) }
+
+  var remedies: [Remedy] {
+    if isRootEmpty {
+      return [
+        .guest("load CR3 with the physical address of the filled root table", "At that address all entries are zero.")
+      ]
+    }
+    if hasJustTurnedOnPaging || hasJustLoadedCR3 {
+      return [
+        .guest(
+          "map the page at \(place) to itself in the new tables until the code has jumped elsewhere",
+          "The processor fetches the very next instruction through them.")
+      ]
+    }
+    return [
+      .guest(
+        "map the code at \(place), or find out what jumped there: a bad pointer, a return address that was overwritten",
+        "The address is not mapped.")
+    ]
+  }
+}

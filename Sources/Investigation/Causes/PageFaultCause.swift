@@ -1,0 +1,39 @@
+import X86
+
+/// A cause that is about one page walk.
+protocol PageFaultCause: CauseOfDeath {
+  var fault: FirstFault { get }
+  var access: FailedAccess { get }
+  /// The bits of the last entry to mark.
+  var offendingBits: UInt64 { get }
+  /// What is wrong with it, in a few words.
+  var mark: String { get }
+}
+
+extension PageFaultCause {
+  var walk: WalkAccount? { access.steps.isEmpty ? nil : access.account(marking: offendingBits, mark) }
+
+  var offendingBits: UInt64 { 0 }
+
+  var place: String { access.address.rawValue.hexadecimal }
+
+  /// `The PDE 0x0 at physical 0x1000`.
+  var lastEntry: String {
+    guard let step = access.last else { return "the last entry" }
+    let at = step.entryAddress.map { " at physical \($0.rawValue.hexadecimal)" } ?? ""
+    return "the \(step.structure.entryName) \(step.entry.rawValue.hexadecimal)\(at)"
+  }
+
+  /// `` `mov rax, [rbx]` reads 0x8 (RBX is 0x8) ``.
+  var deed: String {
+    let verb =
+      switch access.access.kind {
+      case .fetch: "is fetched from"
+      case .read: "reads"
+      case .write: "writes to"
+      }
+    let name = access.access.kind == .fetch ? "The next instruction" : fault.instructionName
+    let registers = fault.operand(at: access.address).flatMap(fault.registers).map { " (\($0))" } ?? ""
+    return "\(name) \(verb) \(place)\(registers)"
+  }
+}

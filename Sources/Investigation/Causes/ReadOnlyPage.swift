@@ -1,0 +1,38 @@
+import X86
+
+/// `paging.read-only`: a write to a page that may only be read.
+struct ReadOnlyPage: PageFaultCause {
+  static let id = "paging.read-only"
+  static let title = "A write to a read-only page"
+
+  let fault: FirstFault
+  let access: FailedAccess
+  let offendingBits: UInt64 = 0
+  let mark = "R/W is clear"
+
+  init?(_ fault: FirstFault, in scene: Scene) {
+    guard let access = fault.exception.access, access.protectionViolations(fault.state).contains(.readOnly) else {
+      return nil
+    }
+    (self.fault, self.access) = (fault, access)
+  }
+
+  /// The entries that forbid it.
+  private var entries: String {
+    access.steps.filter { !$0.entry.isWritable }.map { "\($0.structure.entryName) \($0.entry.rawValue.hexadecimal)" }
+      .joined(separator: ", ")
+  }
+
+  var summary: String {
+    let reason = access.access.isUser ? "" : " CR0.WP is set, so that the supervisor too is bound by it."
+    return "\(deed), a page that is read-only: R/W (bit 1) is clear in \(entries).\(reason)"
+  }
+
+  var remedies: [Remedy] {
+    [
+      .guest(
+        "map the page writable in every level, or find out why something writes there: constants, code, a copy-on-write page "
+          + "without a handler", "Each level of the walk must allow a write.")
+    ]
+  }
+}

@@ -1,0 +1,45 @@
+import GuestImage
+import X86
+
+/// `segment.access`: an operand outside its segment, or one that the segment does not allow.
+struct SegmentAccess: CauseOfDeath {
+  static let id = "segment.access"
+  static let title = "The segment does not allow the access"
+
+  private let fault: FirstFault
+  private let register: SegmentRegister
+  private let violation: SegmentViolation
+
+  init?(_ fault: FirstFault, in scene: Scene) {
+    guard case .segment(let register, let violation) = fault.exception.reason else { return nil }
+    self.fault = fault
+    self.register = register
+    self.violation = violation
+  }
+
+  private var name: String { "\(register)".uppercased() }
+
+  private var selector: String { fault.state.map { $0[register].selector.rawValue.hexadecimal } ?? "" }
+
+  var summary: String {
+    let vector = fault.exception.vector.name
+    let user = register == .cs && fault.instruction == nil ? "The next instruction" : fault.instructionName
+    switch violation {
+    case .isNull: return "\(user) goes through \(name), whose selector is null (\(selector)): \(vector)."
+    case .isReadOnly:
+      return "\(user) writes through \(name) (\(selector)), which is no writable data segment: \(vector)."
+    case .isExecuteOnly: return "\(user) reads through \(name) (\(selector)), which may only be executed: \(vector)."
+    case .beyondLimit(let offset, let limit):
+      return
+        "\(user) is at offset \(offset.hexadecimal) of \(name) (\(selector)), beyond its limit, \(limit.hexadecimal): \(vector)."
+    }
+  }
+
+  var remedies: [Remedy] {
+    let change =
+      violation == .isNull
+      ? "load \(name) with the selector of a data segment after LGDT and after entering protected mode"
+      : "make the descriptor of \(name) a flat one: base 0, limit FFFFFH with G set, of the right type; and load \(name) again"
+    return [.guest(change, "Outside 64-bit mode each access is held against its segment.")]
+  }
+}

@@ -1,0 +1,33 @@
+import X86
+
+/// `stack.not-mapped`: the stack pointer points to where nothing is mapped.
+struct StackNotMapped: PageFaultCause {
+  static let id = "stack.not-mapped"
+  static let title = "The stack is not mapped"
+
+  let fault: FirstFault
+  let access: FailedAccess
+  let mark = "not present"
+
+  init?(_ fault: FirstFault, in scene: Scene) {
+    guard let access = fault.exception.access, access.meetsNoPage, fault.isStackAccess(access.address) else {
+      return nil
+    }
+    (self.fault, self.access) = (fault, access)
+  }
+
+  private var pointer: UInt64 { fault.state?.generalPurpose.rsp ?? 0 }
+
+  var summary: String {
+    let why = pointer < 0x1000 || pointer > .max - 0xFFF ? " It looks as if it had never been set." : ""
+    return "\(deed) on the stack, and that is not mapped: RSP is \(pointer.hexadecimal).\(why)"
+  }
+
+  var remedies: [Remedy] {
+    [
+      .guest(
+        "point RSP at the top of mapped, writable memory before the first push or call",
+        "The stack grows down from there.")
+    ]
+  }
+}

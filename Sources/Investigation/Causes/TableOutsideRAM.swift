@@ -1,0 +1,47 @@
+import X86
+
+/// `paging.table-outside-ram`: an entry, or CR3, leads to a table where there is no memory.
+struct TableOutsideRAM: PageFaultCause {
+  static let id = "paging.table-outside-ram"
+  static let title = "A page table lies where there is no memory"
+
+  let fault: FirstFault
+  let access: FailedAccess
+
+  init?(_ fault: FirstFault, in scene: Scene) {
+    guard let access = fault.exception.access, access.meetsNoTable else { return nil }
+    (self.fault, self.access) = (fault, access)
+  }
+
+  var mark: String { "leads to where there is no memory" }
+
+  var offendingBits: UInt64 { access.last.map { $0.entry.rawValue & 0x000F_FFFF_FFFF_F000 } ?? 0 }
+
+  private var pointer: String {
+    guard let step = access.last else { return "CR3 (\((fault.state?.cr3 ?? 0).hexadecimal))" }
+    return "The \(step.structure.entryName) \(step.entry.rawValue.hexadecimal)"
+  }
+
+  var summary: String {
+    "\(pointer) leads to a table where the machine has no memory, so the walk of \(place) finds nothing present."
+  }
+
+  var remedies: [Remedy] {
+    [
+      .guest(
+        "put the physical address of the table into the entry: not a linear one, and within the machine's RAM",
+        "A table is found by its physical address, bits 12 to 51 of the entry."),
+      Remedy(
+        kind: .commandLine, change: "-m with more memory",
+        reason: "If the address is meant, the machine is too small for it.", available: nil),
+    ]
+  }
+
+  var circumstances: [Evidence] {
+    [
+      Evidence(
+        "KVM and TCG report such a table as not present; a processor would read whatever its bus answers",
+        .assumed("Linux arch/x86/kvm/mmu/paging_tmpl.h: walk_addr_generic"))
+    ]
+  }
+}

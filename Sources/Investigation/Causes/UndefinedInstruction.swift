@@ -1,0 +1,54 @@
+import GuestImage
+import X86
+
+/// `instruction.undefined`: the bytes at RIP are no instruction.
+struct UndefinedInstruction: CauseOfDeath {
+  static let id = "instruction.undefined"
+  static let title = "The bytes at RIP are no instruction"
+
+  private let fault: FirstFault
+  private let error: DecodingError
+  private let bytes: [UInt8]
+  private let isInCode: Bool?
+
+  init?(_ fault: FirstFault, in scene: Scene) {
+    guard case .noInstruction(let error) = fault.exception.reason else { return nil }
+    self.fault = fault
+    self.error = error
+    let pointer = fault.state?.instructionAddress
+    bytes =
+      fault.instant.flatMap { instant in
+        pointer.map { instant.bytes(at: $0, count: 8, for: PageAccess(.fetch, by: instant.privilege)) }
+      } ?? []
+    isInCode = pointer.flatMap { pointer in scene.image.map { $0.isCode(pointer.rawValue) } }
+  }
+
+  var summary: String {
+    let shown = bytes.map { String($0 >> 4, radix: 16) + String($0 & 0xF, radix: 16) }.joined(separator: " ")
+    let place = isInCode == false ? " RIP is outside the code of the guest's image: something jumped into data." : ""
+    return
+      "The bytes at RIP (\(shown)) are no instruction in this mode (\(error)): \(fault.exception.vector.name).\(place)"
+  }
+
+  /// A later processor may know an instruction of these bytes.
+  var isDecided: Bool { error != .undefined || isInCode == false }
+
+  var remedies: [Remedy] {
+    [
+      .guest(
+        "find out how RIP came there: a jump through a bad pointer, a return address that was overwritten, code decoded in the wrong "
+          + "mode, or code that was overwritten", "Compilers do not emit such bytes.")
+    ]
+  }
+}
+
+extension GuestImage {
+  /// Whether the address lies in an executable segment of the image, at its linear or its physical address.
+  fileprivate func isCode(_ address: UInt64) -> Bool {
+    segments.contains { segment in
+      segment.isExecutable
+        && (address &- segment.virtualAddress.rawValue < segment.memorySize
+          || address &- segment.physicalAddress.rawValue < segment.memorySize)
+    }
+  }
+}

@@ -1,0 +1,48 @@
+import X86
+
+/// `interrupt.…`: an interrupt, or INT n, for which no handler can be reached.
+struct UndeliverableInterrupt: CauseOfDeath {
+  static let id = "interrupt.no-handler"
+  static let title = "An interrupt that cannot be delivered"
+
+  private let fault: FirstFault
+  private let event: InterruptEvent
+  private let obstacle: HandlerPath.Obstacle
+
+  init?(_ fault: FirstFault, in scene: Scene) {
+    guard case .undeliverable(let event, let obstacle) = fault.exception.reason else { return nil }
+    self.fault = fault
+    self.event = event
+    self.obstacle = obstacle
+  }
+
+  var id: String { obstacle.id }
+
+  var summary: String {
+    switch event {
+    case .software(let vector):
+      return "\(fault.instructionName) asks for vector \(vector.hexadecimal), and \(obstacle.words)."
+    case .hardware(vector: let vector?):
+      let line = (8...15).contains(vector) ? ", line \(vector - 8) of a PIC that still has real mode's vectors," : ""
+      return "Hardware interrupt \(vector.hexadecimal)\(line) came, and \(obstacle.words)."
+    case .hardware(vector: nil):
+      return
+        "Interrupts are on (RFLAGS.IF), and the instruction at RIP can raise nothing: a hardware interrupt came, and \(obstacle.words)."
+    }
+  }
+
+  var isDecided: Bool { event != .hardware(vector: nil) }
+
+  var remedies: [Remedy] {
+    var remedies = [
+      Remedy.guest(obstacle.remedy, "An interrupt without a handler becomes a double fault, and that a triple fault.")
+    ]
+    if case .hardware = event {
+      remedies.append(
+        .guest(
+          "keep interrupts off (CLI) until the IDT has a gate for each interrupt that can come, and mask the others in the PIC or APIC",
+          "The PIT's interrupt comes 18 times a second from the start."))
+    }
+    return remedies
+  }
+}

@@ -1,0 +1,392 @@
+import GuestMemory
+import Investigation
+import KVM
+import QEMU
+import Testing
+import X86
+
+/// One instruction that cannot be executed, what it raises, and what the verdict must say.
+struct Mistake: Sendable, CustomTestStringConvertible {
+  let testDescription: String
+  let bytes: [UInt8]
+  let vector: ExceptionVector
+  let code: UInt32?
+  let cause: String
+  /// Parts of the summary.
+  let words: [String]
+  let change: @Sendable (inout SmallGuest) -> Void
+
+  init(
+    _ description: String, _ bytes: [UInt8], _ vector: ExceptionVector, code: UInt32? = nil, _ cause: String,
+    _ words: [String],
+    change: @escaping @Sendable (inout SmallGuest) -> Void = { _ in }
+  ) {
+    testDescription = description
+    self.bytes = bytes
+    self.vector = vector
+    self.code = code
+    self.cause = cause
+    self.words = words
+    self.change = change
+  }
+
+  /// A guest in 64-bit mode, without an IDT, whose next instruction are `bytes`. It has pages of its own at 200000H.
+  var guest: SmallGuest {
+    var guest = SmallGuest()
+    guest.state.idtr.limit = 0
+    guest.state.ldtr.limit = 0
+    guest.memory.store(bytes, at: 0x10_0000)
+    guest.accelerator = .kvm
+    change(&guest)
+    return guest
+  }
+
+  static let pageFaults: [Mistake] = [
+    Mistake(
+      "a read through a null pointer", [0x48, 0x8B, 0x43, 0x08], .pageFault, code: 0, "paging.null-pointer",
+      ["`mov rax, [rbx+0x8]` reads 0x8 (RBX is 0x0)"]
+    ) { $0.unmapFirstPage() },
+    Mistake(
+      "a write to what is not mapped", [0x48, 0x89, 0x08], .pageFault, code: 2, "paging.not-present",
+      ["writes to 0x40000000 (RAX is 0x40000000)", "the PDPTE 0x0 at physical 0x2008"]
+    ) { $0.state.generalPurpose.rax = 0x4000_0000 },
+    Mistake("a call of 0", [], .pageFault, code: 0x10, "execution.null-call", ["RIP is 0x0"]) {
+      $0.unmapFirstPage()
+      $0.state.rip = 0
+    },
+    Mistake(
+      "code that is not mapped", [], .pageFault, code: 0x10, "paging.code-not-mapped",
+      ["The next instruction is fetched from 0x40000000", "not present"]
+    ) { $0.state.rip = 0x4000_0000 },
+    Mistake(
+      "an empty root table", [], .pageFault, code: 0x10, "paging.code-not-mapped",
+      ["root table that CR3 points to is empty"]
+    ) { guest in
+      guest.state.cr3 = 0x30_0000
+      guest.memory.store(0, at: 0x30_0000)
+    },
+    Mistake(
+      "a push below the stack", [0x50], .pageFault, code: 2, "stack.overflow",
+      ["`push rax`", "RSP is 0x200000", "guard page"]
+    ) { guest in
+      guest.memory.store(UInt64(0), at: SmallGuest.directory)
+      guest.mapSmallPages()
+      guest.state.generalPurpose.rsp = 0x20_0000
+      guest.memory.store(0x20_00E3, at: SmallGuest.directory + 8)
+    },
+    Mistake(
+      "a stack that was never set", [0xE8, 0, 0, 0, 0], .pageFault, code: 2, "stack.not-mapped",
+      ["RSP is 0x0", "never been set"]
+    ) { $0.state.generalPurpose.rsp = 0 },
+    Mistake(
+      "a write to a read-only page", [0x48, 0x89, 0x08], .pageFault, code: 3, "paging.read-only",
+      ["writes to 0x200000", "R/W (bit 1) is clear in PDE 0x2000e1"]
+    ) { guest in
+      guest.state.generalPurpose.rax = 0x20_0000
+      guest.memory.store(0x20_00E1, at: SmallGuest.directory + 8)
+    },
+    Mistake(
+      "data executed", [], .pageFault, code: 0x11, "paging.execute-disabled", ["fetched from 0x200000", "XD (bit 63)"]
+    ) { guest in
+      guest.state.rip = 0x20_0000
+      guest.memory.store(0x8000_0000_0020_00E3, at: SmallGuest.directory + 8)
+    },
+    Mistake("a user page executed by the kernel", [], .pageFault, code: 0x11, "paging.smep", ["CR4.SMEP"]) { guest in
+      guest.giveUserPages()
+      guest.state.rip = 0x20_0000
+      guest.state.cr4.insert(.supervisorExecutionPrevention)
+    },
+    Mistake(
+      "a user page touched by the kernel", [0x48, 0x89, 0x08], .pageFault, code: 3, "paging.smap",
+      ["CR4.SMAP", "0x200000"]
+    ) { guest in
+      guest.giveUserPages()
+      guest.state.generalPurpose.rax = 0x20_0000
+      guest.state.cr4.insert(.supervisorAccessPrevention)
+    },
+    Mistake(
+      "a kernel page touched by a user", [0x48, 0x89, 0x08], .pageFault, code: 7, "paging.supervisor-page",
+      ["At CPL 3", "U/S"]
+    ) { guest in
+      guest.becomeUser()
+      guest.state.rip = 0x20_0000
+      guest.memory.store([0x48, 0x89, 0x08], at: 0x20_0000)
+      guest.state.generalPurpose.rax = 0x10_0000
+    },
+  ]
+
+  static let processor: [Mistake] = [
+    Mistake("UD2", [0x0F, 0x0B], .invalidOpcode, "instruction.trap", ["`ud2` raises #UD by design"]),
+    Mistake("INT3", [0xCC], .breakpoint, "instruction.trap", ["`int3` raises #BP by design"]),
+    Mistake(
+      "a LOCK that is not allowed", [0xF0, 0x90], .invalidOpcode, "instruction.undefined", ["f0 90", "LOCK prefix"]),
+    Mistake(
+      "16 bytes of prefixes", [UInt8](repeating: 0x66, count: 16), .generalProtection, code: 0, "instruction.undefined",
+      ["longer than the 15 bytes"]),
+    Mistake(
+      "AVX without OSXSAVE", [0xC5, 0xF4, 0x58, 0xC2], .invalidOpcode, "cpu.feature-not-enabled",
+      ["`vaddps ymm0, ymm1, ymm2`", "CR4.OSXSAVE"]),
+    Mistake("x87 with EM", [0xD9, 0xE8], .deviceNotAvailable, "cpu.feature-not-enabled", ["CR0.EM", "#NM"]) {
+      $0.state.cr0.insert(.emulation)
+    },
+    Mistake("SSE with EM", [0x0F, 0x10, 0x00], .invalidOpcode, "cpu.feature-not-enabled", ["CR0.EM", "#UD"]) {
+      $0.state.cr0.insert(.emulation)
+    },
+    Mistake("SSE with TS", [0x0F, 0x10, 0x00], .deviceNotAvailable, "cpu.feature-not-enabled", ["CR0.TS", "#NM"]) {
+      $0.state.cr0.insert(.taskSwitched)
+    },
+    Mistake("SYSCALL without SCE", [0x0F, 0x05], .invalidOpcode, "cpu.feature-not-enabled", ["EFER.SCE"]),
+    Mistake(
+      "PG cleared in 64-bit mode", [0x0F, 0x22, 0xC0], .generalProtection, code: 0, "cpu.control-register-reserved-bit",
+      ["`mov cr0, rax`", "0x11 to CR0", "64-bit mode"]
+    ) { $0.state.generalPurpose.rax = 0x11 },
+    Mistake(
+      "the upper half of CR0", [0x0F, 0x22, 0xC0], .generalProtection, code: 0, "cpu.control-register-reserved-bit",
+      ["bit 40 must be zero on every processor"]
+    ) { $0.state.generalPurpose.rax = 1 << 40 | 0x8001_0011 },
+    Mistake(
+      "an address in CR3 above MAXPHYADDR", [0x0F, 0x22, 0xD8], .generalProtection, code: 0,
+      "cpu.control-register-reserved-bit", ["CR3", "bit 45"]
+    ) { $0.state.generalPurpose.rax = 1 << 45 | 0x1000 },
+    Mistake(
+      "PAE cleared in long mode", [0x0F, 0x22, 0xE0], .generalProtection, code: 0, "cpu.control-register-reserved-bit",
+      ["PAE cannot be cleared"]
+    ) { $0.state.generalPurpose.rax = 0x200 },
+    Mistake(
+      "LME changed under paging", [0x0F, 0x30], .generalProtection, code: 0, "cpu.control-register-reserved-bit",
+      ["0x0 to EFER", "LME cannot change"]
+    ) { guest in
+      guest.state.generalPurpose.rcx = 0xC000_0080
+      guest.state.generalPurpose.rax = 0
+    },
+    Mistake(
+      "an MSR that is not there", [0x0F, 0x32], .generalProtection, code: 0, "cpu.unknown-msr",
+      ["reads MSR 0x19c (IA32_THERM_STATUS)"]
+    ) { $0.state.generalPurpose.rcx = 0x19C },
+    Mistake(
+      "XCR0 without x87", [0x0F, 0x01, 0xD1], .generalProtection, code: 0, "cpu.control-register-reserved-bit",
+      ["0x6 to XCR0", "x87 state"]
+    ) { guest in
+      guest.state.cr4.insert(.osXSAVE)
+      guest.state.generalPurpose.rcx = 0
+      guest.state.generalPurpose.rax = 6
+    },
+    Mistake("HLT by a user", [], .generalProtection, code: 0, "instruction.privileged", ["`hlt`", "CPL 3"]) { guest in
+      guest.becomeUser()
+      guest.state.rip = 0x20_0000
+      guest.memory.store([0xF4], at: 0x20_0000)
+    },
+    Mistake("CLI by a user", [], .generalProtection, code: 0, "instruction.privileged", ["`cli`", "IOPL"]) { guest in
+      guest.becomeUser()
+      guest.state.rip = 0x20_0000
+      guest.memory.store([0xFA], at: 0x20_0000)
+    },
+  ]
+
+  static let operands: [Mistake] = [
+    Mistake(
+      "a pointer of text", [0x48, 0x8B, 0x43, 0x08], .generalProtection, code: 0, "memory.non-canonical",
+      ["`mov rax, [rbx+0x8]` uses 0x4847464544434249", "bits 63 to 47"]
+    ) { $0.state.generalPurpose.rbx = 0x4847_4645_4443_4241 },
+    Mistake(
+      "a stack that is not canonical", [0x50], .stackFault, code: 0, "memory.non-canonical", ["`push rax`", "#SS"]
+    ) {
+      $0.state.generalPurpose.rsp = 0x8000_0000_0000_0000
+    },
+    Mistake(
+      "an aligned move of what is not aligned", [0x0F, 0x28, 0x44, 0x24, 0x08], .generalProtection, code: 0,
+      "memory.misaligned",
+      ["a multiple of 16", "0x9008", "RSP being a multiple of 16"]),
+    Mistake("a division by 0", [0xF7, 0xF1], .divideError, "arithmetic.divide-error", ["`div ecx` divides by 0"]) {
+      $0.state.generalPurpose.rcx = 0
+    },
+    Mistake("a quotient that does not fit", [0xF7, 0xF1], .divideError, "arithmetic.divide-error", ["does not fit"]) {
+      guest in
+      guest.state.generalPurpose.rdx = 5
+      guest.state.generalPurpose.rcx = 5
+    },
+    Mistake(
+      "a selector beyond the GDT", [0x8E, 0xD8], .generalProtection, code: 0x40, "segment.bad-selector",
+      ["`mov ds, ax` loads the selector 0x40", "beyond the limit of the GDT, 0x27"]
+    ) { $0.state.generalPurpose.rax = 0x40 },
+    Mistake(
+      "TR loaded with a busy TSS", [0x0F, 0x00, 0xD8], .generalProtection, code: 0x18, "segment.bad-selector",
+      ["a TSS that is busy"]
+    ) { guest in
+      guest.state.generalPurpose.rax = 0x18
+      guest.memory.store(0x0000_8B00_6000_0067, at: SmallGuest.gdt + 0x18)
+    },
+    Mistake(
+      "a far jump to data", [0x48, 0xFF, 0x2B], .generalProtection, code: 0x10, "segment.bad-code-selector",
+      ["goes to the code segment 0x10", "is data"]
+    ) { guest in
+      guest.state.generalPurpose.rbx = 0x8100
+      guest.memory.store([0, 0, 0x10, 0, 0, 0, 0, 0, 0x10, 0], at: 0x8100)
+    },
+    Mistake(
+      "a code segment with L and D", [0x48, 0xFF, 0x2B], .generalProtection, code: 8, "segment.bad-code-selector",
+      ["both L and D"]
+    ) { guest in
+      guest.state.generalPurpose.rbx = 0x8100
+      guest.memory.store([0, 0, 0x10, 0, 0, 0, 0, 0, 8, 0], at: 0x8100)
+      guest.memory.store(0x00EF_9B00_0000_FFFF, at: SmallGuest.gdt + 8)
+    },
+    Mistake(
+      "IRET with the error code on the stack", [0x48, 0xCF], .generalProtection, code: 0x10_0044 & 0xFFFC,
+      "interrupt.error-code-not-popped", ["one word too low", "RIP 0x100044", "CS 0x8"]
+    ) { $0.pushFrame(at: 0x9008) },
+    Mistake(
+      "IRET after one pop too many", [0x48, 0xCF], .generalProtection, code: 0x84, "interrupt.error-code-not-popped",
+      ["one word too high", "the vector of #DF"]
+    ) { $0.pushFrame(at: 0x8FF8) },
+    Mistake(
+      "INT 80H without an IDT", [0xCD, 0x80], .generalProtection, "interrupt.idt-limit",
+      ["`int 0x80` asks for vector 0x80", "the IDT's limit, 0x0"]),
+    Mistake(
+      "INT 6 with a gate that is not present", [0xCD, 0x06], .segmentNotPresent, "interrupt.gate-not-present",
+      ["vector 0x6", "not present"]
+    ) { guest in
+      guest.state.idtr.limit = 7 * 16 - 1
+      guest.setGate(6, SmallGuest.gate(present: false))
+    },
+  ]
+}
+
+extension SmallGuest {
+  /// Replaces the large page at 0 by small ones, all but the first.
+  mutating func unmapFirstPage() {
+    mapSmallPages()
+    memory.store(UInt64(0), at: 0xA000)
+  }
+
+  /// Maps the first 2 MiB with small pages, all but the last.
+  mutating func mapSmallPages() {
+    for page in UInt64(0)..<512 { memory.store(page << 12 | 0x63, at: 0xA000 + 8 * page) }
+    memory.store(UInt64(0), at: 0xA000 + 8 * 511)
+    memory.store(0xA023, at: Self.directory)
+  }
+
+  /// Makes the page at 200000H the user's.
+  mutating func giveUserPages() {
+    memory.store(Self.pdpt | 0x27, at: Self.pml4)
+    memory.store(Self.directory | 0x27, at: Self.pdpt)
+    memory.store(0x20_00E7, at: Self.directory + 8)
+    memory.store(UInt64(0), at: 0x20_0000)
+  }
+
+  mutating func becomeUser() {
+    giveUserPages()
+    state.currentPrivilegeLevel = 3
+    state.cs = Self.segment(0x2B, 0x00AF_FB00)
+    state.ss = Self.segment(0x23, 0x00CF_F300)
+  }
+
+  /// What a delivery pushes: RIP, CS, RFLAGS, RSP, SS.
+  mutating func pushFrame(at address: UInt64) {
+    for (index, word) in [0x10_0044, 8, 0x86, 0x9100, 0x10].enumerated() {
+      memory.store(UInt64(word), at: address + 8 * UInt64(index))
+    }
+    if address > 0x9000 { memory.store(UInt64(2), at: 0x9000) }
+  }
+}
+
+@Suite("Causes of death")
+struct CauseTests {
+  static let mistakes = Mistake.pageFaults + Mistake.processor + Mistake.operands
+
+  @Test("a triple fault that TCG logged", arguments: mistakes.filter { !needsKVM($0) })
+  func underTCG(_ mistake: Mistake) throws {
+    var guest = mistake.guest
+    guest.accelerator = .tcg
+    if mistake.vector == .pageFault, let address = try walkedAddress(mistake) { guest.state.cr2 = address }
+    var scene = guest.scene
+    scene.log = [Sourced(.tripleFault, .log(name: "log", line: 1))]
+    try check(mistake, scene, confidence: mistake.isCertain ? .proven : .likely)
+  }
+
+  @Test("a triple fault whose first exception KVM recorded", arguments: mistakes)
+  func recorded(_ mistake: Mistake) throws {
+    var scene = mistake.guest.scene
+    scene.trace = Story.records([
+      .entry(vcpu: 0, rip: mistake.guest.state.rip),
+      .injectException(vector: mistake.vector, errorCode: mistake.code, isReinjected: false),
+      .userspaceExit(reason: .shutdown, errno: nil),
+    ])
+    try check(mistake, scene, confidence: .proven)
+  }
+
+  @Test("a reset without a record, where the registers leave no way to go on", arguments: mistakes.filter(\.isCertain))
+  func unrecorded(_ mistake: Mistake) throws {
+    var scene = mistake.guest.scene
+    scene.ending = .reset
+    try check(mistake, scene, confidence: .likely)
+  }
+
+  @Test("another exception than the recorded one is no cause", arguments: mistakes)
+  func contradicted(_ mistake: Mistake) {
+    var scene = mistake.guest.scene
+    let other: ExceptionVector = mistake.vector == .alignmentCheck ? .overflow : .alignmentCheck
+    scene.trace = Story.records([
+      .entry(vcpu: 0, rip: mistake.guest.state.rip),
+      .injectException(vector: other, errorCode: nil, isReinjected: false),
+      .userspaceExit(reason: .shutdown, errno: nil),
+    ])
+    #expect(Investigator.verdict(on: scene).cause == nil)
+  }
+
+  @Test(
+    "a guest that goes on has no cause",
+    arguments: [[0x90], [0xC3], [0x0F, 0xA2], [0xEE], [0x48, 0x8B, 0x04, 0x24]] as [[UInt8]])
+  func harmless(_ bytes: [UInt8]) {
+    var guest = Mistake("", bytes, .pageFault, "", []).guest
+    guest.state.generalPurpose.rsp = 0x9000
+    var scene = guest.scene
+    scene.ending = .reset
+    let verdict = Investigator.verdict(on: scene)
+    #expect(verdict.outcome == .undetermined)
+    #expect(verdict.cause == nil)
+  }
+
+  @Test("an interrupt without a handler is what remains", arguments: [true, false])
+  func interrupt(_ areInterruptsOn: Bool) {
+    var guest = Mistake("", [0x90], .pageFault, "", []).guest
+    guest.accelerator = .tcg
+    if areInterruptsOn { guest.state.rflags.insert(.interruptEnable) }
+    var scene = guest.scene
+    scene.log = [Sourced(.tripleFault, .log(name: "log", line: 1))]
+    let verdict = Investigator.verdict(on: scene)
+    #expect(verdict.cause?.id == (areInterruptsOn ? "interrupt.idt-limit" : nil))
+    #expect(verdict.cause?.confidence == (areInterruptsOn ? .likely : nil))
+  }
+
+  private func check(_ mistake: Mistake, _ scene: Scene, confidence: Confidence) throws {
+    let verdict = Investigator.verdict(on: scene)
+    #expect(verdict.outcome == .died)
+    let cause = try #require(verdict.cause, "\(verdict)")
+    #expect(cause.id == mistake.cause)
+    for words in mistake.words { #expect(cause.summary.contains(words), "\(cause.summary)") }
+    #expect(cause.confidence == confidence, "\(verdict.evidence)")
+    #expect(verdict.fault?.vector == mistake.vector)
+    if let code = mistake.code { #expect(verdict.fault?.errorCode == code) }
+    #expect(!verdict.remedies.isEmpty)
+    #expect(verdict.fault?.instruction != nil || mistake.bytes.isEmpty || mistake.cause == "instruction.undefined")
+  }
+
+  /// The address of the page fault, as the verdict on the record has it.
+  private func walkedAddress(_ mistake: Mistake) throws -> UInt64? {
+    var scene = mistake.guest.scene
+    scene.ending = .reset
+    return Investigator.verdict(on: scene).fault?.address?.rawValue
+  }
+
+  /// Whether TCG would not mind.
+  private static func needsKVM(_ mistake: Mistake) -> Bool {
+    mistake.cause == "cpu.unknown-msr"
+      || mistake.cause == "cpu.control-register-reserved-bit" && !mistake.words.contains { $0.contains("XCR0") }
+  }
+}
+
+extension Mistake {
+  /// Whether the instruction raises its exception whatever is not known.
+  var isCertain: Bool { cause != "cpu.unknown-msr" }
+}
