@@ -57,6 +57,8 @@ public struct Investigator {
     verdict.evidence = conclusion.evidence
     if conclusion.outcome == .died {
       explain(&verdict)
+    } else if let cause = Hang(scene)?.cause {
+      explain(cause, &verdict)
     } else {
       verdict.warnings = LatentReservedBits(in: scene)?.warnings ?? []
     }
@@ -195,6 +197,15 @@ extension Investigator {
     verdict.remedies = cause.remedies
     verdict.evidence += cause.evidence
     verdict.observations += cause.circumstances
+  }
+
+  private func explain(_ cause: any CauseOfHang, _ verdict: inout Verdict) {
+    verdict.outcome = .hung
+    verdict.ending = "The guest hangs: it had not ended when the time limit was reached, and cannot get anywhere."
+    verdict.cause = Cause(
+      id: type(of: cause).id, title: type(of: cause).title, summary: cause.summary, confidence: cause.confidence)
+    verdict.remedies = cause.remedies
+    verdict.evidence += cause.evidence
   }
 
   /// What was recorded of a fault for which no rule was found.

@@ -28,7 +28,7 @@ public struct TerminalReport {
 
   private mutating func answer(_ verdict: Verdict) {
     page.item("", verdict.ending, as: verdict.outcome.style)
-    guard verdict.outcome == .died else { return }
+    guard verdict.outcome == .died || verdict.outcome == .hung else { return }
     page.line("")
     if let cause = verdict.cause {
       page.entry("cause", "\(cause.title) [\(cause.confidence.rawValue)]", as: .strong)
@@ -125,7 +125,7 @@ extension Source {
 extension Outcome {
   fileprivate var style: Style {
     switch self {
-    case .died: .alarm
+    case .died, .hung: .alarm
     case .ended: .calm
     case .undetermined: .strong
     }

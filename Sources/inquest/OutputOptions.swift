@@ -80,12 +80,12 @@ final class ResultStream {
 }
 
 extension Verdict {
-  /// The command's exit status where QEMU's own does not count: 3 it died and was explained, 4 it died and was not, or
+  /// The command's exit status where QEMU's own does not count: 3 it died, or hangs, and was explained, 4 it was not, or
   /// nothing tells.
   var exitStatus: Int32 {
     switch outcome {
     case .ended: 0
-    case .died: cause == nil ? 4 : 3
+    case .died, .hung: cause == nil ? 4 : 3
     case .undetermined: 4
     }
   }

@@ -359,6 +359,40 @@ struct CauseTests {
     #expect(verdict.cause?.confidence == (areInterruptsOn ? .likely : nil))
   }
 
+  /// What a guest does when its time is over, and why it hangs; nil if it may go on.
+  static let hangs: [(String, [UInt8], cause: String?, words: String, @Sendable (inout SmallGuest) -> Void)] = [
+    ("HLT with interrupts off", [0xEB, 0xFD], "hang.interrupts-off", "halted (HLT)", { $0.state.isHalted = true }),
+    (
+      "HLT with interrupts on", [0xEB, 0xFD], nil, "",
+      {
+        $0.state.isHalted = true
+        $0.state.rflags.insert(.interruptEnable)
+      }
+    ),
+    ("a jump to itself", [0xEB, 0xFE], "hang.self-loop", "jumps to itself", { _ in }),
+    ("a loop that waits for an interrupt", [0xEB, 0xFE], nil, "", { $0.state.rflags.insert(.interruptEnable) }),
+    ("work", [0x90, 0xEB, 0xFD], nil, "", { _ in }),
+    (
+      "a bit of CR4 that TCG does not take", [0x0F, 0x22, 0xE0], "hang.tcg-control-register", "bit 15",
+      { $0.state.generalPurpose.rax = 0x8220 }
+    ),
+  ]
+
+  @Test("what hangs is told from what still runs", arguments: hangs)
+  func judgesHang(
+    _ hang: (String, [UInt8], cause: String?, words: String, @Sendable (inout SmallGuest) -> Void)
+  ) {
+    var guest = SmallGuest()
+    guest.memory.store(hang.1, at: 0x10_0000)
+    hang.4(&guest)
+    var scene = guest.scene
+    scene.ending = .timedOut
+    let verdict = Investigator.verdict(on: scene)
+    #expect(verdict.outcome == (hang.cause == nil ? .undetermined : .hung))
+    #expect(verdict.cause?.id == hang.cause)
+    #expect(verdict.cause?.summary.contains(hang.words) ?? true, "\(verdict)")
+  }
+
   private func check(_ mistake: Mistake, _ scene: Scene, confidence: Confidence) throws {
     let verdict = Investigator.verdict(on: scene)
     #expect(verdict.outcome == .died)

@@ -35,6 +35,8 @@ public struct Verdict: Hashable, Sendable {
 public enum Outcome: String, Hashable, Sendable {
   case died
   case ended
+  /// It was still there when its time was over, and can get nowhere.
+  case hung
   /// The evidence does not tell whether the guest died.
   case undetermined
 }

@@ -1,0 +1,43 @@
+import X86
+
+/// A reason why a guest that was still there when its time was over cannot get anywhere.
+protocol CauseOfHang {
+  static var id: String { get }
+  static var title: String { get }
+
+  /// Nil where the guest hangs for another reason, or not at all.
+  init?(_ hang: Hang)
+
+  var summary: String { get }
+  var confidence: Confidence { get }
+  var remedies: [Remedy] { get }
+  var evidence: [Evidence] { get }
+}
+
+extension CauseOfHang {
+  var evidence: [Evidence] { [] }
+}
+
+/// A guest that was stopped while it still ran, or stood still.
+struct Hang {
+  let scene: Scene
+  /// Each vCPU with what it would do next.
+  let processors: [(processor: ObservedProcessor, next: NextInstruction)]
+
+  init?(_ scene: Scene) {
+    guard scene.ending == .timedOut, !scene.processors.isEmpty else { return nil }
+    self.scene = scene
+    processors = scene.processors.map { ($0, NextInstruction(at: scene.instant(of: $0))) }
+  }
+
+  static var causes: [any CauseOfHang.Type] {
+    [HaltedForGood.self, RepeatedControlRegisterWrite.self, EndlessFault.self, SelfLoop.self]
+  }
+
+  var cause: (any CauseOfHang)? {
+    for cause in Self.causes {
+      if let found = cause.init(self) { return found }
+    }
+    return nil
+  }
+}

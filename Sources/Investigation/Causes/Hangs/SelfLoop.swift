@@ -1,0 +1,37 @@
+import GuestImage
+import X86
+
+/// `hang.self-loop`: a jump to itself with interrupts off.
+struct SelfLoop: CauseOfHang {
+  static let id = "hang.self-loop"
+  static let title = "A jump to itself"
+  let confidence = Confidence.proven
+  private let text: String
+  private let address: LinearAddress
+
+  /// A further processor may be halted or never started.
+  init?(_ hang: Hang) {
+    let running = hang.processors.filter { $0.processor.state.isHalted != true }
+    guard let first = running.first,
+      running.allSatisfy({ processor, next in
+        guard let instruction = next.instruction, instruction.mnemonic == "jmp" else { return false }
+        return instruction.branchTarget == processor.state.rip && !processor.state.rflags.contains(.interruptEnable)
+      })
+    else { return nil }
+    text = first.next.instruction?.text ?? ""
+    address = first.processor.state.instructionAddress
+  }
+
+  var summary: String {
+    "`\(text)` at \(address.rawValue.hexadecimal) jumps to itself, and interrupts are off: the processor does nothing else any more. It is how "
+      + "code ends that has nowhere to go: the end of the boot code, a panic."
+  }
+
+  var remedies: [Remedy] {
+    [
+      .guest(
+        "find out why the guest came to this place: what calls it, or what returned to it",
+        "A message in front of the loop, and HLT in it, would tell and spare the host's processor.")
+    ]
+  }
+}
