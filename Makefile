@@ -7,7 +7,7 @@ PACKAGES := qemu-system-x86 libzydis-dev libdw-dev libelf-dev libzstd-dev zlib1g
 # The command as the demo runs it.
 INQUEST := .build/release/inquest
 
-.PHONY: help setup build guests demo test oracle benchmark format lint clean
+.PHONY: help setup build guests demo test oracle benchmark docs format lint clean
 
 help:
 	@echo 'make demo       a guest dies; Inquest says why; the cure is shown working'
@@ -16,6 +16,7 @@ help:
 	@echo 'make guests     the example guests, in Guests/build'
 	@echo 'make oracle     ten million page walks against this KVM, two million against TCG'
 	@echo 'make benchmark  reading traces and walking page tables, beside trace-cmd, perf and the monitor of QEMU'
+	@echo 'make docs       the manual pages of the causes, in docs/causes'
 	@echo 'make format     the sources in their one form'
 
 # Installs what is missing and nothing else, and asks for root only then.
@@ -44,6 +45,9 @@ benchmark: build guests
 	@swift build -c release --product paging-benchmark
 	@Benchmarks/traces.sh $(INQUEST)
 	@Benchmarks/paging.sh $(INQUEST)
+
+docs: build
+	@Scripts/manual $(INQUEST)
 
 format:
 	swift format --in-place --recursive Package.swift Sources Tests Guests Scripts

@@ -192,7 +192,7 @@ extension Investigator {
       return
     }
     verdict.cause = Cause(
-      id: cause.id, title: type(of: cause).title, summary: cause.summary,
+      id: cause.id, title: cause.title, summary: cause.summary,
       confidence: confidence(in: cause, of: fault))
     verdict.remedies = cause.remedies
     verdict.evidence += cause.evidence
@@ -203,7 +203,7 @@ extension Investigator {
     verdict.outcome = .hung
     verdict.ending = "The guest hangs: it had not ended when the time limit was reached, and cannot get anywhere."
     verdict.cause = Cause(
-      id: type(of: cause).id, title: type(of: cause).title, summary: cause.summary, confidence: cause.confidence)
+      id: cause.id, title: cause.title, summary: cause.summary, confidence: cause.confidence)
     verdict.remedies = cause.remedies
     verdict.evidence += cause.evidence
   }

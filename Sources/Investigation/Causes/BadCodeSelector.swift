@@ -2,7 +2,7 @@ import GuestImage
 import X86
 
 /// `segment.bad-code-selector`: a far jump or call to a selector that is no code segment.
-struct BadCodeSelector: CauseOfDeath {
+struct BadCodeSelector: CauseOfDeath, SingleCause {
   static let id = "segment.bad-code-selector"
   static let title = "A far transfer to what is no code segment"
 
@@ -34,4 +34,23 @@ struct BadCodeSelector: CauseOfDeath {
       )
     ]
   }
+}
+
+extension BadCodeSelector {
+  static let manual = """
+    A far JMP, CALL, RET or IRET goes to a selector that names no code segment fit for it: #GP or #NP, with the selector in the error code.
+
+    ## Why
+
+    - The GDT in force is not the one that was meant: LGDT with a wrong base (linear, not physical; 32 bits of it outside 64-bit mode) or limit.
+    - The descriptor's type is data, or its P bit is clear.
+    - L and D are both set, which long mode reserves: 64-bit code has L set and D clear, 00AF9B000000FFFFH.
+    - The selector's RPL or the descriptor's DPL is not CPL.
+
+    ## The cure
+
+    Look at the GDT as the guest has it; the verdict shows the descriptor.
+
+    SDM vol. 3, 3.4.5, 5.8; TCG 7.2 does not check L and D.
+    """
 }

@@ -3,7 +3,7 @@ import X86
 
 /// `interrupt.error-code-not-popped`: IRET with an error code on top of the stack, or with a frame from which one too many
 /// was popped.
-struct BadReturnFrame: CauseOfDeath {
+struct BadReturnFrame: CauseOfDeath, SingleCause {
   static let id = "interrupt.error-code-not-popped"
   static let title = "IRET does not find the frame where it lies"
 
@@ -83,4 +83,24 @@ struct ReturnFrame {
     else { return nil }
     (instructionPointer, codeSelector, flags) = (words[0], selector, RFLAGS(rawValue: words[2]))
   }
+}
+
+extension BadReturnFrame {
+  static let manual = """
+    IRET did not find the frame where it lies, but a word beside it. What lies one word above or below RSP is a whole frame: RIP, a code
+    selector of the GDT, RFLAGS.
+
+    ## Why
+
+    - **An error code was not removed.** #DF, #TS, #NP, #SS, #GP, #PF, #AC and #CP push one, and IRET does not pop it. RIP is then taken
+      from the error code.
+    - **One too many was popped.** A handler for exceptions with an error code got something that has none: a hardware interrupt on vector 8, if
+      the PIC still delivers its lines 0 to 7 on vectors 8 to 15, as firmware sets it up. The timer's first tick looks like a double fault.
+
+    ## The cure
+
+    Add 8 to RSP (4 outside 64-bit mode) before IRET in handlers of exceptions with an error code. Remap the PIC to vectors from 20H on, or mask it.
+
+    SDM vol. 3, 6.13 and 6.14; 8259A data sheet, ICW2.
+    """
 }

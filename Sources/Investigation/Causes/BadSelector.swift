@@ -1,7 +1,7 @@
 import X86
 
 /// `segment.bad-selector`: a selector that cannot be loaded.
-struct BadSelector: CauseOfDeath {
+struct BadSelector: CauseOfDeath, SingleCause {
   static let id = "segment.bad-selector"
   static let title = "A selector that cannot be loaded"
 
@@ -73,4 +73,24 @@ extension SegmentDescriptor {
     }
     return attributes.contains(.long) ? "64-bit code" : attributes.contains(.big) ? "32-bit code" : "16-bit code"
   }
+}
+
+extension BadSelector {
+  static let manual = """
+    MOV or POP to a segment register, LLDT or LTR with a selector that cannot be loaded: #GP, #NP or #SS, with the selector in the error code.
+
+    ## Why
+
+    - It lies beyond the limit of the GDT, which counts the last byte: 8 times the number of entries, less 1.
+    - The descriptor is of another type: SS needs writable data, LTR an available TSS (type 9). A TSS is busy (type BH) once it was loaded, and
+      cannot be loaded again.
+    - In long mode TSS and LDT descriptors take two entries.
+    - DPL, RPL and CPL do not fit.
+
+    ## The cure
+
+    The selector is the entry's number times 8, plus RPL; check what LGDT loaded.
+
+    SDM vol. 2, MOV, LTR; vol. 3, 3.5.1, 8.2.3.
+    """
 }

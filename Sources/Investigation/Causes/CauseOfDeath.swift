@@ -1,16 +1,16 @@
 /// A cause of death: how it is recognised, how it is explained, what cures it.
 ///
-/// A new one is a file here, its line in ``Causes/all``, a page in docs/causes, a guest in Guests/ and its row in the matrix.
+/// A new one is a file here, its line in ``Causes/all``, a guest in Guests/ and its row in the matrix; `make docs` writes its page.
 protocol CauseOfDeath {
-  /// The stable identifier (`paging.reserved-bit`).
-  static var id: String { get }
-  static var title: String { get }
+  /// The pages of the manual: one for most, one for each kind where there are several.
+  static var manuals: [ManualPage] { get }
 
   /// Nil where `fault` has another cause.
   init?(_ fault: FirstFault, in scene: Scene)
 
-  /// The identifier of this one, where it depends.
+  /// The stable identifier (`paging.reserved-bit`).
   var id: String { get }
+  var title: String { get }
   /// One or two sentences: what is wrong, where, and which rule it breaks.
   var summary: String { get }
   /// Whether `summary` names a cause; if not, it is an observation.
@@ -28,7 +28,6 @@ protocol CauseOfDeath {
 }
 
 extension CauseOfDeath {
-  var id: String { Self.id }
   var isExplained: Bool { true }
   var isDecided: Bool { true }
   var walk: WalkAccount? { nil }
@@ -36,8 +35,28 @@ extension CauseOfDeath {
   var circumstances: [Evidence] { [] }
 }
 
+/// A cause of death with one identifier.
+protocol SingleCause {
+  /// The stable identifier (`paging.reserved-bit`).
+  static var id: String { get }
+  static var title: String { get }
+  /// The text of the manual page, in Markdown.
+  static var manual: String { get }
+}
+
+extension SingleCause {
+  static var manuals: [ManualPage] { [ManualPage(id: id, title: title, text: manual)] }
+  var id: String { Self.id }
+  var title: String { Self.title }
+}
+
 /// The causes that are known.
 enum Causes {
+  /// The manual: a page for each cause, in the order of their names.
+  static var manual: [ManualPage] {
+    (all.flatMap { $0.manuals } + Hang.causes.flatMap { $0.manuals }).sorted { $0.id < $1.id }
+  }
+
   /// A special case stands before the general one.
   static var all: [any CauseOfDeath.Type] {
     [

@@ -1,7 +1,7 @@
 import X86
 
 /// `paging.code-not-mapped`: the code that runs is not mapped in the tables that are in force.
-struct CodeNotMapped: PageFaultCause {
+struct CodeNotMapped: PageFaultCause, SingleCause {
   static let id = "paging.code-not-mapped"
   static let title = "The next instruction is not mapped"
 
@@ -75,4 +75,28 @@ struct CodeNotMapped: PageFaultCause {
         "The address is not mapped.")
     ]
   }
+}
+
+extension CodeNotMapped {
+  static let manual = """
+    The processor fetches the next instruction through page tables in which its page is not present: #PF, CR2 = RIP.
+
+    ## How to recognise it
+
+    If CR0.PG or CR3 was written by the instruction before, the new tables lack the code that turned them on. If the first entry of the walk
+    is already zero, see what the table at CR3 holds: `inquest map`.
+
+    ## Why
+
+    - The code that turns paging on, or loads CR3, is not mapped to its own address in the new tables.
+    - CR3 points to a wrong place, or to a table that is still empty or was cleared: .bss was zeroed after the tables were built in it.
+    - The loader's tables were replaced, and the kernel's own part of the address space, the stack or the handlers were forgotten.
+    - A jump or return through a bad address.
+
+    ## The cure
+
+    Map the page of the switch to itself until the code has jumped to its final address. Build tables after .bss is cleared.
+
+    SDM vol. 3, 4.5, 9.8.5; APM vol. 2, 14.6.
+    """
 }

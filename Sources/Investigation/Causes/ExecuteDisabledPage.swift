@@ -1,7 +1,7 @@
 import X86
 
 /// `paging.execute-disabled`: code in a page that must not be executed.
-struct ExecuteDisabledPage: PageFaultCause {
+struct ExecuteDisabledPage: PageFaultCause, SingleCause {
   static let id = "paging.execute-disabled"
   static let title = "Code in a page that is not executable"
 
@@ -33,4 +33,21 @@ struct ExecuteDisabledPage: PageFaultCause {
         "One level with XD suffices to forbid execution.")
     ]
   }
+}
+
+extension ExecuteDisabledPage {
+  static let manual = """
+    Code is fetched from a page with XD (bit 63; NX for AMD) in one of its entries, and EFER.NXE is set: #PF with I/D (bit 4) and P.
+
+    ## Why
+
+    A table entry above the page has XD: it forbids execution of all below. A kernel that marks data as not executable marked its code too, by
+    a wrong section boundary. Or something jumped into data: a stack, a heap.
+
+    ## The cure
+
+    Clear XD in every level that leads to code.
+
+    SDM vol. 3, 4.6.1.
+    """
 }

@@ -1,7 +1,7 @@
 import X86
 
 /// `cpu.feature-not-enabled`: an instruction that the processor has and that nobody turned on.
-struct FeatureNotEnabled: CauseOfDeath {
+struct FeatureNotEnabled: CauseOfDeath, SingleCause {
   static let id = "cpu.feature-not-enabled"
   static let title = "The instruction is not enabled"
 
@@ -44,4 +44,38 @@ struct FeatureNotEnabled: CauseOfDeath {
     }
     return [.guest(change, "A processor comes up with it \(bit.isSet ? "clear" : "set"), or the guest made it so.")]
   }
+}
+
+extension FeatureNotEnabled {
+  static let manual = """
+    The processor has the instruction, and nobody turned it on: a bit of a control register is not as the instruction needs it.
+    It raises #UD, or #NM for CR0.TS and for x87 with CR0.EM.
+
+    ## Which bits
+
+    | instructions | need | else |
+    |---|---|---|
+    | SSE to SSE4 | CR4.OSFXSR = 1, CR0.EM = 0 | #UD |
+    | x87 | CR0.EM = 0 | #NM |
+    | x87, MMX, SSE, AVX | CR0.TS = 0 | #NM |
+    | XSAVE, XSETBV, XGETBV | CR4.OSXSAVE = 1 | #UD |
+    | AVX | CR4.OSXSAVE = 1, XCR0 bits 1 and 2 | #UD |
+    | AVX-512 | and XCR0 bits 5 to 7 | #UD |
+    | SYSCALL, SYSRET | EFER.SCE = 1 | #UD |
+    | RDFSBASE and its kin | CR4.FSGSBASE = 1 | #UD |
+
+    SDM vol. 3, 2.5 and 13.5; vol. 1, 13.2; APM vol. 2, 3.1.7.
+
+    XCR0 is in no register dump. Where CR4.OSXSAVE is set and an AVX instruction raised #UD although CPUID has AVX, it is what
+    remains.
+
+    ## The cure
+
+    Set the bit before the first such instruction, also on each further processor. A kernel that does not mean to use SSE is built
+    without it (`-mno-sse`, a soft-float target): compilers use it for copies of structures.
+
+    ## Try it
+
+    The guest `sse-not-enabled` in `Guests/`.
+    """
 }

@@ -2,7 +2,7 @@ import QEMU
 import X86
 
 /// `cpu.host-cannot-offer`: the guest was promised a feature that the accelerator of this host does not have.
-struct HostCannotOffer: CauseOfDeath {
+struct HostCannotOffer: CauseOfDeath, SingleCause {
   static let id = "cpu.host-cannot-offer"
   static let title = "The host cannot offer a feature that was asked for"
 
@@ -53,4 +53,32 @@ struct HostCannotOffer: CauseOfDeath {
   }
 
   var evidence: [Evidence] { [scene.evidence(of: feature)] }
+}
+
+extension HostCannotOffer {
+  static let manual = """
+    The guest was promised a feature, by the CPU model or by `+feature`, that the accelerator of this host does not have. QEMU
+    starts it all the same and says so on standard error:
+
+        warning: host doesn't support requested feature: CPUID.01H:ECX.movbe [bit 22]
+        warning: TCG doesn't support requested feature: CPUID.07H:EBX.avx512f [bit 16]
+
+    A guest that asks CPUID finds the truth; one that believes the model's name dies at the first use: #UD at an instruction, #GP at
+    a control register.
+
+    ## How to recognise it
+
+    `inquest cpu --needs FEATURE` tells what this host can offer. QEMU's own word is in `feature-words` and `filtered-features` of
+    the running guest. `check=off` silences the warnings; `enforce` turns them into a refusal to start.
+
+    ## The cure
+
+    No option on this host can give what the host lacks. A host that has it (a baseline over several hosts: `inquest cpu
+    --baseline`), or a guest that asks CPUID. With `,enforce` the mistake shows at the start.
+
+    ## Try it
+
+    The guests `avx512-not-offered` (`-accel tcg -cpu Skylake-Server`) and `movbe-not-offered` (`-cpu Haswell` on a KVM that
+    cannot offer MOVBE) in `Guests/`.
+    """
 }

@@ -2,7 +2,7 @@ import GuestImage
 import X86
 
 /// `memory.misaligned`: an instruction for aligned operands got one that is not.
-struct MisalignedOperand: CauseOfDeath {
+struct MisalignedOperand: CauseOfDeath, SingleCause {
   static let id = "memory.misaligned"
   static let title = "An operand that is not aligned"
 
@@ -41,4 +41,21 @@ struct MisalignedOperand: CauseOfDeath {
       : "align RSP to 16 bytes before the first call, in the entry code and in interrupt stubs"
     return [.guest(change, "Compilers choose such instructions where the type promises the alignment.")]
   }
+}
+
+extension MisalignedOperand {
+  static let manual = """
+    MOVAPS, MOVDQA, MOVNTPS and their kin, FXSAVE and CMPXCHG16B need an operand at a multiple of its size: else #GP with error code 0.
+
+    ## Why
+
+    Most often the stack: compilers assume that RSP is a multiple of 16 at each call (System V ABI), and store to it with MOVAPS. Entry code
+    and interrupt stubs that push an odd number of words break that; an exception with an error code pushes six words, one without five.
+
+    ## The cure
+
+    Align RSP before the first call: `and rsp, -16`, and in each stub. Or build without SSE.
+
+    SDM vol. 2, 2.4 and MOVAPS; System V ABI, AMD64 supplement, 3.2.2.
+    """
 }

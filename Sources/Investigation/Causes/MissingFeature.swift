@@ -2,7 +2,7 @@ import QEMU
 import X86
 
 /// `cpu.missing-feature`: an instruction that came with a feature which the guest's processor does not have.
-struct MissingFeature: CauseOfDeath {
+struct MissingFeature: CauseOfDeath, SingleCause {
   static let id = "cpu.missing-feature"
   static let title = "The guest's processor does not have the instruction"
 
@@ -52,4 +52,37 @@ extension Scene {
     let value = decision.isOn.map { $0 ? "1" : "0" } ?? "unknown"
     return Evidence("\(feature.name), \(feature.bit), is \(value) for this guest: \(decision.words)", decision.source)
   }
+}
+
+extension MissingFeature {
+  static let manual = """
+    The next instruction came with a feature that the guest's processor does not have, as CPUID tells it. There is no such
+    instruction then: the processor raises #UD. Early in a kernel's life there is no handler for it, so it shows as a triple
+    fault.
+
+    ## How to recognise it
+
+    RIP stands at the instruction; nothing was written, and CR2 is of no meaning. `inquest cpu --instruction 'BYTES'` tells what
+    an instruction needs. SDM vol. 2 gives the CPUID bit of each; APM vol. 3, appendix D.
+
+    Typical: code built with `-march=native`, `target-cpu=native`, or for x86-64-v2 or -v3, on `-cpu qemu64` or `kvm64`;
+    RDRAND, RDTSCP, POPCNT and INVPCID used without asking.
+
+    ## Why it dies here and lives there
+
+    - **QEMU's TCG** goes by the guest's CPUID for most instructions.
+    - **A processor under KVM** executes what it has, whatever the guest's CPUID says: most instructions have no bit with which a
+      hypervisor could forbid them. So the same guest may live on one host and die on another.
+    - **KVM's emulator** asks the guest's CPUID for a few (MOVBE, RDPID), where it emulates an instruction at all: for devices, and
+      for everything where KVM cannot let the guest run by itself (kvm_pvm).
+
+    ## The cure
+
+    `-cpu MODEL,+FEATURE`, or a model that has it, if the accelerator can offer it: `inquest cpu --needs FEATURE`. Or build the
+    guest for the processor it gets, or let it ask CPUID.
+
+    ## Try it
+
+    The guest `movbe-not-offered` in `Guests/`, with `-cpu qemu64`.
+    """
 }

@@ -1,7 +1,7 @@
 import X86
 
 /// `memory.non-canonical`: an address whose upper bits are neither all 0 nor all 1.
-struct NonCanonicalAddress: CauseOfDeath {
+struct NonCanonicalAddress: CauseOfDeath, SingleCause {
   static let id = "memory.non-canonical"
   static let title = "An address that is not canonical"
 
@@ -43,4 +43,28 @@ enum ASCII {
     guard bytes.allSatisfy({ (0x20...0x7E).contains($0) }) else { return nil }
     return String(decoding: bytes, as: UTF8.self)
   }
+}
+
+extension NonCanonicalAddress {
+  static let manual = """
+    An address whose bits above 47 (above 56 with CR4.LA57) are not all equal to the highest bit used. No page table is looked at: #GP with
+    error code 0, or #SS for an access through RSP or RBP.
+
+    ## How to recognise it
+
+    CR2 is of no meaning. The operand's registers are shown; a value whose bytes are text, or a repeated poison byte (AAH, AFH, CCH, DDH),
+    tells where it comes from.
+
+    ## Why
+
+    A pointer read from memory that was overwritten or never set; a 32-bit address that was sign- or zero-extended wrongly; a page-table entry
+    used as an address with bit 63 in it; RSP or a return address of nothing.
+
+    ## Where
+
+    Intel's processors check the target of a jump at the jump, AMD's at the first fetch; SYSRET to such an address raises #GP in the kernel on
+    Intel's.
+
+    SDM vol. 1, 3.3.7.1; vol. 2, SYSRET.
+    """
 }

@@ -1,7 +1,7 @@
 import X86
 
 /// `execution.null-call`: a call or jump through a null pointer.
-struct NullCall: PageFaultCause {
+struct NullCall: PageFaultCause, SingleCause {
   static let id = "execution.null-call"
   static let title = "A call through a null pointer"
 
@@ -40,4 +40,28 @@ struct NullCall: PageFaultCause {
           + "overwritten", "Nobody puts code at 0 in a kernel that maps no page there.")
     ]
   }
+}
+
+extension NullCall {
+  static let manual = """
+    RIP is 0, or near it, and nothing is mapped there: the guest called a function through a null pointer, jumped through one, or
+    returned to an address of 0.
+
+    ## How to recognise it
+
+    RIP and CR2 are the same small number, and the error code shows an instruction fetch (bit 4) where NX or SMEP is on. After a call the
+    address behind it is on top of the stack.
+
+    ## Why
+
+    A table of functions that was not filled (drivers, system calls, C++ or Rust vtables before relocation), a constructor that did not
+    run, a weak symbol that nobody defines; a return address that was cleared with the stack.
+
+    ## The cure
+
+    Follow the address on top of the stack to the call. A position-independent kernel must apply its own relocations before it uses such
+    tables.
+
+    SDM vol. 3, 4.7.
+    """
 }

@@ -1,7 +1,7 @@
 import X86
 
 /// `paging.null-pointer`: an access through a pointer that is null, or to a member of what such a pointer points to.
-struct NullPointer: PageFaultCause {
+struct NullPointer: PageFaultCause, SingleCause {
   static let id = "paging.null-pointer"
   static let title = "An access through a null pointer"
 
@@ -30,4 +30,26 @@ struct NullPointer: PageFaultCause {
         "The page at 0 is unmapped for this.")
     ]
   }
+}
+
+extension NullPointer {
+  static let manual = """
+    The guest reads or writes through a pointer that is null, or a member of a structure to which such a pointer points. The page at 0 is
+    usually left unmapped to catch that: #PF with CR2 below 4096.
+
+    ## How to recognise it
+
+    CR2 is small; the base register of the operand is 0, and CR2 is the member's offset.
+
+    ## Why
+
+    What was to set the pointer has not run or failed: an allocation, a look-up in a table (ACPI, the device tree, a boot module) that does not
+    exist on this machine, a per-CPU base (GS) that is not set.
+
+    ## The cure
+
+    Check the pointer where it is made.
+
+    SDM vol. 3, 4.7.
+    """
 }

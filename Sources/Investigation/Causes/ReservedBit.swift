@@ -5,7 +5,7 @@ import X86
 ///
 /// The walker says only that *some* bit is reserved (SDM vol. 3, 4.7: RSVD). Which rule it went by is worked out here:
 /// from the entry, which leaves few rules that can be the reason, and from what is known of the processor.
-struct ReservedBit: CauseOfDeath {
+struct ReservedBit: CauseOfDeath, SingleCause {
   static let id = "paging.reserved-bit"
   static let title = "A page-table entry has a reserved bit set"
 
@@ -183,4 +183,55 @@ func bitNames(_ mask: UInt64) -> String {
 func sizeName(_ bytes: UInt64) -> String {
   if bytes >= 1 << 30 { return "\(bytes >> 30) GiB" }
   return bytes >= 1 << 20 ? "\(bytes >> 20) MiB" : "\(bytes >> 10) KiB"
+}
+
+extension ReservedBit {
+  static let manual = """
+    A walk of the guest's page tables met an entry in which a bit is set that must be zero. The processor raises #PF with
+    RSVD (bit 3) and P (bit 0) in the error code, whatever the access was. Early in a kernel's life there is no handler for
+    it, so it shows as a triple fault; where KVM had to emulate the instruction, as `KVM internal error. Suberror: 1`.
+
+    ## Which bits
+
+    The processor says that *some* bit is reserved, not which. Inquest works it out from the entry and from what is known of
+    the processor.
+
+    | bits | in | reserved if | decided by |
+    |---|---|---|---|
+    | 7 (PS) | PDPTE | the processor has no 1 GiB pages | CPUID 80000001H:EDX[26], `pdpe1gb` |
+    | 7 (PS) | PML4E, PML5E | always | |
+    | MAXPHYADDR to 51 | every entry | always | CPUID 80000008H:EAX[7:0], `phys-bits` |
+    | 63 (XD) | every entry | EFER.NXE is clear | the guest, MSR C0000080H bit 11 |
+    | 29 to 13 | PDPTE of a 1 GiB page | always | |
+    | 20 to 13 | PDE of a 2 MiB page | always | |
+    | 8 | PML4E, PML5E | the processor is AMD's or Hygon's | CPUID 0 |
+
+    SDM vol. 3, 4.5.4 and tables 4-14 to 4-20; APM vol. 2, 5.3; Linux arch/x86/kvm/mmu/mmu.c: `__reset_rsvds_bits_mask`.
+
+    ## Why it dies here and lives there
+
+    Whose rules count depends on who walks.
+
+    - **KVM with shadow paging** (kvm_intel.ept=0, kvm_amd.npt=0, kvm_pvm) walks the tables itself for every access and goes by
+      the guest's CPUID.
+    - **With EPT or NPT** the processor walks, by its own rules: a 1 GiB page works if the host's processor has them, whatever the
+      guest's CPUID says. KVM walks only for instructions that it emulates, such as those that touch a device. Before
+      Linux 5.14 that walk went by the guest's CPUID, so that a page which had worked for hours failed at the first
+      emulated instruction behind it.
+    - **QEMU's TCG** does not check 1 GiB pages at all. It reports a reserved bit without P (QEMU 7.2: error code 8 where the
+      processor says 9).
+
+    ## The cure
+
+    - Bit 7 of a PDPTE: `-cpu MODEL,+pdpe1gb`, or a model that has it (Skylake-Server and later servers, EPYC), if the host's KVM
+      offers it. Or a guest that asks CPUID first and falls back to 2 MiB pages, which runs everywhere.
+    - Bit 63: set EFER.NXE before the first use.
+    - Address bits: mask them to MAXPHYADDR; align large pages to their size.
+    - Bit 7 or 8 of a PML4E: clear it.
+
+    ## Try it
+
+    `make demo`, or the guests `one-gib-pages`, `nx-not-enabled`, `address-above-maxphyaddr`, `large-page-misaligned` and
+    `pml4-page-size` in `Guests/`.
+    """
 }

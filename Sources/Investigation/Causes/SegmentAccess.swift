@@ -2,7 +2,7 @@ import GuestImage
 import X86
 
 /// `segment.access`: an operand outside its segment, or one that the segment does not allow.
-struct SegmentAccess: CauseOfDeath {
+struct SegmentAccess: CauseOfDeath, SingleCause {
   static let id = "segment.access"
   static let title = "The segment does not allow the access"
 
@@ -42,4 +42,22 @@ struct SegmentAccess: CauseOfDeath {
       : "make the descriptor of \(name) a flat one: base 0, limit FFFFFH with G set, of the right type; and load \(name) again"
     return [.guest(change, "Outside 64-bit mode each access is held against its segment.")]
   }
+}
+
+extension SegmentAccess {
+  static let manual = """
+    Outside 64-bit mode each access is held against its segment: the selector must not be null, the type must allow it, and the offset must be
+    within the limit. Else #GP, or #SS through SS, with error code 0.
+
+    ## Why
+
+    After entering protected mode the data segments still have real mode's, or the loader's, limits and selectors: each must be loaded anew. A
+    limit of FFFFH without G ends at 64 KiB. SS with an execute-only or read-only segment cannot be written.
+
+    ## The cure
+
+    Flat descriptors (base 0, limit FFFFFH with G), and MOV to DS, ES, SS, FS and GS after the far jump.
+
+    SDM vol. 3, 5.3 to 5.5.
+    """
 }

@@ -1,7 +1,7 @@
 import X86
 
 /// `stack.not-mapped`: the stack pointer points to where nothing is mapped.
-struct StackNotMapped: PageFaultCause {
+struct StackNotMapped: PageFaultCause, SingleCause {
   static let id = "stack.not-mapped"
   static let title = "The stack is not mapped"
 
@@ -30,4 +30,21 @@ struct StackNotMapped: PageFaultCause {
         "The stack grows down from there.")
     ]
   }
+}
+
+extension StackNotMapped {
+  static let manual = """
+    The instruction pushes or pops, and RSP points to where nothing is mapped, nor right above.
+
+    ## How to recognise it
+
+    RSP is 0, or very small, or close to 2^64: it was never set, and the first push wraps around. Or it holds a physical address after the
+    identity map was dropped, or an address of the loader's stack.
+
+    ## The cure
+
+    Load RSP with the top of mapped, writable memory before the first push or call, also on each further processor.
+
+    SDM vol. 1, 6.2.
+    """
 }

@@ -2,7 +2,7 @@ import GuestImage
 import X86
 
 /// `stack.overflow`: the stack has grown beyond the memory that is mapped for it.
-struct StackOverflow: PageFaultCause {
+struct StackOverflow: PageFaultCause, SingleCause {
   static let id = "stack.overflow"
   static let title = "The stack has overflowed"
 
@@ -43,4 +43,27 @@ struct StackOverflow: PageFaultCause {
         "A stack of its own for #DF and #PF (IST) lets the guest report this itself.")
     ]
   }
+}
+
+extension StackOverflow {
+  static let manual = """
+    A push, a call or a function's first store below the stack met a page that is not present, right below pages that are: the stack
+    has grown beyond its end. Where there is no page to catch it, the stack runs into what lies below, which is worse.
+
+    ## How to recognise it
+
+    CR2 lies just below RSP's page; the page above is mapped and writable. The #PF cannot be delivered, for its frame would go to the same
+    stack: #DF, and without a stack of its own (IST) for that, a triple fault.
+
+    ## Why
+
+    A stack of one page with functions that have large arrays; recursion without end, such as a handler of #PF that faults; interrupts that
+    nest without bound.
+
+    ## The cure
+
+    Enlarge the stack, or find the recursion in the return addresses on it. Give #DF an IST stack, so that the guest can report this itself.
+
+    SDM vol. 3, 6.14.5.
+    """
 }

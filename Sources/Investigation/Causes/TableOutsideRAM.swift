@@ -1,7 +1,7 @@
 import X86
 
 /// `paging.table-outside-ram`: an entry, or CR3, leads to a table where there is no memory.
-struct TableOutsideRAM: PageFaultCause {
+struct TableOutsideRAM: PageFaultCause, SingleCause {
   static let id = "paging.table-outside-ram"
   static let title = "A page table lies where there is no memory"
 
@@ -44,4 +44,31 @@ struct TableOutsideRAM: PageFaultCause {
         .assumed("Linux arch/x86/kvm/mmu/paging_tmpl.h: walk_addr_generic"))
     ]
   }
+}
+
+extension TableOutsideRAM {
+  static let manual = """
+    An entry of the page tables, or CR3 itself, leads to a table where the machine has no memory. KVM's walker takes such a table for
+    one in which nothing is present and raises #PF; TCG reads zeros there, with the same result. A processor without a hypervisor reads
+    whatever its bus answers, usually all ones.
+
+    ## How to recognise it
+
+    `inquest walk ADDRESS` shows the walk up to the entry, and that nothing answers at its address. The error code has P (bit 0) clear
+    although the entry is present.
+
+    ## Why
+
+    - A linear address was put into the entry where a physical one belongs: high-half kernels forget to subtract their base.
+    - Flags were shifted or added into the address.
+    - The allocator of page frames believes in more memory than `-m` gives: it did not read the memory map.
+    - CR3 was never loaded, or with the address of a pointer instead of the table.
+
+    ## The cure
+
+    Put the physical address of the table into bits 12 to 51 of the entry; take page frames from the memory map that the firmware or the
+    boot protocol tells.
+
+    SDM vol. 3, 4.2 and 4.5; Linux arch/x86/kvm/mmu/paging_tmpl.h: walk_addr_generic.
+    """
 }

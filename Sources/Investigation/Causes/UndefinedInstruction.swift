@@ -2,7 +2,7 @@ import GuestImage
 import X86
 
 /// `instruction.undefined`: the bytes at RIP are no instruction.
-struct UndefinedInstruction: CauseOfDeath {
+struct UndefinedInstruction: CauseOfDeath, SingleCause {
   static let id = "instruction.undefined"
   static let title = "The bytes at RIP are no instruction"
 
@@ -51,4 +51,23 @@ extension GuestImage {
           || address &- segment.physicalAddress.rawValue < segment.memorySize)
     }
   }
+}
+
+extension UndefinedInstruction {
+  static let manual = """
+    The bytes at RIP are no instruction of the mode that the processor is in: #UD, or #GP for one of more than 15 bytes.
+
+    ## Why
+
+    - RIP is in data: a bad function pointer, a return address that was overwritten, a jump table.
+    - The code is decoded in the wrong mode: 64-bit code in a 32-bit code segment, or the reverse (CS.L and CS.D).
+    - The code was overwritten, or never loaded.
+    - It is an instruction newer than Inquest's decoder: then the verdict says that it hangs on that.
+
+    ## The cure
+
+    Find out how RIP came there; the stack's return addresses and the trace's last exits help.
+
+    SDM vol. 2, 2.3.11 and appendix A; vol. 3, 6.15.
+    """
 }

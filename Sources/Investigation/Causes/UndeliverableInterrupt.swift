@@ -1,9 +1,9 @@
 import X86
 
-/// `interrupt.…`: an interrupt, or INT n, for which no handler can be reached.
+/// `interrupt.…` (``HandlerObstacle``): an interrupt, or INT n, for which no handler can be reached.
 struct UndeliverableInterrupt: CauseOfDeath {
-  static let id = "interrupt.no-handler"
-  static let title = "An interrupt that cannot be delivered"
+
+  static let manuals = HandlerObstacle.allCases.map { ManualPage(id: $0.rawValue, title: $0.title, text: $0.manual) }
 
   private let fault: FirstFault
   private let event: InterruptEvent
@@ -16,7 +16,8 @@ struct UndeliverableInterrupt: CauseOfDeath {
     self.obstacle = obstacle
   }
 
-  var id: String { obstacle.id }
+  var id: String { obstacle.kind.rawValue }
+  var title: String { obstacle.kind.title }
 
   var summary: String {
     switch event {

@@ -1,7 +1,7 @@
 import X86
 
 /// `cpu.unknown-msr`: a model-specific register that the guest's processor does not have.
-struct UnknownMSR: CauseOfDeath {
+struct UnknownMSR: CauseOfDeath, SingleCause {
   static let id = "cpu.unknown-msr"
   static let title = "The processor does not have the model-specific register"
 
@@ -133,4 +133,31 @@ struct KnownMSR {
     }
     return names
   }()
+}
+
+extension UnknownMSR {
+  static let manual = """
+    RDMSR or WRMSR of a model-specific register that this processor does not have, or that cannot take the value: #GP with error code
+    0. The trace shows it: `kvm_msr: msr_read 19c = 0x0 (#GP)`.
+
+    Which MSRs there are hangs on the model; CPUID announces the architectural ones (SDM vol. 4, 2.1; APM vol. 2, appendix A). KVM
+    knows those that guests need and refuses the others: temperature, power, performance states, platform information.
+
+    ## Where
+
+    KVM, unless the host's administrator loaded kvm with `ignore_msrs=1`: it then reads 0 and drops writes, with a line in the
+    host's log (`ignored rdmsr: 0x19c data 0x0`). QEMU's TCG reads 0 from any MSR that it does not know.
+
+    Without a trace an RDMSR at which a guest died is only *likely* the reason: nothing else can have raised an exception there
+    while interrupts are off.
+
+    ## The cure
+
+    Ask CPUID first; or read the MSR with a handler for #GP in place, as kernels do (`rdmsr_safe`). Where a feature announces the MSR
+    (IA32_TSC_ADJUST: `tsc-adjust`), the CPU model can have it.
+
+    ## Try it
+
+    The guest `msr-not-there` in `Guests/`, under KVM.
+    """
 }

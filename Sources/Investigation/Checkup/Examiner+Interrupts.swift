@@ -27,7 +27,8 @@ extension Examiner {
       let isFatal = doubleFault != nil
       let end = isFatal ? "and #DF cannot be delivered either, so each is a triple fault" : "so each becomes #DF"
       add(
-        obstacle.id, isFatal ? .fatal : .note, "\(names(vectors)) cannot be delivered: \(obstacle.words), \(end)",
+        obstacle.kind.rawValue, isFatal ? .fatal : .note,
+        "\(names(vectors)) cannot be delivered: \(obstacle.words), \(end)",
         remedy: obstacle.remedy)
     }
   }
@@ -69,7 +70,7 @@ extension Examiner {
   private func way(of vector: ExceptionVector) -> Way {
     switch HandlerPath(of: vector, at: instant) {
     case .unknown: return .unknown
-    case .blocked(let obstacle): return obstacle.id == "stack.not-writable" ? .clear : .blocked(obstacle)
+    case .blocked(let obstacle): return obstacle.kind == .stackNotWritable ? .clear : .blocked(obstacle)
     case .clear(let handler):
       switch instant.translate(handler, for: PageAccess(.fetch, by: .supervisor)) {
       case .physical: return .clear
@@ -78,7 +79,7 @@ extension Examiner {
         let why = exception.access.map { "#PF, \($0.errorCode.words)" } ?? "not canonical"
         return .blocked(
           Obstacle(
-            id: "interrupt.handler-not-mapped",
+            kind: .handlerNotMapped,
             words: "its handler at \(handler.rawValue.hexadecimal) cannot be fetched (\(why))",
             remedy: "map the handlers executable in every address space", exception: exception.vector,
             access: exception.access))

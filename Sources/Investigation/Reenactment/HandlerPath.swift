@@ -10,8 +10,7 @@ enum HandlerPath {
 
   /// What keeps an exception from its handler.
   struct Obstacle: Hashable {
-    /// The name of the mistake, such as `interrupt.idt-limit`.
-    var id: String
+    var kind: HandlerObstacle
     /// What is wrong, as the end of a sentence.
     var words: String
     var remedy: String
@@ -34,7 +33,7 @@ enum HandlerPath {
       let gate = try Self.gate(of: vector, at: instant)
       if isSoftware, gate.descriptorPrivilegeLevel < instant.currentPrivilegeLevel {
         throw Self.blocked(
-          "interrupt.gate-privilege",
+          .gatePrivilege,
           "its gate has DPL \(gate.descriptorPrivilegeLevel), and CPL is \(instant.currentPrivilegeLevel) (#GP)",
           remedy: "give the gates that user programs may use DPL 3", by: .generalProtection)
       }
@@ -53,9 +52,10 @@ enum HandlerPath {
   }
 
   private static func blocked(
-    _ id: String, _ words: String, remedy: String, by exception: ExceptionVector, _ access: FailedAccess? = nil
+    _ kind: HandlerObstacle, _ words: String, remedy: String, by exception: ExceptionVector,
+    _ access: FailedAccess? = nil
   ) -> Blockage {
-    .obstacle(Obstacle(id: id, words: words, remedy: remedy, exception: exception, access: access))
+    .obstacle(Obstacle(kind: kind, words: words, remedy: remedy, exception: exception, access: access))
   }
 
   // MARK: The gate
@@ -64,31 +64,31 @@ enum HandlerPath {
     let table = InterruptDescriptorTable(register: instant.state.idtr, isLongModeActive: instant.state.isLongModeActive)
     guard table.contains(vector) else {
       throw blocked(
-        "interrupt.idt-limit", "the IDT's limit, \(table.register.limit.hexadecimal), ends before its gate (#GP)",
+        .idtLimit, "the IDT's limit, \(table.register.limit.hexadecimal), ends before its gate (#GP)",
         remedy:
           "load an IDT (LIDT) with gates at least for #DF, #GP and #PF before anything can fault; its limit is 16 (in "
           + "protected mode 8) times the number of gates, less 1", by: .generalProtection)
     }
     let address = table.gateAddress(of: vector)
     let low = try word(
-      at: address, instant, or: "interrupt.idt-not-mapped",
+      at: address, instant, or: .idtNotMapped,
       "its gate at \(address.rawValue.hexadecimal) cannot be read",
       remedy: "map the IDT in every address space")
     let high =
       table.isLongModeActive
       ? try word(
-        at: LinearAddress(address.rawValue &+ 8), instant, or: "interrupt.idt-not-mapped",
+        at: LinearAddress(address.rawValue &+ 8), instant, or: .idtNotMapped,
         "its gate at \(address.rawValue.hexadecimal) cannot be read", remedy: "map the IDT in every address space")
       : 0
     let gate = table.isLongModeActive ? InterruptGate(low: low, high: high) : InterruptGate(low)
     guard gate.kind != nil else {
       throw blocked(
-        "interrupt.gate-type", "its IDT entry is no gate, type \(gate.type.hexadecimal) (#GP)",
+        .gateType, "its IDT entry is no gate, type \(gate.type.hexadecimal) (#GP)",
         remedy: "fill the IDT with interrupt or trap gates, types EH and FH", by: .generalProtection)
     }
     guard gate.isPresent else {
       throw blocked(
-        "interrupt.gate-not-present", "its gate is not present (#NP)", remedy: "give it a gate with P set (bit 47)",
+        .gateNotPresent, "its gate is not present (#NP)", remedy: "give it a gate with P set (bit 47)",
         by: .segmentNotPresent)
     }
     if gate.kind == .task { throw .doubt("a task gate is not followed") }
@@ -97,7 +97,7 @@ enum HandlerPath {
 
   /// 8 bytes of a table that the processor reads by itself.
   private static func word(
-    at address: LinearAddress, _ instant: Instant, or id: String, _ words: String, remedy: String
+    at address: LinearAddress, _ instant: Instant, or kind: HandlerObstacle, _ words: String, remedy: String
   ) throws(Blockage) -> UInt64 {
     guard let paging = instant.paging else { throw .doubt("EFER is not known") }
     do throws(LinearAccessFailure) {
@@ -111,9 +111,9 @@ enum HandlerPath {
           throw .doubt("whether \(error.address.rawValue.hexadecimal) can be read is not known")
         }
         guard let access = FailedAccess(walk) else {
-          throw blocked(id, "\(words): the address is not canonical (#GP)", remedy: remedy, by: .generalProtection)
+          throw blocked(kind, "\(words): the address is not canonical (#GP)", remedy: remedy, by: .generalProtection)
         }
-        throw blocked(id, "\(words) (#PF, \(access.errorCode.words))", remedy: remedy, by: .pageFault, access)
+        throw blocked(kind, "\(words) (#PF, \(access.errorCode.words))", remedy: remedy, by: .pageFault, access)
       }
     }
   }
@@ -129,7 +129,7 @@ enum HandlerPath {
     func refused(_ why: String, _ exception: ExceptionVector = .generalProtection, _ access: FailedAccess? = nil)
       -> Blockage
     {
-      blocked("interrupt.gate-selector", "\(name) \(why) (\(exception.name))", remedy: remedy, by: exception, access)
+      blocked(.gateSelector, "\(name) \(why) (\(exception.name))", remedy: remedy, by: exception, access)
     }
     guard !gate.selector.isNull else { throw refused("is null") }
     let descriptor: SegmentDescriptor
@@ -174,7 +174,7 @@ enum HandlerPath {
         instant.state.generalPurpose.rsp & (instant.state.ss.attributes.contains(.big) ? 0xFFFF_FFFF : 0xFFFF)
       try checkPushes(
         count: count, width: width, below: pointer, base: instant.state.ss.base,
-        Stack(pointer: pointer, name: "the stack", id: "stack.not-writable"), at: instant)
+        Stack(pointer: pointer, name: "the stack", kind: .stackNotWritable), at: instant)
     }
   }
 
@@ -182,7 +182,7 @@ enum HandlerPath {
     var pointer: UInt64
     /// `the stack`, `IST1`, `RSP0`.
     var name: String
-    var id: String
+    var kind: HandlerObstacle
   }
 
   /// IST, else the TSS's pointer of the inner level, else the current stack (SDM vol. 3, 6.14.2, 6.14.5).
@@ -194,15 +194,15 @@ enum HandlerPath {
       return Stack(
         pointer: try stackPointer(
           name, at: tss.stackPointerAddress(ofInterruptStack: gate.interruptStackTable), instant),
-        name: name, id: "interrupt.ist-stack")
+        name: name, kind: .interruptStack)
     }
     guard level < instant.currentPrivilegeLevel else {
-      return Stack(pointer: state.generalPurpose.rsp, name: "the stack", id: "stack.not-writable")
+      return Stack(pointer: state.generalPurpose.rsp, name: "the stack", kind: .stackNotWritable)
     }
     let name = "RSP\(level)"
     return Stack(
       pointer: try stackPointer(name, at: tss.stackPointerAddress(ofPrivilegeLevel: level), instant), name: name,
-      id: "interrupt.rsp0-stack")
+      kind: .kernelStack)
   }
 
   private static func stackPointer(
@@ -212,13 +212,13 @@ enum HandlerPath {
     let end = address.rawValue &- register.base &+ 7
     guard !register.selector.isNull, end <= UInt64(register.limit) else {
       throw blocked(
-        "interrupt.tss-missing",
+        .tssMissing,
         "it needs the stack \(name), and TR holds no TSS that has it (selector \(register.selector.rawValue.hexadecimal), limit "
           + "\(register.limit.hexadecimal)) (#TS)", remedy: "load TR (LTR) with a TSS of 104 bytes or more",
         by: .invalidTSS)
     }
     return try word(
-      at: address, instant, or: "interrupt.tss-not-mapped",
+      at: address, instant, or: .tssNotMapped,
       "the stack pointer \(name) in the TSS at "
         + "\(address.rawValue.hexadecimal) cannot be read", remedy: "map the TSS in every address space")
   }
@@ -238,7 +238,7 @@ enum HandlerPath {
       case .fails(let exception):
         let why = exception.access.map { "#PF, \($0.errorCode.words)" } ?? "\(exception.vector.name), not canonical"
         throw blocked(
-          stack.id,
+          stack.kind,
           "its frame cannot be pushed on \(stack.name): RSP is \(stack.pointer.hexadecimal), and "
             + "\(place.rawValue.hexadecimal) cannot be written (\(why))",
           remedy: stack.name == "the stack"

@@ -2,12 +2,13 @@ import X86
 
 /// A reason why a guest that was still there when its time was over cannot get anywhere.
 protocol CauseOfHang {
-  static var id: String { get }
-  static var title: String { get }
+  static var manuals: [ManualPage] { get }
 
   /// Nil where the guest hangs for another reason, or not at all.
   init?(_ hang: Hang)
 
+  var id: String { get }
+  var title: String { get }
   var summary: String { get }
   var confidence: Confidence { get }
   var remedies: [Remedy] { get }

@@ -3,7 +3,7 @@ import QEMU
 import X86
 
 /// `hang.endless-fault`: the same instruction raises the same exception for ever.
-struct EndlessFault: CauseOfHang {
+struct EndlessFault: CauseOfHang, SingleCause {
   static let id = "hang.endless-fault"
   static let title = "The same fault again and again"
 
@@ -77,4 +77,25 @@ struct EndlessFault: CauseOfHang {
   }
 
   var evidence: [Evidence] { [Evidence("\(vector.name) at \(address.hexadecimal) \(count) times in a row", source)] }
+}
+
+extension EndlessFault {
+  static let manual = """
+    The same instruction raises the same exception for ever. Its handler returns to it, and nothing has changed.
+
+    ## How to recognise it
+
+    The trace, or the log of `-d int`, shows one vector at one RIP, dozens of times in a row.
+
+    ## Why
+
+    A handler of #PF that does not map the page, or maps it in other tables than those in force, or does not flush the TLB after changing an
+    entry that was present; a handler of #UD or #NM that does not skip or enable anything.
+
+    ## The cure
+
+    Mend the reason, step over the instruction, or report and stop.
+
+    SDM vol. 3, 6.5, 4.10.4.
+    """
 }

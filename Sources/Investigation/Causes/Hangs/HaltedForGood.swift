@@ -1,7 +1,7 @@
 import X86
 
 /// `hang.interrupts-off`: every vCPU is halted, and none can be woken.
-struct HaltedForGood: CauseOfHang {
+struct HaltedForGood: CauseOfHang, SingleCause {
   static let id = "hang.interrupts-off"
   static let title = "Halted with interrupts off"
   let confidence = Confidence.proven
@@ -31,4 +31,22 @@ struct HaltedForGood: CauseOfHang {
       )
     ]
   }
+}
+
+extension HaltedForGood {
+  static let manual = """
+    Every processor that was started is in HLT while RFLAGS.IF is 0. Only an NMI, an SMI, INIT or a reset could wake one.
+
+    ## Why
+
+    Kernels end so on purpose: after a panic, or when main returns. Else STI is missing before HLT in the idle loop; or an exception's handler
+    halts, and nobody saw why: its message may be on the console.
+
+    ## The cure
+
+    In the idle loop, STI right before HLT. A guest that is done should end the machine: ACPI power-off, isa-debug-exit, or a reset with
+    `-no-reboot`.
+
+    SDM vol. 2, HLT, STI.
+    """
 }

@@ -3,7 +3,7 @@ import QEMU
 import X86
 
 /// `hang.tcg-control-register`: a write of a control register that TCG makes again and again.
-struct RepeatedControlRegisterWrite: CauseOfHang {
+struct RepeatedControlRegisterWrite: CauseOfHang, SingleCause {
   static let id = "hang.tcg-control-register"
   static let title = "TCG repeats a control-register write for ever"
   let confidence = Confidence.proven
@@ -57,4 +57,15 @@ struct RepeatedControlRegisterWrite: CauseOfHang {
   }
 
   var evidence: [Evidence] { feature.map { [scene.evidence(of: $0)] } ?? [] }
+}
+
+extension RepeatedControlRegisterWrite {
+  static let manual = """
+    QEMU's TCG 7.2 makes a MOV to CR3 or CR4 with bits that cannot be set again and again, where a processor and KVM raise #GP. The guest
+    seems to hang, with RIP at that instruction.
+
+    ## The cure
+
+    That of cpu.control-register-reserved-bit: the CPU model with the feature, or a guest that asks CPUID first.
+    """
 }

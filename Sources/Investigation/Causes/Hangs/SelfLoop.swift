@@ -2,7 +2,7 @@ import GuestImage
 import X86
 
 /// `hang.self-loop`: a jump to itself with interrupts off.
-struct SelfLoop: CauseOfHang {
+struct SelfLoop: CauseOfHang, SingleCause {
   static let id = "hang.self-loop"
   static let title = "A jump to itself"
   let confidence = Confidence.proven
@@ -34,4 +34,17 @@ struct SelfLoop: CauseOfHang {
         "A message in front of the loop, and HLT in it, would tell and spare the host's processor.")
     ]
   }
+}
+
+extension SelfLoop {
+  static let manual = """
+    The processor executes a jump to itself, and interrupts are off: nothing else can happen any more. With interrupts on it may be a way to
+    wait; then the verdict does not call it a hang.
+
+    ## Why
+
+    The end of boot code, a panic, a `loop {}` where nothing was expected to return.
+
+    SDM vol. 2, JMP.
+    """
 }
