@@ -34,7 +34,10 @@ struct ExplainTests {
       #expect(finished.status == 0)
       #expect(finished.standardOutput.contains(page.id))
       #expect(page.text.contains("## The cure") || page.text.contains("## Why"), "\(page.id)")
-      for line in finished.standardOutput.split(separator: "\n") { #expect(line.count <= 80, "\(line)") }
+      // What is quoted, such as a message of QEMU, is not broken.
+      for line in finished.standardOutput.split(separator: "\n") where !line.hasPrefix("    ") {
+        #expect(line.count <= 80, "\(line)")
+      }
     }
   }
 
