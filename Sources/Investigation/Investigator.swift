@@ -121,7 +121,23 @@ extension Investigator {
     if recordedException.isInterrupt {
       return undeliverable(recordedException.vector.rawValue, isKnown: true).map { ($0, recordedException.source) }
     }
+    if let access = loggedAccess { return (.pageFault(access), recordedException.source) }
     return reenacted?.exceptions.first { $0.agrees(with: recordedException) }.map { ($0, recordedException.source) }
+  }
+
+  /// A page fault of which a log has the error code and the address, where the tables are not at hand.
+  private var loggedAccess: FailedAccess? {
+    guard let recordedException, let address = recordedException.address, let code = recordedException.errorCode,
+      let state = processor?.state, scene.memory == nil
+    else { return nil }
+    let error = PageFaultErrorCode(rawValue: code)
+    // Without NXE and SMEP the error code does not tell a fetch.
+    let isFetch = error.contains(.fetch) || address == state.instructionAddress
+    var access = PageAccess(error)
+    if isFetch { access.kind = .fetch }
+    return FailedAccess(
+      address: address, access: access, errorCode: error, format: .longMode, root: state.cr3, steps: [],
+      source: recordedException.source)
   }
 
   /// The exception that the chain began with, whatever raised it.
@@ -177,7 +193,7 @@ extension Investigator {
 
   private func explain(_ verdict: inout Verdict) {
     verdict.chain = death?.chain(isSameDeath ? processor?.state : nil) ?? []
-    guard let fault = firstFault else { return showUnexplained(&verdict) }
+    guard let fault = firstFault else { return showOther(&verdict) }
     if verdict.chain.isEmpty { verdict.chain = reenactedChain(fault.exception) }
     verdict.fault = self.fault(fault.exception)
     verdict.evidence += fault.exception.access?.evidence ?? []
@@ -206,6 +222,15 @@ extension Investigator {
       id: cause.id, title: cause.title, summary: cause.summary, confidence: cause.confidence)
     verdict.remedies = cause.remedies
     verdict.evidence += cause.evidence
+  }
+
+  /// A death without a first fault: an instruction that cannot be fetched at all, or one that nothing explains.
+  private func showOther(_ verdict: inout Verdict) {
+    guard !conclusion.isTripleFault, isSameDeath, let state = processor?.state, let reenacted,
+      let cause = FetchOutsideMemory(reenacted, at: state)
+    else { return showUnexplained(&verdict) }
+    verdict.cause = Cause(id: cause.id, title: cause.title, summary: cause.summary, confidence: .proven)
+    verdict.remedies = cause.remedies
   }
 
   /// What was recorded of a fault for which no rule was found.

@@ -115,6 +115,45 @@ struct Mistake: Sendable, CustomTestStringConvertible {
     },
   ]
 
+  static let places: [Mistake] = [
+    Mistake(
+      "SYSCALL without LSTAR", [], .pageFault, code: 0x10, "syscall.not-set-up",
+      ["SYSCALL at 0x10000e went to 0x0", "LSTAR (MSR C0000082H) was never set"]
+    ) { guest in
+      guest.unmapFirstPage()
+      guest.state.rip = 0
+      guest.state.generalPurpose.rcx = 0x10_0010
+      guest.state.generalPurpose.r11 = 0x86
+      guest.memory.store([0x0F, 0x05], at: 0x10_000E)
+    },
+    Mistake(
+      "zeroes executed", [], .pageFault, code: 2, "execution.zeroes",
+      ["0x100100", "until the address in RAX could not be written"]
+    ) { guest in
+      guest.state.rip = 0x10_0100
+      guest.state.generalPurpose.rax = 0x4000_0000
+    },
+    Mistake(
+      "a handler that is not mapped", [], .pageFault, code: 0x10, "interrupt.handler-not-mapped",
+      ["RIP is 0x40000000", "gate of #PF"]
+    ) { guest in
+      guest.state.idtr.limit = 511
+      guest.state.rip = 0x4000_0000
+      guest.state.generalPurpose.rsp = 0x5000_0000
+      guest.setGate(14, SmallGuest.gate(to: 0x4000_0000))
+    },
+    Mistake(
+      "a table outside the memory", [0x48, 0x89, 0x08], .pageFault, code: 2, "paging.table-outside-ram",
+      [
+        "The PDPTE 0x7000000023 leads to a table where the machine has no memory"
+      ]
+    ) { guest in
+      guest.state.generalPurpose.rax = 0x4000_0000
+      guest.memory.store(0x70_0000_0023, at: SmallGuest.pdpt + 8)
+      guest.memory.insert(hole: .unbacked, at: PhysicalAddress(0x70_0000_0000))
+    },
+  ]
+
   static let processor: [Mistake] = [
     Mistake("UD2", [0x0F, 0x0B], .invalidOpcode, "instruction.trap", ["`ud2` raises #UD by design"]),
     Mistake("INT3", [0xCC], .breakpoint, "instruction.trap", ["`int3` raises #BP by design"]),
@@ -292,7 +331,7 @@ extension SmallGuest {
 
 @Suite("Causes of death")
 struct CauseTests {
-  static let mistakes = Mistake.pageFaults + Mistake.processor + Mistake.operands
+  static let mistakes = Mistake.pageFaults + Mistake.places + Mistake.processor + Mistake.operands
 
   @Test("a triple fault that TCG logged", arguments: mistakes.filter { !needsKVM($0) })
   func underTCG(_ mistake: Mistake) throws {

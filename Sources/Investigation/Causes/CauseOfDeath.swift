@@ -54,7 +54,9 @@ extension SingleCause {
 enum Causes {
   /// The manual: a page for each cause, in the order of their names.
   static var manual: [ManualPage] {
-    (all.flatMap { $0.manuals } + Hang.causes.flatMap { $0.manuals }).sorted { $0.id < $1.id }
+    (all.flatMap { $0.manuals } + Hang.causes.flatMap { $0.manuals } + FetchOutsideMemory.manuals).sorted {
+      $0.id < $1.id
+    }
   }
 
   /// A special case stands before the general one.
@@ -63,7 +65,8 @@ enum Causes {
 
       ReservedBit.self, HostCannotOffer.self, MissingFeature.self, FeatureNotEnabled.self,
       ControlRegisterReservedBit.self,
-      UnknownMSR.self, TableOutsideRAM.self, NullCall.self, CodeNotMapped.self, StackOverflow.self, StackNotMapped.self,
+      UnknownMSR.self, TableOutsideRAM.self, ExecutingZeroes.self, SyscallTarget.self, HandlerNotMapped.self,
+      NullCall.self, CodeNotMapped.self, StackOverflow.self, StackNotMapped.self,
       NullPointer.self,
       PageNotMapped.self, SupervisorModeExecutionPrevention.self, SupervisorModeAccessPrevention.self,
       SupervisorPage.self,

@@ -19,7 +19,7 @@ extension PageFaultCause {
 
   /// `The PDE 0x0 at physical 0x1000`.
   var lastEntry: String {
-    guard let step = access.last else { return "the last entry" }
+    guard let step = access.last else { return "an entry of the walk" }
     let at = step.entryAddress.map { " at physical \($0.rawValue.hexadecimal)" } ?? ""
     return "the \(step.structure.entryName) \(step.entry.rawValue.hexadecimal)\(at)"
   }

@@ -6,6 +6,8 @@ import X86
 struct RecordedException: Hashable {
   var vector: ExceptionVector
   var errorCode: UInt32?
+  /// The address of a page fault, where the record shows it.
+  var address: LinearAddress?
   /// Whether it was an interrupt from a device: then the vector says nothing of an exception.
   var isInterrupt = false
   var source: Source
@@ -54,6 +56,7 @@ extension Scene {
     guard isInterrupt || interrupt.vector != .doubleFault else { return nil }
     return RecordedException(
       vector: interrupt.vector, errorCode: interrupt.vector.hasErrorCode ? interrupt.errorCode : nil,
+      address: interrupt.vector == .pageFault ? interrupt.cr2.map { LinearAddress($0) } : nil,
       isInterrupt: isInterrupt, source: log[index].source)
   }
 }

@@ -46,6 +46,14 @@ enum HandlerPath {
     }
   }
 
+  /// Where the gate of `vector` leads, whatever else stands in the way; nil where it leads nowhere.
+  static func target(of vector: ExceptionVector, at instant: Instant) -> LinearAddress? {
+    guard instant.state.mode != .real, let gate = try? gate(of: vector, at: instant) else { return nil }
+    if gate.isLongMode { return LinearAddress(gate.offset) }
+    guard case .found(let descriptor) = instant.descriptor(gate.selector) else { return nil }
+    return LinearAddress((descriptor.base &+ gate.offset) & 0xFFFF_FFFF)
+  }
+
   private enum Blockage: Error {
     case obstacle(Obstacle)
     case doubt(String)

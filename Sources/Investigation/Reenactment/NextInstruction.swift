@@ -13,6 +13,9 @@ struct NextInstruction {
   /// What could not be judged, and may raise an exception before those found; nil if nothing stands between the instruction and its end but `exceptions`.
   private(set) var doubt: String?
 
+  /// Where the instruction would have to be fetched from, if there is no memory.
+  private(set) var outsideMemory: UnavailableMemory?
+
   /// The exception that is raised whatever the rest is.
   var certainException: RaisedException? {
     doubt == nil ? exceptions.last.flatMap { $0.isCertain ? $0 : nil } : nil
@@ -23,6 +26,7 @@ struct NextInstruction {
   ///   - otherBytes: The bytes at RIP as another source has them, for where the memory does not.
   init(at instant: Instant, otherBytes: [UInt8]? = nil) {
     let fetch = Fetch(at: instant)
+    outsideMemory = fetch.outsideMemory
     var bytes = fetch.bytes
     if bytes.isEmpty, fetch.exception == nil, let otherBytes { bytes = otherBytes }
     do throws(DecodingError) {
@@ -83,6 +87,8 @@ private struct Fetch {
   private(set) var bytes: [UInt8] = []
   /// What kept the processor from fetching more; nil if nothing is known to.
   private(set) var exception: RaisedException?
+  /// What keeps more from being fetched, if it is that nothing, or a device, answers at the very first byte.
+  private(set) var outsideMemory: UnavailableMemory?
   /// Why it is not known whether more can be fetched.
   private(set) var doubt: String?
 
@@ -98,7 +104,11 @@ private struct Fetch {
       let count = min(Self.longestInstruction - UInt64(bytes.count), untilPageEnd)
       switch instant.translate(address, for: PageAccess(.fetch, by: instant.privilege)) {
       case .physical(let physical):
-        guard let part = try? instant.memory.bytes(at: physical, count: Int(count)) else {
+        let part: [UInt8]
+        do throws(UnavailableMemory) {
+          part = try instant.memory.bytes(at: physical, count: Int(count))
+        } catch {
+          if error.reason != .notCaptured, bytes.isEmpty { outsideMemory = error }
           doubt = "the memory at physical \(physical.rawValue.hexadecimal), where RIP leads, is not known"
           return
         }

@@ -82,11 +82,26 @@ extension InstructionChecks {
 
   /// Address bits at or above MAXPHYADDR; bit 63 only asks not to flush, with PCIDE (SDM vol. 3, 2.5 and 4.10.4.1).
   private mutating func checkCR3(_ value: UInt64) {
+    checkPDPTEs(value)
     guard instant.executor != .tcg, state.mode == .long64, let width = instant.maximumPhysicalAddressBits, width < 63
     else { return }
     let noFlush: UInt64 = state.cr4.contains(.processContextIdentifiers) ? 1 << 63 : 0
     // LAM's bits 61 and 62 are there with a feature that few have.
     refuse("CR3", value, value & ~noFlush & ~(3 << 61) & ~(1 << UInt64(width) - 1), .reserved)
+  }
+
+  /// PAE paging loads the four PDPTEs with CR3, and refuses those with reserved bits (SDM vol. 3, 4.4.1).
+  private mutating func checkPDPTEs(_ value: UInt64) {
+    guard var paging = instant.paging, paging.mode == .pae else { return }
+    paging.cr3 = value
+    do throws(PDPTELoadFault) {
+      _ = try paging.loadPDPTEs(from: instant.memory)
+    } catch {
+      guard error.isDefinite, instant.executor != .tcg else { return }
+      refuse(
+        "CR3", value, .max,
+        .combination("PDPTE \(error.index) of the table there has reserved bits set and cannot be loaded"))
+    }
   }
 
   private mutating func checkCR4(_ value: UInt64) {

@@ -1,0 +1,56 @@
+import X86
+
+/// `execution.outside-ram`: RIP leads to where there is no memory, or to a device.
+struct FetchOutsideMemory: SingleCause {
+  static let id = "execution.outside-ram"
+  static let title = "RIP is where there is no memory"
+
+  private let pointer: LinearAddress
+  private let memory: UnavailableMemory
+
+  /// Nil unless the instruction at RIP has to be fetched from there.
+  init?(_ next: NextInstruction, at state: ProcessorState) {
+    guard let memory = next.outsideMemory else { return nil }
+    pointer = state.instructionAddress
+    self.memory = memory
+  }
+
+  var summary: String {
+    let place = memory.address.rawValue
+    let what =
+      (0xA_0000..<0xC_0000).contains(place)
+      ? "the window of the VGA" : memory.reason == .device ? "a device" : "no memory at all"
+    return
+      "RIP is \(pointer.rawValue.hexadecimal), which is physical \(place.hexadecimal): \(what). Instructions cannot be fetched from there: KVM "
+      + "gives up with an internal error (suberror 1), TCG with a fatal message."
+  }
+
+  var remedies: [Remedy] {
+    [
+      .guest(
+        "find out what jumped there: a bad pointer, a return address that was overwritten, code that ran on through empty memory",
+        "The address is mapped, or paging is off, but nothing answers with code.")
+    ]
+  }
+
+  static let manual = """
+    The processor comes to an address that is mapped, or reached without paging, and where the machine has no memory: a device's window, such as
+    the VGA's at A0000H, or nothing.
+
+    ## How to recognise it
+
+    `KVM internal error. Suberror: 1`, with `Code=` all `??`; under TCG `Trying to execute code outside RAM or ROM`. `inquest walk RIP` shows
+    where RIP leads.
+
+    ## Why
+
+    A jump through a bad pointer; memory full of zeroes executed up to the VGA's window; an image loaded beyond the memory that `-m` gives; a
+    physical address computed wrongly.
+
+    ## The cure
+
+    Look at what is on the stack, and at the last branches of the trace.
+
+    Linux arch/x86/kvm/x86.c: kvm_fetch_guest_virt; QEMU accel/tcg/cputlb.c: get_page_addr_code, 7.2.
+    """
+}

@@ -1,0 +1,64 @@
+import X86
+
+/// `syscall.not-set-up`: SYSCALL went to an address that nobody set.
+struct SyscallTarget: CauseOfDeath, SingleCause {
+  static let id = "syscall.not-set-up"
+  static let title = "SYSCALL goes where nothing is"
+
+  private let fault: FirstFault
+  private let target: UInt64
+
+  /// SYSCALL leaves the address behind it in RCX and RFLAGS in R11 (SDM vol. 2, SYSCALL).
+  init?(_ fault: FirstFault, in scene: Scene) {
+    guard let instant = fault.instant, instant.state.mode == .long64, fault.isOfFetch else { return nil }
+    let origin = instant.state.generalPurpose.rcx
+    let bytes = instant.bytes(at: LinearAddress(origin &- 2), count: 2, for: PageAccess(.read, by: .supervisor))
+    let flags = instant.state.generalPurpose.r11
+    guard bytes == [0x0F, 0x05], flags & 2 != 0, flags & ~0x3F_7FD7 == 0 else { return nil }
+    self.fault = fault
+    target = instant.state.rip
+  }
+
+  var summary: String {
+    let origin = (fault.state?.generalPurpose.rcx ?? 0) &- 2
+    let why = target == 0 ? "LSTAR (MSR C0000082H) was never set" : "LSTAR (MSR C0000082H) holds a wrong address"
+    return
+      "SYSCALL at \(origin.hexadecimal) went to \(target.hexadecimal), where no code can be fetched: \(why). RCX and R11 still hold what "
+      + "SYSCALL puts there."
+  }
+
+  var remedies: [Remedy] {
+    [
+      .guest(
+        "write the entry's address to LSTAR and the selectors to STAR (MSR C0000081H) on each processor, before EFER.SCE is set",
+        "SYSCALL checks nothing.")
+    ]
+  }
+
+  static let manual = """
+    SYSCALL loads RIP from IA32_LSTAR and CS from IA32_STAR without looking at either. If nobody wrote LSTAR, the program's first system
+    call jumps to 0.
+
+    ## How to recognise it
+
+    RIP is 0 or of no use, CPL is 0; RCX is the address behind a SYSCALL instruction (0F 05), R11 looks like RFLAGS. SYSCALL changes
+    neither RSP nor SS's base: the kernel runs on the program's stack.
+
+    ## The cure
+
+    STAR, LSTAR and FMASK on each processor, then EFER.SCE.
+
+    SDM vol. 2, SYSCALL; vol. 3, 5.8.8.
+    """
+}
+
+extension FirstFault {
+  /// Whether it is the next instruction itself that cannot be fetched.
+  var isOfFetch: Bool {
+    switch exception.reason {
+    case .access(let access): access.access.kind == .fetch && access.address == state?.instructionAddress
+    case .notCanonical(let address): address == state?.instructionAddress
+    default: false
+    }
+  }
+}
