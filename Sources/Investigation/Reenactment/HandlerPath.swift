@@ -22,14 +22,14 @@ enum HandlerPath {
 
   /// - Parameters:
   ///   - vector: The exception to deliver.
-  ///   - instant: The processor when it comes up. In real mode nothing is judged.
+  ///   - instant: The processor when it comes up.
   ///   - isSoftware: Whether INT n asks for it, which needs a gate that its CPL may use.
   init(of vector: ExceptionVector, at instant: Instant, isSoftware: Bool = false) {
-    guard instant.state.mode != .real else {
-      self = .unknown("real mode's vectors are not judged")
-      return
-    }
     do throws(Blockage) {
+      if instant.state.mode == .real {
+        self = .clear(handler: try Self.realModeEntry(of: vector, at: instant))
+        return
+      }
       let gate = try Self.gate(of: vector, at: instant)
       if isSoftware, gate.descriptorPrivilegeLevel < instant.currentPrivilegeLevel {
         throw Self.blocked(
@@ -64,6 +64,24 @@ enum HandlerPath {
     _ access: FailedAccess? = nil
   ) -> Blockage {
     .obstacle(Obstacle(kind: kind, words: words, remedy: remedy, exception: exception, access: access))
+  }
+
+  /// Real mode's vector: 4 bytes, offset and segment, within IDTR's limit (SDM vol. 3, 21.1.4). Any vector is taken for good, for
+  /// nothing tells a bad one.
+  private static func realModeEntry(of vector: ExceptionVector, at instant: Instant) throws(Blockage) -> LinearAddress {
+    let table = instant.state.idtr
+    let offset = UInt64(vector.rawValue) * 4
+    guard offset + 3 <= UInt64(table.limit) else {
+      throw blocked(
+        .idtLimit, "the limit of real mode's vectors, \(table.limit.hexadecimal), ends before its entry (#GP)",
+        remedy: "leave IDTR as it is after a reset, base 0 and limit 3FFH, until protected mode is on",
+        by: .generalProtection)
+    }
+    let place = PhysicalAddress(table.base.rawValue &+ offset)
+    guard let bytes = try? instant.memory.bytes(at: place, count: 4) else {
+      throw .doubt("real mode's vectors are not known")
+    }
+    return LinearAddress(UInt64(littleEndian: bytes[2...]) << 4 &+ UInt64(littleEndian: bytes[..<2]))
   }
 
   // MARK: The gate
@@ -171,23 +189,17 @@ enum HandlerPath {
     let count = (level < instant.currentPrivilegeLevel || gate.isLongMode ? 5 : 3) + (vector.hasErrorCode ? 1 : 0)
     if gate.isLongMode {
       let stack = try longModeStack(gate, level: level, at: instant)
-      try checkPushes(
-        count: count, width: 8, below: stack.pointer & ~0xF, base: 0, stack, at: instant)
+      try checkPushes(count: count, width: 8, below: stack.pointer & ~0xF, stack, at: instant)
     } else {
-      guard level == instant.currentPrivilegeLevel else {
-        throw .doubt("a stack switch of protected mode is not followed")
-      }
-      let width = gate.is16Bit ? 2 : 4
-      let pointer =
-        instant.state.generalPurpose.rsp & (instant.state.ss.attributes.contains(.big) ? 0xFFFF_FFFF : 0xFFFF)
-      try checkPushes(
-        count: count, width: width, below: pointer, base: instant.state.ss.base,
-        Stack(pointer: pointer, name: "the stack", kind: .stackNotWritable), at: instant)
+      let stack = try protectedModeStack(level: level, at: instant)
+      try checkPushes(count: count, width: gate.is16Bit ? 2 : 4, below: stack.pointer, stack, at: instant)
     }
   }
 
   private struct Stack {
     var pointer: UInt64
+    /// The base of its segment.
+    var base: UInt64 = 0
     /// `the stack`, `IST1`, `RSP0`.
     var name: String
     var kind: HandlerObstacle
@@ -213,6 +225,29 @@ enum HandlerPath {
       kind: .kernelStack)
   }
 
+  /// The current stack, or that of the inner level in a TSS of protected mode (SDM vol. 3, 8.2.1 and 6.12.1).
+  private static func protectedModeStack(level: Int, at instant: Instant) throws(Blockage) -> Stack {
+    let state = instant.state
+    guard level < instant.currentPrivilegeLevel else {
+      let pointer = state.generalPurpose.rsp & (state.ss.attributes.contains(.big) ? 0xFFFF_FFFF : 0xFFFF)
+      return Stack(pointer: pointer, base: state.ss.base, name: "the stack", kind: .stackNotWritable)
+    }
+    guard [9, 11].contains(state.tr.attributes.type) else { throw .doubt("a TSS of 16 bits is not followed") }
+    let name = "ESP\(level)"
+    let words = try stackPointer(name, at: LinearAddress(state.tr.base &+ 4 &+ 8 &* UInt64(level)), instant)
+    let selector = SegmentSelector(rawValue: UInt16(truncatingIfNeeded: words >> 32))
+    guard !selector.isNull, case .found(let descriptor) = instant.descriptor(selector),
+      descriptor.attributes.contains([.codeOrData, .writableOrReadable, .present]), !descriptor.isCode,
+      descriptor.attributes.descriptorPrivilegeLevel == level
+    else {
+      throw blocked(
+        .kernelStack,
+        "SS\(level) of the TSS, \(selector.rawValue.hexadecimal), names no stack segment of CPL \(level) (#TS)",
+        remedy: "put the selector of the kernel's data segment into SS\(level) of the TSS", by: .invalidTSS)
+    }
+    return Stack(pointer: words & 0xFFFF_FFFF, base: descriptor.base, name: name, kind: .kernelStack)
+  }
+
   private static func stackPointer(
     _ name: String, at address: LinearAddress, _ instant: Instant
   ) throws(Blockage) -> UInt64 {
@@ -233,11 +268,11 @@ enum HandlerPath {
 
   /// The first push and the last, which may lie on two pages.
   private static func checkPushes(
-    count: Int, width: Int, below top: UInt64, base: UInt64, _ stack: Stack, at instant: Instant
+    count: Int, width: Int, below top: UInt64, _ stack: Stack, at instant: Instant
   ) throws(Blockage) {
     let isLong = width == 8
     let places = [UInt64(width), UInt64(count * width)].map { depth in
-      LinearAddress(isLong ? top &- depth : (base &+ (top &- depth)) & 0xFFFF_FFFF)
+      LinearAddress(isLong ? top &- depth : (stack.base &+ (top &- depth)) & 0xFFFF_FFFF)
     }
     for place in places {
       switch instant.translate(place, for: PageAccess(.write, by: .implicitSupervisor), usesStackSegment: true) {

@@ -49,10 +49,13 @@ extension InstructionChecks {
   /// Legacy SSE and the aligned moves of VEX and EVEX raise #GP for an operand that is not aligned to its size (SDM vol. 2,
   /// 2.4, exception types 1 to 4).
   private mutating func checkAlignment(of operand: Operand, at address: LinearAddress) {
-    guard operand.size >= 16, operand.size.nonzeroBitCount == 1, needsAlignment,
-      address.rawValue & UInt64(operand.size - 1) != 0
+    guard operand.size.nonzeroBitCount == 1, address.rawValue & UInt64(operand.size - 1) != 0 else { return }
+    if operand.size >= 16, needsAlignment { return raise(.generalProtection(.misaligned(address, operand.size))) }
+    // SDM vol. 3, 6.15, "Interrupt 17": at CPL 3, with CR0.AM and RFLAGS.AC.
+    guard (2...8).contains(operand.size), instant.currentPrivilegeLevel == 3, state.cr0.contains(.alignmentMask),
+      state.rflags.contains(.alignmentCheck)
     else { return }
-    raise(.generalProtection(.misaligned(address, operand.size)))
+    raise(RaisedException(.alignmentCheck, code: 0, .misaligned(address, operand.size)))
   }
 
   /// CR0 and MXCSR can lift it for what is neither a move nor non-temporal on AMD (misaligned SSE mode), so only moves count.
