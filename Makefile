@@ -4,14 +4,19 @@
 PACKAGES := qemu-system-x86 libzydis-dev libdw-dev libelf-dev libzstd-dev zlib1g-dev liblzma-dev liblzo2-dev \
 	libsnappy-dev trace-cmd linux-perf
 
+# What the laboratory is made with, and a second reader of the kernel's types for its tests.
+LAB_PACKAGES := kmod cpio busybox-static bpftool
+
 # The command as the demo runs it.
 INQUEST := .build/release/inquest
 
-.PHONY: help setup build guests demo test oracle benchmark docs format lint clean
+.PHONY: help setup build guests demo test lab lab-test oracle benchmark docs format lint clean
 
 help:
 	@echo 'make demo       a guest dies; Inquest says why; the cure is shown working'
 	@echo 'make test       every test'
+	@echo 'make lab        the laboratory: a kernel with a real kvm_amd, in which Lab/run runs a job'
+	@echo 'make lab-test   the tests that need one'
 	@echo 'make build      the command, as $(INQUEST)'
 	@echo 'make guests     the example guests, in Guests/build'
 	@echo 'make oracle     ten million page walks against this KVM, two million against TCG'
@@ -34,6 +39,18 @@ demo: build guests
 
 test: setup guests lint
 	swift test
+
+# Needs neither KVM nor privileges, but for installing packages.
+lab: setup
+	@Scripts/setup $(LAB_PACKAGES)
+	@Lab/build
+
+# Where the kernel cannot be had, Lab/build says so with status 2, and there is nothing to test.
+lab-test: setup guests
+	@Scripts/setup $(LAB_PACKAGES)
+	@status=0; Lab/build || status=$$?; \
+	if [ $$status -eq 2 ]; then echo 'lab-test: skipped'; exit 0; fi; [ $$status -eq 0 ] || exit $$status; \
+	INQUEST_LAB=Lab/run swift test --filter InLab
 
 # A short slice of it is part of `make test`.
 oracle: setup

@@ -1,0 +1,33 @@
+import Testing
+
+/// `inquest run` where KVM and its tracepoints are real, with nested and with shadow paging.
+@Suite("in the lab: inquest run", .serialized, .enabled("make lab-test runs it") { Laboratory.isWanted })
+struct InLabRunTests {
+  private static let guest = ExampleGuest("one-gib-pages")
+
+  private func run(npt: Int) async throws -> (LaboratoryJob, VerdictDocument) {
+    let job = try await Laboratory.run(
+      "$INQUEST run --format json -o $RESULTS/verdict -- \(try Self.guest.laboratoryCommand(cpu: "Haswell"))",
+      options: ["--npt", "\(npt)"])
+    return (
+      job, try VerdictDocument(try job.text(of: "verdict"), of: job.finished, sourceLocation: #_sourceLocation)
+    )
+  }
+
+  @Test("shadow paging goes by the guest's CPUID, which lacks 1 GiB pages: the cause is proven")
+  func shadowPaging() async throws {
+    let (job, verdict) = try await run(npt: 0)
+    #expect(job.finished.status == 3, "\(job)")
+    #expect(verdict.cause?.id == "paging.reserved-bit")
+    #expect(verdict.cause?.confidence == "proven")
+    #expect(verdict.evidence.contains { $0.source.contains("kvm_mmu_walker_error") })
+  }
+
+  @Test("nested paging goes by the host's processor: the guest lives")
+  func nestedPaging() async throws {
+    let (job, verdict) = try await run(npt: 1)
+    #expect(job.finished.status == 1, "\(job)")
+    #expect(verdict.outcome == "ended")
+    #expect(verdict.cause == nil)
+  }
+}
