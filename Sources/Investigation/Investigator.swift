@@ -62,6 +62,7 @@ public struct Investigator {
     } else {
       verdict.warnings = LatentReservedBits(in: scene)?.warnings ?? []
     }
+    if verdict.cause == nil, let message = scene.panicMessage { verdict.observations.append(message) }
     if conclusion.outcome != .ended {
       verdict.observations += observations
       if isDeathSuspected { verdict.missing += missing(isExplained: verdict.cause != nil) }
@@ -226,6 +227,11 @@ extension Investigator {
 
   /// A death without a first fault: an instruction that cannot be fetched at all, or one that nothing explains.
   private func showOther(_ verdict: inout Verdict) {
+    if let panic = GuestPanic(scene, message: scene.panicMessage) {
+      verdict.cause = Cause(id: panic.id, title: panic.title, summary: panic.summary, confidence: .proven)
+      verdict.remedies = panic.remedies
+      return
+    }
     guard !conclusion.isTripleFault, isSameDeath, let state = processor?.state, let reenacted,
       let cause = FetchOutsideMemory(reenacted, at: state)
     else { return showUnexplained(&verdict) }

@@ -14,6 +14,7 @@ extension Scene {
     self.commandLine = commandLine
     self.image = image
     memory = guest.memory
+    memoryMap = guest.memory.map
     log = Sourced.messages(of: QEMULog.parse(utf8: guest.standardError), named: "QEMU's standard error")
     accelerator = Self.accelerator(guest.identity)
     takeProcessors(guest)

@@ -54,9 +54,10 @@ extension SingleCause {
 enum Causes {
   /// The manual: a page for each cause, in the order of their names.
   static var manual: [ManualPage] {
-    (all.flatMap { $0.manuals } + Hang.causes.flatMap { $0.manuals } + FetchOutsideMemory.manuals).sorted {
-      $0.id < $1.id
-    }
+    (all.flatMap { $0.manuals } + Hang.causes.flatMap { $0.manuals } + FetchOutsideMemory.manuals + GuestPanic.manuals)
+      .sorted {
+        $0.id < $1.id
+      }
   }
 
   /// A special case stands before the general one.

@@ -1,0 +1,52 @@
+import GuestMemory
+import Investigation
+import QEMU
+import Testing
+import X86
+
+@Suite("Kernels that panicked")
+struct PanicTests {
+  /// A scene with 2 MiB of RAM that holds `texts`, each at its address.
+  private func scene(_ ending: Ending, _ texts: [UInt64: String]) -> Scene {
+    var memory = SparseMemory()
+    for page in UInt64(0)..<512 {
+      memory.insert(page: [UInt8](repeating: 0, count: 4096), at: PhysicalAddress(page << 12))
+    }
+    for (address, text) in texts { memory.store(Array(text.utf8), at: address) }
+    var scene = Scene(ending: ending)
+    scene.memory = memory
+    scene.memoryMap = MemoryMap(ranges: [
+      MemoryMap.Range(
+        first: PhysicalAddress(0), last: PhysicalAddress(0x1F_FFFF), kind: .ram, name: "pc.ram", offset: 0)
+    ])
+    return scene
+  }
+
+  private let message = "Kernel panic - not syncing: Attempted to kill init!"
+
+  @Test("pvpanic and the message in memory make the cause")
+  func panic() throws {
+    let verdict = Investigator.verdict(
+      on: scene(
+        .panicked, [0x3000: "\(message)xyz\n", 0x10_2F00: "\(message)\n", 0x5000: "Kernel panic - not syncing: %s\n"]))
+    #expect(verdict.outcome == .died)
+    #expect(verdict.cause?.id == "guest.panic")
+    #expect(verdict.cause?.summary.contains("physical 0x102f00") == true)
+    #expect(verdict.cause?.summary.contains("\"Attempted to kill init!\"") == true)
+  }
+
+  @Test("the message alone is seen, and no cause", arguments: [Ending.reset, .timedOut])
+  func seen(_ ending: Ending) {
+    let verdict = Investigator.verdict(on: scene(ending, [0x3FF0: "end Kernel panic"]))
+    #expect(!verdict.observations.contains { $0.text.contains("panicked") })
+    let panicked = Investigator.verdict(on: scene(ending, [0xF_FF00: "\(message) ]---"]))
+    #expect(panicked.cause == nil)
+    #expect(panicked.observations.contains { $0.text.contains("\"Attempted to kill init!\"") })
+  }
+
+  @Test("a guest that turned itself off is not searched")
+  func poweredOff() {
+    let verdict = Investigator.verdict(on: scene(.poweredOff, [0x3000: message]))
+    #expect(verdict.observations.isEmpty)
+  }
+}
