@@ -19,6 +19,7 @@ struct ExamineCommand: ParsableCommand {
 
       Takes what QEMU printed (register dumps, KVM's errors, -d logs), traces (trace.dat, perf.data, or as trace-cmd, perf \
       or ftrace print them) and the guest's ELF file, in any order; each is recognised by its content, and may be compressed. \
+      Where a file has the command line, what -kernel names is taken too, unless it has changed since. \
       Several files are of one death.
       """)
 
@@ -38,6 +39,7 @@ struct ExamineCommand: ParsableCommand {
 
   func run() throws {
     var scene = try Scene(files: files)
+    scene.image = scene.image ?? GuestImage(of: scene.commandLine, unchangedSince: files)
     if let thread { scene.takeTrace(ofThread: thread) }
     let verdict = Investigator.verdict(on: scene)
     try output.write(verdict)

@@ -1,3 +1,4 @@
+import Foundation
 import GuestImage
 import QEMU
 import X86
@@ -13,6 +14,21 @@ extension GuestImage {
     } else {
       return nil
     }
+  }
+
+  /// The image that `-kernel` names, if it is still the one that ran: the file has not changed since `files`, the record of the run,
+  /// were written.
+  init?(of commandLine: QEMUCommandLine?, unchangedSince files: [String]) {
+    guard let kernel = commandLine?.kernelPath, let changed = Self.modification(of: kernel),
+      let recorded = files.map(Self.modification).max(by: { ($0 ?? .distantPast) < ($1 ?? .distantPast) }) ?? nil,
+      changed <= recorded, let image = try? GuestImage(fileAt: kernel)
+    else { return nil }
+    standardError.write("inquest: the guest's code is taken from \(kernel), as the command line names it\n")
+    self = image
+  }
+
+  private static func modification(of path: String) -> Date? {
+    (try? FileManager.default.attributesOfItem(atPath: path))?[.modificationDate] as? Date
   }
 
   /// Where TCG shows the registers with a new CR0 or CR3 in force. A kernel with many such places changes its address

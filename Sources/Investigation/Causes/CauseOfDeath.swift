@@ -64,7 +64,7 @@ enum Causes {
   static var all: [any CauseOfDeath.Type] {
     [
 
-      ReservedBit.self, HostCannotOffer.self, MissingFeature.self, FeatureNotEnabled.self,
+      ReservedBit.self, UnseenReservedBit.self, HostCannotOffer.self, MissingFeature.self, FeatureNotEnabled.self,
       ControlRegisterReservedBit.self,
       UnknownMSR.self, TableOutsideRAM.self, ExecutingZeroes.self, SyscallTarget.self, HandlerNotMapped.self,
       NullCall.self, CodeNotMapped.self, StackOverflow.self, StackNotMapped.self,

@@ -19,12 +19,9 @@ struct ExecuteDisabledPage: PageFaultCause, SingleCause {
 
   var offendingBits: UInt64 { access.last.map { $0.entry.rawValue & 1 << 63 } ?? 0 }
 
-  private var entries: String {
-    access.steps.filter(\.entry.isExecuteDisabled).map { "\($0.structure.entryName) \($0.entry.rawValue.hexadecimal)" }
-      .joined(separator: ", ")
+  var summary: String {
+    "\(deed), a page that is not executable: XD (bit 63) is set in \(entries { $0.isExecuteDisabled })."
   }
-
-  var summary: String { "\(deed), a page that is not executable: XD (bit 63) is set in \(entries)." }
 
   var remedies: [Remedy] {
     [

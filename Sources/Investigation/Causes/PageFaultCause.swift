@@ -24,6 +24,14 @@ extension PageFaultCause {
     return "the \(step.structure.entryName) \(step.entry.rawValue.hexadecimal)\(at)"
   }
 
+  /// The entries of the walk of which this is true, as the end of a sentence.
+  func entries(where isSo: (PageTableEntry) -> Bool) -> String {
+    let found = access.steps.filter { isSo($0.entry) }.map {
+      "\($0.structure.entryName) \($0.entry.rawValue.hexadecimal)"
+    }
+    return found.isEmpty ? "a level of the walk" : found.joined(separator: ", ")
+  }
+
   /// `` `mov rax, [rbx]` reads 0x8 (RBX is 0x8) ``.
   var deed: String {
     let verb =

@@ -17,15 +17,9 @@ struct ReadOnlyPage: PageFaultCause, SingleCause {
     (self.fault, self.access) = (fault, access)
   }
 
-  /// The entries that forbid it.
-  private var entries: String {
-    access.steps.filter { !$0.entry.isWritable }.map { "\($0.structure.entryName) \($0.entry.rawValue.hexadecimal)" }
-      .joined(separator: ", ")
-  }
-
   var summary: String {
     let reason = access.access.isUser ? "" : " CR0.WP is set, so that the supervisor too is bound by it."
-    return "\(deed), a page that is read-only: R/W (bit 1) is clear in \(entries).\(reason)"
+    return "\(deed), a page that is read-only: R/W (bit 1) is clear in \(entries { !$0.isWritable }).\(reason)"
   }
 
   var remedies: [Remedy] {

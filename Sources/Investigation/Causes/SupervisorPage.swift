@@ -16,12 +16,9 @@ struct SupervisorPage: PageFaultCause, SingleCause {
     (self.fault, self.access) = (fault, access)
   }
 
-  private var entries: String {
-    access.steps.filter { !$0.entry.isUser }.map { "\($0.structure.entryName) \($0.entry.rawValue.hexadecimal)" }
-      .joined(separator: ", ")
+  var summary: String {
+    "At CPL 3, \(deed), a page of the supervisor: U/S (bit 2) is clear in \(entries { !$0.isUser })."
   }
-
-  var summary: String { "At CPL 3, \(deed), a page of the supervisor: U/S (bit 2) is clear in \(entries)." }
 
   var remedies: [Remedy] {
     [.guest("set U/S in every level that maps the program's pages", "A page is the user's only if each level says so.")]

@@ -92,9 +92,8 @@ extension FailedAccess {
   /// Which rule of protection refused the access; empty where it failed for another reason, or the registers are not known.
   func protectionViolations(_ state: ProcessorState?) -> ProtectionViolations {
     if case .protection(let violations)? = cause { return violations }
-    guard cause == nil, errorCode.contains(.present), !errorCode.contains(.reserved), let state, !steps.isEmpty else {
-      return []
-    }
+    guard cause == nil, errorCode.contains(.present), !errorCode.contains(.reserved), let state else { return [] }
+    if steps.isEmpty { return violationsByErrorCode(state) }
     let isWritable = steps.allSatisfy(\.entry.isWritable)
     let isUserPage = steps.allSatisfy(\.entry.isUser)
     let isExecutable = !steps.contains(where: \.entry.isExecuteDisabled)
@@ -111,6 +110,22 @@ extension FailedAccess {
     }
     if access.kind != .fetch, state.cr4.contains(.supervisorAccessPrevention) { violations.insert(.supervisorAccess) }
     return violations
+  }
+
+  /// What the error code leaves, without the tables: one rule, or none that can be told from another.
+  private func violationsByErrorCode(_ state: ProcessorState) -> ProtectionViolations {
+    if errorCode.contains(.protectionKey) { return .protectionKey }
+    var possible: [ProtectionViolations] = []
+    if access.isUser { possible.append(.supervisorOnly) }
+    if access.kind == .write, access.isUser || state.cr0.contains(.writeProtect) { possible.append(.readOnly) }
+    if access.kind == .fetch, state.efer?.contains(.executeDisableEnable) != false { possible.append(.executeDisabled) }
+    if !access.isUser, access.kind == .fetch, state.cr4.contains(.supervisorExecutionPrevention) {
+      possible.append(.supervisorExecution)
+    }
+    if !access.isUser, access.kind != .fetch, state.cr4.contains(.supervisorAccessPrevention) {
+      possible.append(.supervisorAccess)
+    }
+    return possible.count == 1 ? possible[0] : []
   }
 
   /// Whether both accounts are of the same walk with the same end. A fetch and a read of the same address count as
