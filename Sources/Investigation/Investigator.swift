@@ -120,7 +120,8 @@ extension Investigator {
     if let recorded { return (.pageFault(recorded), recorded.source) }
     guard let recordedException, isSameDeath else { return nil }
     if recordedException.isInterrupt {
-      return undeliverable(recordedException.vector.rawValue, isKnown: true).map { ($0, recordedException.source) }
+      let vector = recordedException.vector.rawValue
+      return undeliverable(.hardware(vector: vector), vector).map { ($0, recordedException.source) }
     }
     if let access = loggedAccess { return (.pageFault(access), recordedException.source) }
     return reenacted?.exceptions.first { $0.agrees(with: recordedException) }.map { ($0, recordedException.source) }
@@ -154,27 +155,27 @@ extension Investigator {
       if certain.access != nil { return contradictsCR2 ? nil : certain }
       return conclusion.isTripleFault ? certain : nil
     }
-    guard conclusion.recordsTripleFault, reenacted.doubt == nil, reenacted.instruction != nil else { return nil }
+    guard conclusion.recordsTripleFault, reenacted.doubt == nil else { return nil }
     if excludesInterrupts { return reenacted.exceptions.count == 1 ? reenacted.exceptions.first : nil }
-    return reenacted.exceptions.isEmpty ? unknownInterrupt : nil
+    return reenacted.instruction != nil && reenacted.exceptions.isEmpty ? unknownInterrupt : nil
   }
 
   /// What keeps an interrupt from its handler; nil if nothing is known to.
-  private func undeliverable(_ vector: UInt8, isKnown: Bool) -> RaisedException? {
+  private func undeliverable(_ event: InterruptEvent, _ vector: UInt8) -> RaisedException? {
     guard let processor,
       case .blocked(let obstacle) = HandlerPath(
         of: ExceptionVector(rawValue: vector), at: scene.instant(of: processor))
     else { return nil }
-    return RaisedException(
-      obstacle.exception, .undeliverable(.hardware(vector: isKnown ? vector : nil), obstacle))
+    return RaisedException(obstacle.exception, .undeliverable(event, obstacle))
   }
 
-  /// For an instruction that can raise nothing an interrupt is what remains, if the PIT's has no handler wherever the PIC may
-  /// put it: on firmware's vector, or where kernels move it.
+  /// For an instruction that can raise nothing an interrupt is what remains, if the PIT's has no handler where the PIC may put
+  /// it: where kernels move it, or else on firmware's vector.
   private var unknownInterrupt: RaisedException? {
-    let exceptions = [UInt8(0x20), 0x30, 8].map { undeliverable($0, isKnown: false) }
-    guard exceptions.allSatisfy({ $0 != nil }) else { return nil }
-    return exceptions[0]
+    let onFirmwareVector = undeliverable(.supposed(vector: 8), 8)
+    guard let onFirmwareVector else { return nil }
+    let elsewhere = [UInt8(0x20), 0x30].compactMap { undeliverable(.hardware(vector: nil), $0) }
+    return elsewhere.count == 2 ? elsewhere[0] : onFirmwareVector
   }
 
   /// Whether nothing but the instruction itself can have raised an exception there.
@@ -232,10 +233,12 @@ extension Investigator {
       verdict.remedies = panic.remedies
       return
     }
-    guard !conclusion.isTripleFault, isSameDeath, let state = processor?.state, let reenacted,
+    guard isSameDeath, recordedException == nil, let state = processor?.state, let reenacted,
       let cause = FetchOutsideMemory(reenacted, at: state)
     else { return showUnexplained(&verdict) }
-    verdict.cause = Cause(id: cause.id, title: cause.title, summary: cause.summary, confidence: .proven)
+    verdict.cause = Cause(
+      id: cause.id, title: cause.title, summary: cause.summary, confidence: conclusion.isTripleFault ? .likely : .proven
+    )
     verdict.remedies = cause.remedies
   }
 
@@ -277,7 +280,7 @@ extension Investigator {
   }
 
   private func reenactedChain(_ exception: RaisedException) -> [Evidence] {
-    if case .undeliverable(.hardware(let vector), _) = exception.reason {
+    if case .undeliverable(let event, _) = exception.reason, let vector = event.hardwareVector {
       let name = vector.map { " \($0.hexadecimal)" } ?? ""
       let delivery = processor.map {
         Delivery(of: ExceptionVector(rawValue: vector ?? 0x20), at: scene.instant(of: $0))

@@ -74,7 +74,7 @@ enum Causes {
       ReadOnlyPage.self, ExecuteDisabledPage.self, ProtectionKey.self, TrapInstruction.self, UndefinedInstruction.self,
       PrivilegedInstruction.self, BadReturnFrame.self, NonCanonicalAddress.self, MisalignedOperand.self,
       DivideError.self,
-      SegmentAccess.self, BadCodeSelector.self, BadSelector.self, UndeliverableInterrupt.self,
+      SegmentAccess.self, BadCodeSelector.self, BadSelector.self, PICNotRemapped.self, UndeliverableInterrupt.self,
     ]
   }
 

@@ -17,9 +17,19 @@ struct ExecutingZeroes: CauseOfDeath, SingleCause {
     let before = instant.bytes(
       at: LinearAddress(pointer.rawValue &- 16), count: 16, for: PageAccess(.read, by: .supervisor))
     let isZero = fault.instruction.map { $0.bytes == [0, 0] } ?? (fault.isOfFetch && pointer.rawValue & 0xFFF < 2)
+    if fault.isOfFetch, !Self.isSliding(instant, fault) { return nil }
     guard isZero, before.count == 16, before.allSatisfy({ $0 == 0 }) else { return nil }
     self.fault = fault
     self.pointer = pointer
+  }
+
+  /// Whether the processor can have come through the zeroes to the end of what is mapped: RAX can be written all the while.
+  private static func isSliding(_ instant: Instant, _ fault: FirstFault) -> Bool {
+    let target = LinearAddress(instant.state.generalPurpose.rax)
+    guard case .physical = instant.translate(target, for: PageAccess(.write, by: instant.privilege)) else {
+      return false
+    }
+    return fault.exception.access?.meetsNoPage == true
   }
 
   var summary: String {

@@ -1,42 +1,67 @@
 import X86
 
-/// `interrupt.handler-not-mapped`: an exception was delivered, and its handler's first instruction cannot be fetched.
-struct HandlerNotMapped: PageFaultCause {
-  let fault: FirstFault
-  let access: FailedAccess
-  let mark = "not present"
-  /// The vectors whose gates lead there.
-  private let vectors: [ExceptionVector]
-
+/// `interrupt.handler-not-mapped`: an exception or interrupt was delivered, and its handler's first instruction cannot be fetched.
+struct HandlerNotMapped: CauseOfDeath {
   static let manuals: [ManualPage] = []
 
+  private let fault: FirstFault
+  /// The vectors whose gates lead there.
+  private let vectors: [ExceptionVector]
+  /// Whether the upper half of such a gate looks like a gate itself.
+  private let hasShortGates: Bool
+
   init?(_ fault: FirstFault, in scene: Scene) {
-    guard let access = fault.exception.access, access.access.kind == .fetch, let instant = fault.instant,
-      access.address == instant.state.instructionAddress
-    else { return nil }
-    vectors = (0..<32).map { ExceptionVector(rawValue: $0) }.filter {
-      HandlerPath.target(of: $0, at: instant) == access.address
+    guard fault.isOfFetch, let instant = fault.instant else { return nil }
+    let pointer = instant.state.instructionAddress
+    vectors = (0...UInt8.max).map { ExceptionVector(rawValue: $0) }.filter {
+      HandlerPath.target(of: $0, at: instant) == pointer
     }
     guard !vectors.isEmpty else { return nil }
-    (self.fault, self.access) = (fault, access)
+    self.fault = fault
+    hasShortGates = vectors.allSatisfy { HandlerPath.hasShortGates(at: $0, instant) }
   }
 
-  var id: String { HandlerObstacle.handlerNotMapped.rawValue }
-  var title: String { HandlerObstacle.handlerNotMapped.title }
+  private var obstacle: HandlerObstacle { hasShortGates ? .gateType : .handlerNotMapped }
+
+  var id: String { obstacle.rawValue }
+  var title: String { hasShortGates ? "The IDT has gates of protected mode" : obstacle.title }
+
+  var walk: WalkAccount? {
+    fault.exception.access.flatMap { $0.steps.isEmpty ? nil : $0.account(marking: 0, "not present") }
+  }
+
+  private var names: String {
+    vectors.count > 4 ? "\(vectors.count) vectors" : vectors.map(\.name).joined(separator: ", ")
+  }
+
+  private var reason: String {
+    guard let access = fault.exception.access else { return "which is not canonical" }
+    guard let step = access.last else { return "which is not mapped" }
+    return "which cannot be fetched (the \(step.structure.entryName) \(step.entry.rawValue.hexadecimal))"
+  }
 
   var summary: String {
-    let names =
-      vectors.count > 4 ? "\(vectors.count) exceptions" : vectors.map(\.name).joined(separator: ", ")
+    let pointer = (fault.state?.instructionAddress.rawValue ?? 0).hexadecimal
+    let beginning = "RIP is \(pointer), where the IDT's gate of \(names) leads, \(reason)"
+    guard hasShortGates else {
+      return "\(beginning). An event was delivered, and its handler's first instruction faults."
+    }
     return
-      "RIP is \(place), where the IDT's gate of \(names) leads, and that cannot be fetched: \(lastEntry) is not present. An exception was "
-      + "delivered, and its handler's first instruction faults again."
+      "\(beginning). The upper half of that gate looks like a gate itself: the IDT is filled with gates of 8 bytes, as protected mode has "
+      + "them, and in long mode a gate has 16."
   }
 
   var remedies: [Remedy] {
-    [
-      .guest(
-        "map the handlers executable in every address space, and check the offsets in the gates",
-        "The offset has three parts.")
-    ]
+    hasShortGates
+      ? [
+        .guest(
+          "fill the IDT with gates of 16 bytes, with bits 63 to 32 of the offset in the third doubleword",
+          "SDM vol. 3, 6.14.1.")
+      ]
+      : [
+        .guest(
+          "put the handler's address as it is now into the gate, all three parts of it, and map it executable in every address space",
+          "The processor jumps to whatever the gate says.")
+      ]
   }
 }

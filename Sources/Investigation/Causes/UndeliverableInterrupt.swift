@@ -24,9 +24,8 @@ struct UndeliverableInterrupt: CauseOfDeath {
     case .software(let vector):
       return "\(fault.instructionName) asks for vector \(vector.hexadecimal), and \(obstacle.words)."
     case .hardware(vector: let vector?):
-      let line = (8...15).contains(vector) ? ", line \(vector - 8) of a PIC that still has real mode's vectors," : ""
-      return "Hardware interrupt \(vector.hexadecimal)\(line) came, and \(obstacle.words)."
-    case .hardware(vector: nil):
+      return "Hardware interrupt \(vector.hexadecimal) came, and \(obstacle.words)."
+    case .hardware(vector: nil), .supposed:
       return
         "Interrupts are on (RFLAGS.IF), and the instruction at RIP can raise nothing: a hardware interrupt came, and \(obstacle.words)."
     }

@@ -54,6 +54,17 @@ enum HandlerPath {
     return LinearAddress((descriptor.base &+ gate.offset) & 0xFFFF_FFFF)
   }
 
+  /// Whether the second 8 bytes of a gate of long mode look like a gate too: P set, a gate's type, and the reserved bits not zero.
+  static func hasShortGates(at vector: ExceptionVector, _ instant: Instant) -> Bool {
+    guard instant.state.isLongModeActive, let paging = instant.paging else { return false }
+    let table = InterruptDescriptorTable(register: instant.state.idtr, isLongModeActive: true)
+    let address = LinearAddress(table.gateAddress(of: vector).rawValue &+ 8)
+    let access = PageAccess(.read, by: instant.implicitPrivilege)
+    guard let high = try? paging.loadUInt64(at: address, for: access, in: instant.memory) else { return false }
+    let gate = InterruptGate(high)
+    return gate.isPresent && [0xE, 0xF].contains(gate.type)
+  }
+
   private enum Blockage: Error {
     case obstacle(Obstacle)
     case doubt(String)

@@ -38,7 +38,7 @@ struct NextInstruction {
       doubt = checks.doubt
     } catch {
       guard error == .truncated else {
-        exceptions = [error.exception]
+        exceptions = [error.exception(of: bytes, in: instant.state.mode)]
         return
       }
       // What cannot be fetched can still be shown.
@@ -53,14 +53,23 @@ extension DecodingError {
   /// What the processor raises for bytes that are no instruction (SDM vol. 2, 2.3.11 and UD).
   ///
   /// What Zydis does not know may be an instruction of a later processor.
-  fileprivate var exception: RaisedException {
+  fileprivate func exception(of bytes: [UInt8], in mode: ProcessorMode) -> RaisedException {
     switch self {
+    case .undefined where mode == .long64 && bytes.first.map(Self.undefinedIn64BitMode.contains) == true:
+      RaisedException(.invalidOpcode, .noInstruction(self))
     case .tooLong: .generalProtection(.noInstruction(self))
     case .undefined:
       RaisedException(.invalidOpcode, .noInstruction(self), if: "the processor has no instruction of these bytes")
     case .truncated, .illegalLock, .badRegister: RaisedException(.invalidOpcode, .noInstruction(self))
     }
   }
+}
+
+extension DecodingError {
+  /// Opcodes that 64-bit mode took away for good (SDM vol. 2, table A-2: i64).
+  private static let undefinedIn64BitMode: Set<UInt8> = [
+    0x06, 0x07, 0x0E, 0x16, 0x17, 0x1E, 0x1F, 0x27, 0x2F, 0x37, 0x3F, 0x60, 0x61, 0x9A, 0xCE, 0xEA,
+  ]
 }
 
 extension NextInstruction {

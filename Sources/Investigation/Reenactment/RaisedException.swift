@@ -84,6 +84,17 @@ enum InterruptEvent: Hashable {
   case software(vector: UInt8)
   /// From a device; nil where nothing shows which.
   case hardware(vector: UInt8?)
+  /// From a device, on a vector that nothing shows but that is the only one without a handler of those that are likely.
+  case supposed(vector: UInt8)
+
+  /// The vector of a device's interrupt, if one is known or supposed; nil for INT n.
+  var hardwareVector: UInt8?? {
+    switch self {
+    case .software: nil
+    case .hardware(let vector): .some(vector)
+    case .supposed(let vector): .some(vector)
+    }
+  }
 }
 
 /// A value that a system register cannot take (SDM vol. 3, 2.5, 2.6, 2.2.1; Linux arch/x86/kvm/x86.c, 6.19).

@@ -32,7 +32,7 @@ struct Hang {
   }
 
   static var causes: [any CauseOfHang.Type] {
-    [HaltedForGood.self, RepeatedControlRegisterWrite.self, EndlessFault.self, SelfLoop.self]
+    [HaltedForGood.self, RepeatedControlRegisterWrite.self, EndlessFault.self, SelfLoop.self, SpinLoop.self]
   }
 
   var cause: (any CauseOfHang)? {
