@@ -410,7 +410,8 @@ struct CauseTests {
     ),
     ("a jump to itself", [0xEB, 0xFE], "hang.self-loop", "jumps to itself", { _ in }),
     ("a loop that waits for an interrupt", [0xEB, 0xFE], nil, "", { $0.state.rflags.insert(.interruptEnable) }),
-    ("work", [0x90, 0xEB, 0xFD], nil, "", { _ in }),
+    ("a loop that writes", [0xFF, 0x03, 0xEB, 0xFC], nil, "", { _ in }),
+    ("a loop of nothing", [0x90, 0xEB, 0xFD], "hang.spin", "nop", { _ in }),
     (
       "a bit of CR4 that TCG does not take", [0x0F, 0x22, 0xE0], "hang.tcg-control-register", "bit 15",
       { $0.state.generalPurpose.rax = 0x8220 }
