@@ -233,13 +233,22 @@ extension Investigator {
       verdict.remedies = panic.remedies
       return
     }
-    guard isSameDeath, recordedException == nil, let state = processor?.state, let reenacted,
-      let cause = FetchOutsideMemory(reenacted, at: state)
-    else { return showUnexplained(&verdict) }
-    verdict.cause = Cause(
-      id: cause.id, title: cause.title, summary: cause.summary, confidence: conclusion.isTripleFault ? .likely : .proven
-    )
-    verdict.remedies = cause.remedies
+    guard isSameDeath, recordedException == nil, let processor, let reenacted else { return showUnexplained(&verdict) }
+    if let cause = FetchOutsideMemory(
+      reenacted, at: processor.state, isFailedEmulation: conclusion.isFailedEmulation)
+    {
+      verdict.cause = Cause(
+        id: cause.id, title: cause.title, summary: cause.summary,
+        confidence: conclusion.isTripleFault || cause.isAssumed ? .likely : .proven)
+      verdict.remedies = cause.remedies
+    } else if conclusion.isFailedEmulation,
+      let cause = UnsupportedEmulation(reenacted, at: scene.instant(of: processor))
+    {
+      verdict.cause = Cause(id: cause.id, title: cause.title, summary: cause.summary, confidence: cause.confidence)
+      verdict.remedies = cause.remedies
+    } else {
+      showUnexplained(&verdict)
+    }
   }
 
   /// What was recorded of a fault for which no rule was found.

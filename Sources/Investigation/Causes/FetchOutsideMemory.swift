@@ -8,17 +8,30 @@ struct FetchOutsideMemory: SingleCause {
   private let pointer: LinearAddress
   private let memory: UnavailableMemory
 
+  /// Whether it was not looked up where RIP leads: the window of the VGA lies at these addresses on every PC.
+  let isAssumed: Bool
+
+  private static let vgaWindow: Range<UInt64> = 0xA_0000..<0xC_0000
+
   /// Nil unless the instruction at RIP has to be fetched from there.
-  init?(_ next: NextInstruction, at state: ProcessorState) {
-    guard let memory = next.outsideMemory else { return nil }
+  ///
+  /// - Parameter isFailedEmulation: Whether KVM says that it could not emulate the instruction.
+  init?(_ next: NextInstruction, at state: ProcessorState, isFailedEmulation: Bool) {
     pointer = state.instructionAddress
-    self.memory = memory
+    isAssumed = next.outsideMemory == nil
+    if let memory = next.outsideMemory {
+      self.memory = memory
+    } else if isFailedEmulation, Self.vgaWindow.contains(pointer.rawValue), next.certainException == nil {
+      memory = UnavailableMemory(address: PhysicalAddress(pointer.rawValue), reason: .device)
+    } else {
+      return nil
+    }
   }
 
   var summary: String {
     let place = memory.address.rawValue
     let what =
-      (0xA_0000..<0xC_0000).contains(place)
+      Self.vgaWindow.contains(place)
       ? "the window of the VGA" : memory.reason == .device ? "a device" : "no memory at all"
     return
       "RIP is \(pointer.rawValue.hexadecimal), which is physical \(place.hexadecimal): \(what). Instructions cannot be fetched from there: KVM "

@@ -11,6 +11,8 @@ struct Conclusion {
   var evidence: [Evidence] = []
   /// Whether a triple fault was recorded, rather than concluded from the registers.
   var recordsTripleFault = false
+  /// Whether KVM failed to emulate an instruction: an internal error, suberror 1.
+  var isFailedEmulation = false
   /// Whether the guest died of a triple fault, as far as anything tells.
   var isTripleFault = false
 }
@@ -34,7 +36,7 @@ extension Scene {
     case .internalError:
       return Conclusion(
         outcome: .died, sentence: "KVM gave up on the guest: an internal error.",
-        evidence: [Evidence("KVM_EXIT_INTERNAL_ERROR", source)] + internalErrors)
+        evidence: [Evidence("KVM_EXIT_INTERNAL_ERROR", source)] + internalErrors, isFailedEmulation: lastSuberror == 1)
     case .failedEntry:
       return Conclusion(
         outcome: .died, sentence: "KVM could not enter the guest.", evidence: [Evidence("KVM_EXIT_FAIL_ENTRY", source)])
@@ -50,7 +52,8 @@ extension Scene {
     }
     if !internalErrors.isEmpty, !areOnlyOfUserPrograms {
       return Conclusion(
-        outcome: .died, sentence: "KVM gave up on the guest: an internal error.", evidence: internalErrors)
+        outcome: .died, sentence: "KVM gave up on the guest: an internal error.", evidence: internalErrors,
+        isFailedEmulation: lastSuberror == 1)
     }
     if let failure = log.compactMap(\.fatality).last {
       return Conclusion(
@@ -88,6 +91,13 @@ extension Scene {
       sentence:
         "KVM could not emulate an instruction of a user program. QEMU lets the guest go on after that; how it ended, "
         + "nothing here shows.", evidence: internalErrors)
+  }
+
+  private var lastSuberror: Int? {
+    for entry in log.reversed() {
+      if case .kvmInternalError(let error) = entry.value { return error.suberror }
+    }
+    return nil
   }
 
   /// KVM's internal errors, the last of each kind: a guest that goes on after one may make it for ever.

@@ -1,0 +1,117 @@
+import GuestImage
+import QEMU
+import X86
+
+/// `emulation.unsupported-instruction`: KVM had to emulate an instruction that its emulator does not know.
+struct UnsupportedEmulation: SingleCause {
+  static let id = "emulation.unsupported-instruction"
+  static let title = "KVM cannot emulate the instruction"
+
+  private let instruction: Instruction
+  /// Where an operand leads, if that is no memory.
+  private let device: PhysicalAddress?
+
+  /// Nil unless the instruction is one that the emulator lacks.
+  init?(_ next: NextInstruction, at instant: Instant) {
+    guard let instruction = next.instruction, instruction.isUnknownToEmulator, next.certainException == nil else {
+      return nil
+    }
+    self.instruction = instruction
+    device =
+      instruction.memoryOperands.lazy.compactMap { operand -> PhysicalAddress? in
+        guard operand.memory?.purpose == .access,
+          let address = instruction.linearAddress(of: operand, in: instant.state),
+          case .physical(let physical) = instant.translate(
+            address, for: PageAccess(operand.isWrite ? .write : .read, by: instant.privilege))
+        else { return nil }
+        do throws(UnavailableMemory) {
+          _ = try instant.memory.bytes(at: physical, count: 1)
+          return nil
+        } catch {
+          return error.reason == .notCaptured ? nil : physical
+        }
+      }.first
+  }
+
+  var confidence: Confidence { device == nil ? .likely : .proven }
+
+  var summary: String {
+    let why =
+      device.map {
+        "Its operand is at physical \($0.rawValue.hexadecimal), where a device answers, so KVM had to emulate it"
+      }
+      ?? "KVM emulates an instruction that touches a device, and on some hosts (kvm_pvm, VMX without unrestricted guests) every one"
+    return
+      "`\(instruction.text)` is an instruction that KVM's emulator does not know. \(why), and gave up: an internal error, suberror 1."
+  }
+
+  var remedies: [Remedy] {
+    [
+      .guest(
+        "access devices with plain moves of 1, 2, 4 or 8 bytes (volatile accesses, MOV), not with x87, SSE or AVX",
+        "A memcpy or a struct assignment on a device's memory is what compilers turn into vector instructions."),
+      .host(
+        "run the guest under TCG (-accel tcg), or on a KVM that does not emulate this",
+        "TCG executes each instruction itself."),
+    ]
+  }
+
+  static let manual = """
+    An instruction that touches a device's memory cannot be executed by the processor alone: KVM decodes and emulates it. Its emulator knows the
+    instructions that drivers use, and few others. For the rest KVM_RUN ends with `KVM internal error. Suberror: 1`, `emulation failure`.
+
+    ## What it does not know
+
+    x87 but FNINIT, FNSTCW, FNSTSW and FWAIT; MMX, SSE and AVX but the plain moves of 16 bytes (MOVUPS, MOVAPS, MOVDQA, MOVDQU, MOVNTPS, MOVNTDQ;
+    with VEX since Linux 6.19); CMPXCHG16B, POPCNT, CRC32, AES and BMI; XSAVE and its kin; LDMXCSR, fences; INT n and IRET in protected mode.
+
+    ## How to recognise it
+
+    Suberror 1; the marked byte of `Code=` is such an instruction, and `inquest walk` shows that its operand is no RAM. At CPL 3 the program
+    gets #UD instead, and the guest goes on.
+
+    ## Where
+
+    Every KVM for accesses to devices. kvm_pvm, and VMX without unrestricted guests in real mode, emulate each instruction: there it needs no
+    device. TCG has no such limit.
+
+    ## The cure
+
+    Plain moves for devices. In C and Swift: volatile accesses of single words, no memcpy.
+
+    Linux arch/x86/kvm/emulate.c: opcode_table, twobyte_table (6.1, 6.19), x86.c: handle_emulation_failure.
+    """
+}
+
+extension Instruction {
+  /// Whether KVM's emulator has no code for the instruction (Linux arch/x86/kvm/emulate.c, 6.1; with VEX 6.19 knows some moves).
+  fileprivate var isUnknownToEmulator: Bool {
+    switch encoding {
+    case .vex, .evex, .xop, .mvex, .threeDNow: return true
+    case .legacy: break
+    }
+    if isaSet == "X87" || isaSet == "FCMOV" || isaSet == "SSE3X87" {
+      return !["fninit", "fnstcw", "fnstsw", "fwait"].contains(mnemonic)
+    }
+    if Self.unknownToEmulator.contains(mnemonic) { return true }
+    let usesVectors = operands.contains { operand in
+      guard case .register(.other(let name)) = operand.value else { return false }
+      return name.hasPrefix("xmm") || name.hasPrefix("mm")
+    }
+    return usesVectors && !Self.vectorMovesOfEmulator.contains(mnemonic)
+  }
+
+  private static let vectorMovesOfEmulator: Set<String> = [
+    "movups", "movupd", "movaps", "movapd", "movntps", "movntpd", "movdqa", "movdqu", "movntdq",
+  ]
+
+  private static let unknownToEmulator: Set<String> = [
+    "cmpxchg16b", "popcnt", "crc32", "adcx", "adox", "xsave", "xsaveopt", "xsavec", "xsaves", "xrstor", "xrstors",
+    "xsave64",
+    "xrstor64", "movdiri", "movdir64b", "enqcmd", "ldmxcsr", "stmxcsr", "clwb", "lfence", "mfence", "sfence",
+    "rdfsbase", "rdgsbase",
+    "wrfsbase", "wrgsbase", "stac", "clac", "swapgs", "xgetbv", "rdtscp", "monitor", "mwait", "lar", "lsl", "verr",
+    "verw", "arpl",
+    "bound", "daa", "aaa", "aas", "sysret", "rdrand", "rdseed",
+  ]
+}
