@@ -26,3 +26,9 @@ public func exit() -> Never {
   outByte(0xf4, 0)
   while true { disableInterruptsAndHalt() }
 }
+
+/// The address of a function's first instruction.
+public func address(of function: @convention(c) () -> Void) -> UInt64 {
+  // A C function pointer is an address and nothing else.
+  UInt64(unsafe unsafeBitCast(function, to: UInt.self))
+}

@@ -1,16 +1,8 @@
 # From QEMU's -kernel to Swift's main, in 64-bit mode.
 #
-# QEMU starts an ELF64 file that carries the PVH note below (hw/i386/x86.c: read_pvh_start_addr, load_elfboot, 7.2) in
-# 32-bit protected mode: flat segments, paging off, interrupts off (pc-bios/optionrom/pvh_main.c). The tables are
-# written out by the assembler, so that nothing is left to do here but to switch them on.
+# The tables are written out by the assembler, so that nothing is left to do here but to switch them on.
 
-        .section .note.pvh, "a", @note
-        .balign 4
-        .long   4                       # size of the name
-        .long   8                       # size of the contents
-        .long   18                      # XEN_ELFNOTE_PHYS32_ENTRY
-        .asciz  "Xen"
-        .quad   start
+        .include "Boot/pvh.s"
 
         .text
         .code32
@@ -45,15 +37,24 @@ longMode:
 
         .section .rodata
         .balign 8
-gdt:    .quad   0
-        .quad   0x00209b0000000000      # 0x08: 64-bit code
-        .quad   0x00cf93000000ffff      # 0x10: data
 gdtDescriptor:
-        .word   . - gdt - 1
+        .word   endOfGDT - gdt - 1
         .quad   gdt
 emptyIDTDescriptor:
         .word   0
         .quad   0
+
+# In the order that SYSCALL and SYSRET want.
+        .data
+        .balign 8
+        .globl  gdt
+gdt:    .quad   0
+        .quad   0x00209b0000000000      # 0x08: 64-bit code
+        .quad   0x00cf93000000ffff      # 0x10: data
+        .quad   0x00cff3000000ffff      # 0x18: data for user mode
+        .quad   0x0020fb0000000000      # 0x20: 64-bit code for user mode
+        .quad   0, 0                    # 0x28: a TSS, if the guest has one: see TaskState.swift
+endOfGDT:
 
 # The boot mapping: the first GiB, mapped to itself with 2 MiB pages.
         .data
@@ -78,4 +79,5 @@ firstTableFrame:                        # for the tables that a guest builds: se
         .space  64 * 4096
 endOfTableFrames:
         .space  4 * 4096
+        .globl  stackTop
 stackTop:

@@ -1,0 +1,48 @@
+# Handlers for interrupts and exceptions. The linker leaves out those that a guest does not use.
+
+        .include "Boot/end.s"
+
+        .macro  handler name
+        .section .text.\name, "ax", @progbits
+        .globl  \name
+\name:
+        .endm
+
+        handler ignoreInterrupt
+        iretq
+
+        handler ignoreFault
+        add     $8, %rsp                # the error code, which IRET does not know of
+        iretq
+
+        handler mapAndReturn
+        push    %rax
+        push    %rcx
+        mov     mapAndReturnAddress, %rcx
+        mov     mapAndReturnValue, %rax
+        mov     %rax, (%rcx)
+        pop     %rcx
+        pop     %rax
+        add     $8, %rsp                # the error code
+        iretq
+
+        handler countTick
+        push    %rax
+        incl    tickCount
+        mov     $0x20, %al
+        outb    %al, $0x20              # the end of the interrupt, to the PIC
+        pop     %rax
+        iretq
+
+        handler finishWell
+        endWell
+
+        .data
+        .balign 8
+        .globl  mapAndReturnAddress, mapAndReturnValue, tickCount
+mapAndReturnAddress:
+        .quad   0
+mapAndReturnValue:
+        .quad   0
+tickCount:
+        .long   0
