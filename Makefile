@@ -10,7 +10,7 @@ LAB_PACKAGES := kmod cpio busybox-static bpftool
 # The command as the demo runs it.
 INQUEST := .build/release/inquest
 
-.PHONY: help setup build guests demo test lab lab-test oracle benchmark docs format lint clean
+.PHONY: help setup build guests demo test matrix lab lab-test oracle benchmark docs format lint clean
 
 help:
 	@echo 'make demo       a guest dies; Inquest says why; the cure is shown working'
@@ -19,6 +19,7 @@ help:
 	@echo 'make lab-test   the tests that need one'
 	@echo 'make build      the command, as $(INQUEST)'
 	@echo 'make guests     the example guests, in Guests/build'
+	@echo 'make matrix     every example guest, with a trace, without and from the log: docs/matrix.md'
 	@echo 'make oracle     ten million page walks against this KVM, two million against TCG'
 	@echo 'make benchmark  reading traces and walking page tables, beside trace-cmd, perf and the monitor of QEMU'
 	@echo 'make docs       the manual pages of the causes, in docs/causes'
@@ -51,6 +52,10 @@ lab-test: setup guests
 	@status=0; Lab/build || status=$$?; \
 	if [ $$status -eq 2 ]; then echo 'lab-test: skipped'; exit 0; fi; [ $$status -eq 0 ] || exit $$status; \
 	INQUEST_LAB=Lab/run swift test --filter InLab
+
+# Its part under TCG is in `make test` too, in Swift.
+matrix: build guests
+	@Scripts/matrix $(INQUEST) > .build/matrix.md; status=$$?; cp .build/matrix.md docs/matrix.md; cat docs/matrix.md; exit $$status
 
 # A short slice of it is part of `make test`.
 oracle: setup
