@@ -219,7 +219,8 @@ extension Investigator {
 
   private func explain(_ cause: any CauseOfHang, _ verdict: inout Verdict) {
     verdict.outcome = .hung
-    verdict.ending = "The guest hangs: it had not ended when the time limit was reached, and cannot get anywhere."
+    let limit = scene.ending == .timedOut ? "it had not ended when the time limit was reached, and " : "it "
+    verdict.ending = "The guest hangs: \(limit)cannot get anywhere."
     verdict.cause = Cause(
       id: cause.id, title: cause.title, summary: cause.summary, confidence: cause.confidence)
     verdict.remedies = cause.remedies

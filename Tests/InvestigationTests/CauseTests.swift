@@ -228,7 +228,7 @@ struct Mistake: Sendable, CustomTestStringConvertible {
       ["`mov rax, [rbx+0x8]` uses 0x4847464544434249", "bits 63 to 47"]
     ) { $0.state.generalPurpose.rbx = 0x4847_4645_4443_4241 },
     Mistake(
-      "a stack that is not canonical", [0x50], .stackFault, code: 0, "memory.non-canonical", ["`push rax`", "#SS"]
+      "a stack that is not canonical", [0x50], .stackFault, code: 0, "stack.non-canonical", ["`push rax`", "#SS"]
     ) {
       $0.state.generalPurpose.rsp = 0x8000_0000_0000_0000
     },
@@ -455,7 +455,7 @@ struct CauseTests {
 
   /// Whether TCG would not mind.
   private static func needsKVM(_ mistake: Mistake) -> Bool {
-    mistake.cause == "cpu.unknown-msr"
+    mistake.cause == "cpu.unknown-msr" || mistake.cause == "stack.non-canonical"
       || mistake.cause == "cpu.control-register-reserved-bit" && !mistake.words.contains { $0.contains("XCR0") }
   }
 }

@@ -73,7 +73,8 @@ enum Causes {
       PageNotMapped.self, SupervisorModeExecutionPrevention.self, SupervisorModeAccessPrevention.self,
       SupervisorPage.self,
       ReadOnlyPage.self, ExecuteDisabledPage.self, ProtectionKey.self, TrapInstruction.self, UndefinedInstruction.self,
-      PrivilegedInstruction.self, BadReturnFrame.self, NonCanonicalAddress.self, MisalignedOperand.self,
+      PrivilegedInstruction.self, BadReturnFrame.self, NonCanonicalStack.self, NonCanonicalAddress.self,
+      MisalignedOperand.self,
       DivideError.self,
       SegmentAccess.self, BadCodeSelector.self, BadSelector.self, PICNotRemapped.self, UndeliverableInterrupt.self,
     ]

@@ -1,10 +1,14 @@
 import GuestImage
 import X86
 
-/// `segment.access`: an operand outside its segment, or one that the segment does not allow.
-struct SegmentAccess: CauseOfDeath, SingleCause {
-  static let id = "segment.access"
-  static let title = "The segment does not allow the access"
+/// `segment.null`, `segment.limit`, `segment.type`: an operand outside its segment, or one that the segment does not allow.
+struct SegmentAccess: CauseOfDeath {
+  /// One page for each kind.
+  static let manuals = [
+    ManualPage(id: "segment.null", title: "An access through a null segment", text: manual),
+    ManualPage(id: "segment.limit", title: "An access beyond the segment's limit", text: manual),
+    ManualPage(id: "segment.type", title: "The segment's type does not allow the access", text: manual),
+  ]
 
   private let fault: FirstFault
   private let register: SegmentRegister
@@ -16,6 +20,17 @@ struct SegmentAccess: CauseOfDeath, SingleCause {
     self.register = register
     self.violation = violation
   }
+
+  private var page: ManualPage {
+    switch violation {
+    case .isNull: Self.manuals[0]
+    case .beyondLimit: Self.manuals[1]
+    case .isReadOnly, .isExecuteOnly: Self.manuals[2]
+    }
+  }
+
+  var id: String { page.id }
+  var title: String { page.title }
 
   private var name: String { "\(register)".uppercased() }
 

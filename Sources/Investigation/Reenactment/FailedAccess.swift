@@ -64,15 +64,29 @@ extension FailedAccess {
       && (!error.contains(.present) || steps.last?.entry.isPresent == true)
   }
 
+  /// A walk that all but a protection key allows, as it ends if the key forbids the access; nil for any other.
+  init?(forbiddenByKey walk: PageWalk) {
+    guard case .undetermined(.protectionKey, at: _) = walk.outcome, let format = walk.paging.format else { return nil }
+    var code: PageFaultErrorCode = [.present, .protectionKey]
+    if walk.access.kind == .write { code.insert(.write) }
+    if walk.access.isUser { code.insert(.user) }
+    self.init(
+      address: walk.address, access: walk.access, errorCode: code, format: format, root: walk.paging.cr3,
+      steps: Self.steps(of: walk), source: .reenactment, cause: .protection(.protectionKey))
+  }
+
+  private static func steps(of walk: PageWalk) -> [Step] {
+    walk.steps.map { step in
+      Step(structure: step.structure, entry: step.entry, entryAddress: step.entryAddress, source: .guestMemory)
+    }
+  }
+
   /// A walk of the reenactment; nil unless it ends in a page fault.
   init?(_ walk: PageWalk) {
     guard case .pageFault(let fault) = walk.outcome, let format = walk.paging.format else { return nil }
-    let steps = walk.steps.map { step in
-      Step(structure: step.structure, entry: step.entry, entryAddress: step.entryAddress, source: .guestMemory)
-    }
     self.init(
       address: walk.address, access: walk.access, errorCode: fault.errorCode, format: format,
-      root: walk.paging.cr3, steps: steps, source: .reenactment, cause: fault.cause)
+      root: walk.paging.cr3, steps: Self.steps(of: walk), source: .reenactment, cause: fault.cause)
   }
 
   /// The last entry that was read.

@@ -3,6 +3,7 @@
 enum HandlerObstacle: String, CaseIterable {
   case idtLimit = "interrupt.idt-limit"
   case idtNotMapped = "interrupt.idt-not-mapped"
+  case noHandler = "interrupt.no-handler"
   case gateType = "interrupt.gate-type"
   case gateNotPresent = "interrupt.gate-not-present"
   case gatePrivilege = "interrupt.gate-privilege"
@@ -18,6 +19,7 @@ enum HandlerObstacle: String, CaseIterable {
     switch self {
     case .idtLimit: "The IDT ends before the interrupt's gate"
     case .idtNotMapped: "The IDT is not mapped"
+    case .noHandler: "The interrupt has no handler"
     case .gateType: "The IDT's entry is no gate"
     case .gateNotPresent: "The interrupt's gate is not present"
     case .gatePrivilege: "The gate may not be used at this CPL"
@@ -65,6 +67,21 @@ enum HandlerObstacle: String, CaseIterable {
       Map the IDT, GDT, TSS and handlers in every address space.
 
       SDM vol. 3, 6.14.
+      """
+    case .noHandler:
+      """
+      The IDT's entry for the vector is empty: #GP with the vector in the error code. Nobody gave the interrupt a handler.
+
+      ## Why
+
+      Interrupts were turned on before the handlers were set, a device that was not expected raised its line, or INT n names a vector of
+      another system.
+
+      ## The cure
+
+      A gate for each vector that can come, and the lines of all other devices masked in PIC or APIC.
+
+      SDM vol. 3, 6.11 and 6.12.
       """
     case .gateType:
       """

@@ -118,6 +118,12 @@ enum HandlerPath {
         "its gate at \(address.rawValue.hexadecimal) cannot be read", remedy: "map the IDT in every address space")
       : 0
     let gate = table.isLongModeActive ? InterruptGate(low: low, high: high) : InterruptGate(low)
+    guard low != 0 || high != 0 else {
+      throw blocked(
+        .noHandler, "its IDT entry is empty: it has no handler (#GP)",
+        remedy: "give the vector a gate and a handler, or mask the device",
+        by: .generalProtection)
+    }
     guard gate.kind != nil else {
       throw blocked(
         .gateType, "its IDT entry is no gate, type \(gate.type.hexadecimal) (#GP)",
@@ -197,6 +203,29 @@ enum HandlerPath {
   private static func checkStack(
     of gate: InterruptGate, _ vector: ExceptionVector, level: Int, at instant: Instant
   ) throws(Blockage) {
+    let usesTSS = gate.interruptStackTable != 0 || level < instant.currentPrivilegeLevel
+    guard usesTSS, instant.state.tr.selector.isNull else {
+      return try checkFrame(of: gate, vector, level: level, at: instant)
+    }
+    // The processor reads the stack pointer from wherever TR's base is, as a reset left it.
+    let remedy = "load TR (LTR) with a TSS of 104 bytes or more"
+    let name = gate.interruptStackTable != 0 ? "IST\(gate.interruptStackTable)" : "RSP\(level)"
+    do throws(Blockage) {
+      try checkFrame(of: gate, vector, level: level, at: instant)
+    } catch {
+      guard case .obstacle(let obstacle) = error else { throw error }
+      throw blocked(
+        .tssMissing, "it needs the stack \(name), and TR was never loaded (selector 0): \(obstacle.words)",
+        remedy: remedy,
+        by: obstacle.exception, obstacle.access)
+    }
+    throw blocked(
+      .tssMissing, "it needs the stack \(name), and TR holds no TSS (selector 0)", remedy: remedy, by: .invalidTSS)
+  }
+
+  private static func checkFrame(
+    of gate: InterruptGate, _ vector: ExceptionVector, level: Int, at instant: Instant
+  ) throws(Blockage) {
     let count = (level < instant.currentPrivilegeLevel || gate.isLongMode ? 5 : 3) + (vector.hasErrorCode ? 1 : 0)
     if gate.isLongMode {
       let stack = try longModeStack(gate, level: level, at: instant)
@@ -264,7 +293,7 @@ enum HandlerPath {
   ) throws(Blockage) -> UInt64 {
     let register = instant.state.tr
     let end = address.rawValue &- register.base &+ 7
-    guard !register.selector.isNull, end <= UInt64(register.limit) else {
+    guard end <= UInt64(register.limit) else {
       throw blocked(
         .tssMissing,
         "it needs the stack \(name), and TR holds no TSS that has it (selector \(register.selector.rawValue.hexadecimal), limit "
@@ -297,8 +326,8 @@ enum HandlerPath {
             + "\(place.rawValue.hexadecimal) cannot be written (\(why))",
           remedy: stack.name == "the stack"
             ? "keep RSP at the top of mapped, writable memory, and give #DF a stack of its own (IST)"
-            : "put the top of a mapped, writable stack into \(stack.name) of the TSS", by: exception.vector,
-          exception.access)
+            : "put the top of a mapped, writable stack into \(stack.name) of the TSS",
+          by: exception.access == nil ? .stackFault : .pageFault, exception.access)
       }
     }
   }

@@ -93,8 +93,12 @@ extension Instant {
     case .pageFault: return FailedAccess(walk).map { .fails(.pageFault($0)) } ?? .unknown("the walk has no end")
     case .pdpteNotLoadable: return .unknown("the page-directory-pointer-table registers are not known")
     case .notCanonical:
-      return .fails(
-        RaisedException(usesStackSegment ? .stackFault : .generalProtection, code: 0, .notCanonical(address)))
+      // TCG 7.2 raises #GP for the stack too (measured).
+      let isStackFault = usesStackSegment && executor != .tcg
+      return .fails(RaisedException(isStackFault ? .stackFault : .generalProtection, code: 0, .notCanonical(address)))
+    case .undetermined(.protectionKey(let key), at: _):
+      return FailedAccess(forbiddenByKey: walk).map { .fails(.pageFault($0, if: "PKRU forbids protection key \(key)")) }
+        ?? .unknown("the rights of protection key \(key) are not known")
     case .undetermined(let doubt, at: let structure):
       return .unknown("the walk of \(address.rawValue.hexadecimal): \(doubt.words(at: structure))")
     }

@@ -54,8 +54,8 @@ struct RaisedException: Hashable {
     Self(.generalProtection, code: 0, reason, if: condition)
   }
 
-  static func pageFault(_ access: FailedAccess) -> Self {
-    Self(.pageFault, code: access.errorCode.rawValue, .access(access))
+  static func pageFault(_ access: FailedAccess, if condition: String? = nil) -> Self {
+    Self(.pageFault, code: access.errorCode.rawValue, .access(access), if: condition)
   }
 
   /// `#UD`, `#GP (0x0)`, `#PF, 0x9 (P|RSVD)`.

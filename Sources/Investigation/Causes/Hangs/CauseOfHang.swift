@@ -26,7 +26,7 @@ struct Hang {
   let processors: [(processor: ObservedProcessor, next: NextInstruction)]
 
   init?(_ scene: Scene) {
-    guard scene.ending == .timedOut, !scene.processors.isEmpty else { return nil }
+    guard scene.ending == .timedOut || scene.ending == .unknown, !scene.processors.isEmpty else { return nil }
     self.scene = scene
     processors = scene.processors.map { ($0, NextInstruction(at: scene.instant(of: $0))) }
   }
@@ -35,7 +35,9 @@ struct Hang {
     [HaltedForGood.self, RepeatedControlRegisterWrite.self, EndlessFault.self, SelfLoop.self, SpinLoop.self]
   }
 
+  /// Registers of a moment that nothing tells are no sign of a hang; a record that ends in repetition is.
   var cause: (any CauseOfHang)? {
+    if scene.ending == .unknown { return EndlessFault(self) }
     for cause in Self.causes {
       if let found = cause.init(self) { return found }
     }
