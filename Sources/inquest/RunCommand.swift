@@ -28,8 +28,10 @@ struct RunCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Stop the guest after this time.", valueName: "seconds"))
   var timeout: Double?
 
-  @Flag(inversion: .prefixedNo, help: "Record KVM's tracepoints.")
-  var trace = true
+  @OptionGroup var recorder: RecorderOptions
+
+  @Flag(name: .shortAndLong, help: "Say what is recorded and why, and how it went.")
+  var verbose = false
 
   @Argument(
     parsing: .postTerminator, help: ArgumentHelp("The QEMU command line, after --.", valueName: "qemu-system-x86_64 …"))
@@ -47,9 +49,9 @@ struct RunCommand: ParsableCommand {
     let image = try GuestImage(of: commandLine, at: image)
     var options = GuestRun.Options()
     options.timeLimit = timeout.map { .seconds($0) }
-    options.recordsKVM = trace
+    recorder.apply(to: &options)
     options.loggedAddresses = image.map(\.addressesAfterPagingChanges) ?? []
-    let examination = Examination(commandLine: commandLine, image: image)
+    let examination = Examination(commandLine: commandLine, image: image, show: show)
     let outcome: GuestOutcome
     do {
       outcome = try GuestRun(commandLine, options: options).run { examination.examine($0) }
@@ -61,10 +63,16 @@ struct RunCommand: ParsableCommand {
 
   private func conclude(_ outcome: GuestOutcome, _ examination: Examination) throws {
     if case .refusedToStart(let end) = outcome.ending { throw Failure(refusal(end, outcome)) }
-    let verdict = examination.verdict(on: outcome.scene)
-    if case .refused(let refusal) = outcome.scene.recording { warn(refusal) }
-    try output.write(verdict)
+    let verdict = try examination.conclude(outcome.scene)
     throw ExitCode(status(verdict, outcome.processEnd))
+  }
+
+  private func show(_ verdict: Verdict, _ scene: GuestScene) throws {
+    RecorderReport(isVerbose: verbose).tell(scene.recording)
+    try output.write(verdict)
+    guard verbose else { return }
+    let time = (ContinuousClock.now - scene.moment) / Duration.milliseconds(1)
+    standardError.write("inquest: verdict \(Int(time.rounded())) ms after the end\n")
   }
 
   private func refusal(_ end: ProcessEnd, _ outcome: GuestOutcome) -> String {
@@ -74,11 +82,6 @@ struct RunCommand: ParsableCommand {
     case .exited(let status): "\(command[0]) did not start the guest (status \(status))\(last)"
     case .signalled(let signal): "\(command[0]) did not start the guest (signal \(signal))\(last)"
     }
-  }
-
-  private func warn(_ refusal: RecordingRefusal) {
-    let remedy = refusal.remedy.map { "; \($0)" } ?? ""
-    standardError.write("inquest: KVM's tracepoints were not recorded: \(refusal.lack)\(remedy)\n")
   }
 
   private func status(_ verdict: Verdict, _ end: ProcessEnd) -> Int32 {
@@ -94,29 +97,40 @@ struct RunCommand: ParsableCommand {
 private final class Examination {
   let commandLine: QEMUCommandLine
   let image: GuestImage?
+  private let show: (Verdict, GuestScene) throws -> Void
   /// The last examination of a guest that stood still.
   private var last: (ending: GuestEnding, verdict: Verdict)?
+  /// Whether the verdict has been shown, or why it could not be; nil as long as it was not.
+  private var shown: Result<Void, any Error>?
 
-  init(commandLine: QEMUCommandLine, image: GuestImage?) {
+  /// - Parameter show: Shows a verdict that is final.
+  init(
+    commandLine: QEMUCommandLine, image: GuestImage?, show: @escaping (Verdict, GuestScene) throws -> Void
+  ) {
     self.commandLine = commandLine
     self.image = image
+    self.show = show
   }
 
   func judge(_ scene: GuestScene) -> Verdict {
     Investigator.verdict(on: Scene(scene, of: commandLine, image: image))
   }
 
-  /// A dead guest is ended, for it would only begin again; one that reset or turned off the machine goes its way.
+  /// A dead guest is ended, for it would only begin again, and the verdict is shown before QEMU takes its time to go; one
+  /// that reset or turned off the machine goes its way.
   func examine(_ scene: GuestScene) -> Resumption {
     let verdict = judge(scene)
     last = (scene.ending, verdict)
-    return verdict.outcome == .ended ? .carryOn : .end
+    guard verdict.outcome != .ended else { return .carryOn }
+    shown = Result { try show(verdict, scene) }
+    return .end
   }
 
-  /// The verdict on a run that is over: the one from when the guest stood still, while its registers could be read,
-  /// unless it went on after that and came to another end.
-  func verdict(on scene: GuestScene) -> Verdict {
-    if let last, last.ending == scene.ending { return last.verdict }
-    return judge(scene)
+  /// The verdict on a run that is over, shown if it was not yet: the one from when the guest stood still, while its
+  /// registers could be read, unless it went on after that and came to another end.
+  func conclude(_ scene: GuestScene) throws -> Verdict {
+    let verdict = last.flatMap { $0.ending == scene.ending ? $0.verdict : nil } ?? judge(scene)
+    try (shown ?? Result { try show(verdict, scene) }).get()
+    return verdict
   }
 }

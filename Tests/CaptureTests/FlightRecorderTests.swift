@@ -27,18 +27,34 @@ import X86
     #expect(samples.map { Array($0.payload) } == [raw, raw])
   }
 
-  @Test func `a ring that is not full ends at an empty header`() {
-    let records = sample(time: 2, thread: 7, raw: raw)
-    let end = PerfRecordHeaders.end(of: records + [UInt8](repeating: 0, count: 100))
-    #expect(end.offset == records.count)
-    #expect(!end.isFull)
+  private func extent(of ring: [UInt8], first limit: Int = .max) -> (size: Int, count: Int, isCut: Bool) {
+    PerfRecordHeaders(byteCount: ring.count) { offset in
+      ring[offset..<offset + 8].reversed().reduce(0) { $0 << 8 | UInt64($1) }
+    }.extent(ofFirst: limit)
   }
 
-  @Test(arguments: [1, 8, 39]) func `a record that was overwritten is left out`(left: Int) {
+  @Test func `a ring that is not full ends at an empty header`() {
+    let records = sample(time: 2, thread: 7, raw: raw)
+    #expect(extent(of: records + [UInt8](repeating: 0, count: 100)) == (records.count, 1, false))
+  }
+
+  @Test(arguments: [0, 8, 32]) func `a record that was overwritten is left out`(left: Int) {
     let whole = sample(time: 2, thread: 7, raw: raw)
-    let end = PerfRecordHeaders.end(of: whole + whole.prefix(left))
-    #expect(end.offset == whole.count)
-    #expect(end.isFull)
+    #expect(extent(of: whole + whole.prefix(left)) == (whole.count, 1, true))
+  }
+
+  @Test func `no more records than asked for`() {
+    let records = (0..<3).flatMap { sample(time: $0, thread: 7, raw: raw) }
+    #expect(extent(of: records, first: 2) == (records.count / 3 * 2, 2, true))
+  }
+
+  @Test(arguments: [(total: 32 << 20, vcpus: 1, others: 3), (1 << 20, 4, 4), (0, 1, 1), (1 << 30, 16, 0)])
+  func `rings keep to their memory`(total: Int, vcpus: Int, others: Int) {
+    let memory = RecorderMemory(total: total, vcpus: vcpus, others: others)
+    let page = 4096
+    #expect(vcpus * memory.vcpuRing + others * memory.otherRing <= max(total, (vcpus + others) * page))
+    #expect(memory.vcpuRing.nonzeroBitCount == 1 && memory.otherRing.nonzeroBitCount == 1)
+    #expect(vcpus * memory.vcpuRing >= total / 4)
   }
 
   @Test(
@@ -83,7 +99,7 @@ enum HostAbility {
   static let canRecord: Bool = {
     guard hasKVM else { return false }
     do throws(RecordingRefusal) {
-      _ = try FlightRecorder(process: getpid(), vcpuThreads: [], ringSize: 1 << 16, wanted: ["kvm_exit"], filters: [:])
+      _ = try FlightRecorder(process: getpid(), vcpuThreads: [], memory: 1 << 20, choice: .least)
       return true
     } catch {
       print("Skipped: \(error.lack)")
@@ -105,9 +121,9 @@ extension GuestRunTests {
 
   @Test(.enabled(if: HostAbility.canRecord, "needs KVM's tracepoints"))
   func `the end of a guest under KVM is recorded`() throws {
-    let recording = try recordKernel(ringSize: 1 << 20)
+    let recording = try recordKernel(memory: 4 << 20)
     #expect(!recording.isCut)
-    #expect(recording.formats.contains { $0.name == "kvm_userspace_exit" })
+    #expect(recording.tracepoints.contains { $0.name == "kvm_userspace_exit" })
     let records = recording.records()
     #expect(records.count == recording.samples.count)
     #expect(zip(records, records.dropFirst()).allSatisfy { ($0.time ?? 0) <= ($1.time ?? 0) })
@@ -123,7 +139,7 @@ extension GuestRunTests {
   }
 
   @Test(.enabled(if: HostAbility.canRecord, "needs KVM's tracepoints")) func `a small ring keeps the end`() throws {
-    let recording = try recordKernel(ringSize: 1 << 12)
+    let recording = try recordKernel(memory: 1 << 12)
     #expect(recording.isCut)
     let writes = recording.records().compactMap { record in
       if case .portIO(true, let port, _, _, _) = record.event { port } else { nil }
@@ -131,7 +147,7 @@ extension GuestRunTests {
     #expect(writes.last == 0xF4)
   }
 
-  private func recordKernel(ringSize: Int) throws -> FlightRecording {
+  private func recordKernel(memory: Int) throws -> FlightRecording {
     try withKernel { file in
       let line = QEMUCommandLine(
         program: "qemu-system-x86_64",
@@ -140,7 +156,7 @@ extension GuestRunTests {
           "-device", "isa-debug-exit,iobase=0xf4,iosize=4",
         ])
       var options = self.options()
-      options.ringSize = ringSize
+      options.recorderMemoryPerCPU = memory
       let outcome = try GuestRun(line, options: options).run { _ in .end }
       #expect(outcome.ending == .exited(status: 85))
       guard case .recorded(let recording) = outcome.scene.recording else { throw NotRecorded() }

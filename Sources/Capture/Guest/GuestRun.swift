@@ -28,10 +28,10 @@ public struct GuestRun {
     public var sharesMemory = true
     /// Whether KVM's tracepoints are recorded, where they can be.
     public var recordsKVM = true
-    /// Which events of kvm and kvmmmu; nil takes those that tell how a guest came to its end.
-    public var events: Set<String>?
-    /// Bytes kept for each vCPU thread's events; a power of two.
-    public var ringSize = 8 << 20
+    /// Which events of kvm and kvmmmu; nil takes those that suit this host.
+    public var events: EventChoice?
+    /// What the recorder's rings may take for each of this machine's processors, in bytes.
+    public var recorderMemoryPerCPU = 16 << 20
 
     public init() {}
   }
@@ -190,10 +190,12 @@ private final class GuestWatch {
   private func startRecorder() {
     guard run.options.recordsKVM, let identity, identity.usesKVM == true else { return }
     do throws(RecordingRefusal) {
+      let vcpuThreads = identity.processors.map(\.cpu.threadID)
+      let process = vcpuThreads.first.flatMap(FlightRecorder.process(ofThread:)) ?? session.process.processID
       let recorder = try FlightRecorder(
-        process: session.process.processID, vcpuThreads: identity.processors.map(\.cpu.threadID),
-        ringSize: run.options.ringSize, wanted: run.options.events ?? FlightRecorder.defaultEvents,
-        filters: FlightRecorder.filters(for: .current()))
+        process: process, vcpuThreads: vcpuThreads,
+        memory: run.options.recorderMemoryPerCPU * max(sysconf(CInt(_SC_NPROCESSORS_ONLN)), 1),
+        choice: run.options.events ?? .suited(to: .current()))
       recording = .running(recorder)
     } catch {
       recording = .refused(error)
@@ -330,25 +332,38 @@ private final class GuestWatch {
   // MARK: Scenes
 
   private func show(_ ending: GuestEnding, _ examine: (GuestScene) -> Resumption) -> Resumption {
+    let moment = ContinuousClock.now
+    // Asking for registers makes events of its own.
+    recorder?.pause(true)
     readMap()
-    let scene = scene(ending, session)
+    let scene = scene(ending, at: moment, session)
     defer { scene.memory.disconnect() }
-    return signals.unblocked { examine(scene) }
+    let resumption = signals.unblocked { examine(scene) }
+    switch resumption {
+    case .carryOn: recorder?.pause(false)
+    case .end: recorder?.stop()
+    }
+    return resumption
   }
 
-  private func scene(_ ending: GuestEnding, _ live: QEMUSession?) -> GuestScene {
+  private func scene(_ ending: GuestEnding, at moment: ContinuousClock.Instant, _ live: QEMUSession?) -> GuestScene {
     let memory = CapturedMemory(map: map, reader: live.map { MonitorPages(monitor: $0.monitor) }) { ram?.slice($0) }
     return GuestScene(
-      ending: ending, identity: identity, registers: live?.monitor("info registers -a"), log: session.log.bytes,
+      ending: ending, moment: moment, identity: identity, registers: live?.monitor("info registers -a"),
+      log: session.log.bytes,
       logsTripleFaults: identity?.usesKVM == false && run.commandLine.leavesLogFree,
       standardError: session.standardError.bytes, memory: memory,
       recording: recorded(), shutdownCause: cause)
   }
 
+  private var recorder: FlightRecorder? {
+    if case .running(let recorder) = recording { recorder } else { nil }
+  }
+
   private func recorded() -> KVMRecording {
     switch recording {
     case .notWanted: .notWanted
-    case .running(let recorder): .recorded(recorder.read())
+    case .running(let recorder): .recorded(recorder.read(last: FlightRecording.eventsOfADeath))
     case .refused(let refusal): .refused(refusal)
     }
   }
@@ -359,9 +374,8 @@ private final class GuestWatch {
     if lastFreeze == nil, let signal = signal ?? session.takeSignal() { ending = .interrupted(signal: signal) }
     // QEMU does this itself unless a signal kept it from it.
     if case .signalled = end { terminal?.restore() }
-    var recorder: FlightRecorder?
-    if case .running(let running) = recording { recorder = running }
-    return GuestOutcome(ending: ending, processEnd: end, scene: scene(ending, nil), recorder: recorder)
+    recorder?.stop()
+    return GuestOutcome(ending: ending, processEnd: end, scene: scene(ending, at: .now, nil), recorder: recorder)
   }
 }
 

@@ -3,6 +3,8 @@ public import QEMU
 /// What can be known of a guest at the moment it stopped, or after QEMU has gone.
 public struct GuestScene {
   public let ending: GuestEnding
+  /// When the guest was found to stand still, or QEMU to have ended.
+  public let moment: ContinuousClock.Instant
   /// Nil if QEMU ended before it could be asked.
   public let identity: GuestIdentity?
   /// The monitor's `info registers -a`; nil once QEMU has gone.
@@ -16,7 +18,7 @@ public struct GuestScene {
   public let standardError: [UInt8]
   /// Valid until the guest goes on or QEMU ends; the shared part of it stays.
   public let memory: CapturedMemory
-  /// What the kvm and kvmmmu tracepoints recorded.
+  /// What the kvm and kvmmmu tracepoints recorded last.
   public let recording: KVMRecording
   /// Why QEMU last said it would shut down or reset; nil if it never did.
   public let shutdownCause: ShutdownCause?
@@ -47,6 +49,8 @@ public struct GuestOutcome {
   public let processEnd: ProcessEnd
   /// The last scene; one of ``GuestEnding/exited(status:)`` and its kin was not shown before.
   public let scene: GuestScene
-  /// Closing its tracepoints takes the kernel a while: that shall not come before a verdict.
   let recorder: FlightRecorder?
+
+  /// All that the recorder has, while a scene has what a verdict needs; nil where nothing was recorded.
+  public func wholeRecording() -> FlightRecording? { recorder?.read() }
 }

@@ -1,65 +1,64 @@
+import Dispatch
 import Glibc
 import SystemPackage
 
 /// Keeps the last kvm and kvmmmu events of QEMU's threads in memory, and reads them only when the guest is dead.
 final class FlightRecorder {
+  let tracepoints: [Tracepoint]
+  /// Fewer than were wanted, where the kernel lets no more be recorded.
+  let choice: EventChoice
+  /// Why there are fewer, with errno; nil where all are recorded.
+  let shortage: Errno?
   private let rings: [PerfRing]
-  private let events: [Tracefs.Event]
   private let threadNames: [Int32: String]
-  private let filters: [String: String]
 
   /// Records the threads of a process whose guest has not started yet.
   ///
   /// - Parameters:
-  ///   - vcpuThreads: the threads that run the guest; they get rings of `ringSize` bytes, the others of 1 MiB at most.
-  ///   - ringSize: a power of two, from 64 KiB.
-  ///   - wanted: the events' names; those that this kernel lacks are passed over.
-  ///   - filters: for events of these names, which of their records to keep.
-  init(
-    process: Int32, vcpuThreads: [Int32], ringSize: Int, wanted: Set<String>, filters: [String: String]
-  ) throws(RecordingRefusal) {
+  ///   - vcpuThreads: the threads that run the guest.
+  ///   - memory: what all rings together may take, in bytes.
+  ///   - choice: which events; those that this kernel lacks are passed over.
+  init(process: Int32, vcpuThreads: [Int32], memory: Int, choice: EventChoice) throws(RecordingRefusal) {
     let tracefs = try Tracefs()
-    var events: [Tracefs.Event] = []
-    for system in ["kvm", "kvmmmu"] { events += try tracefs.events(of: system, wanted: wanted) }
-    guard !events.isEmpty else { throw .noTracepoints }
-    let tracepoints = events.map { PerfRing.Tracepoint(id: $0.id, filter: filters[$0.name]) }
     let threads = Self.threads(of: process)
-    raiseDescriptorLimit(by: tracepoints.count * threads.count)
-    do throws(Errno) {
-      var rings: [PerfRing] = []
-      for thread in threads {
-        let size = vcpuThreads.contains(thread) ? ringSize : min(ringSize, 1 << 20)
-        rings.append(try PerfRing(threadID: thread, tracepoints: tracepoints, size: size))
-      }
-      self.rings = rings
-    } catch {
-      throw Self.refusal(error)
-    }
-    self.events = events
-    self.filters = filters
+    let sizes = RecorderMemory(total: memory, vcpus: vcpuThreads.count, others: threads.count - vcpuThreads.count)
+    let requests = threads.map { (thread: $0, size: vcpuThreads.contains($0) ? sizes.vcpuRing : sizes.otherRing) }
     threadNames = Dictionary(threads.map { ($0, Self.name(of: $0, process)) }, uniquingKeysWith: { name, _ in name })
+    let wanted = try tracefs.tracepoints(in: ["kvm", "kvmmmu"], chosenBy: choice.selectors)
+    do throws(RecordingRefusal) {
+      rings = try Self.open(wanted, requests)
+      (tracepoints, self.choice, shortage) = (wanted, choice, nil)
+    } catch .perfFailed(let code) where Errno(rawValue: code).isShortage {
+      let least = try tracefs.tracepoints(in: ["kvm", "kvmmmu"], chosenBy: EventChoice.least.selectors)
+      rings = try Self.open(least, requests)
+      (tracepoints, self.choice, shortage) = (least, .least, Errno(rawValue: code))
+    }
   }
 
-  /// The events that tell how a guest came to its end.
-  ///
-  /// Not all hundred of them: turning off one waits for the kernel's grace periods, 40 ms each here, so that a process
-  /// that recorded all took 4.5 s to go.
-  static let defaultEvents: Set<String> = [
-    "kvm_entry", "kvm_exit", "kvm_userspace_exit", "kvm_page_fault", "kvm_inj_exception", "kvm_inj_virq",
-    "kvm_emulate_insn", "kvm_mmu_pagetable_walk", "kvm_mmu_paging_element", "kvm_mmu_walker_error", "kvm_cr", "kvm_msr",
-    "kvm_cpuid", "kvm_pio", "kvm_mmio", "kvm_hypercall", "kvm_apic_ipi", "kvm_smm_transition",
-    "kvm_nested_vmenter_failed",
-  ]
+  private static func open(
+    _ tracepoints: [Tracepoint], _ requests: [(thread: Int32, size: Int)]
+  ) throws(RecordingRefusal) -> [PerfRing] {
+    raiseDescriptorLimit(by: tracepoints.count * requests.count)
+    do throws(Errno) {
+      var rings: [PerfRing] = []
+      for request in requests {
+        rings.append(try PerfRing(threadID: request.thread, tracepoints: tracepoints, size: request.size))
+      }
+      return rings
+    } catch .permissionDenied, .notPermitted {
+      throw .perfForbidden(paranoid: RecordingRefusal.paranoidLevel)
+    } catch .invalidArgument where tracepoints.contains(where: { $0.filter != nil }) {
+      throw .filterRefused
+    } catch {
+      throw .perfFailed(errno: error.rawValue)
+    }
+  }
 
-  /// Which records to keep on this host, by the name of the event.
-  ///
-  /// kvm_pvm emulates the guest instruction by instruction and traces each: 6.37 of 6.4 million events of a guest's
-  /// boot. Keeping all of them more than doubled QEMU's processor time (5.4 s to 11.6 s) and pushed the rest of the
-  /// history out of the ring. With this filter it rose by 5 to 40 % on a busy machine, since the kernel still
-  /// assembles each record before it drops it, and the ring held the whole run. What the last instructions were is
-  /// left to the registers, which survive on kvm_pvm.
-  static func filters(for host: HostKVM) -> [String: String] {
-    host.vendorModule?.value == "kvm_pvm" ? ["kvm_emulate_insn": "failed==1"] : [:]
+  /// The process that a thread belongs to: QEMU may have been started by a script. Nil where the thread cannot be seen.
+  static func process(ofThread thread: Int32) -> Int32? {
+    let status = (try? wholeText(FilePath("/proc/\(thread)/status"))) ?? ""
+    let line = status.split(separator: "\n").first { $0.hasPrefix("Tgid:") }
+    return line?.split(separator: "\t").last.flatMap { Int32($0) }
   }
 
   private static func threads(of process: Int32) -> [Int32] {
@@ -71,33 +70,59 @@ final class FlightRecorder {
     return String(text.prefix { $0 != "\n" })
   }
 
-  private static func refusal(_ error: Errno) -> RecordingRefusal {
-    guard error == .permissionDenied || error == .notPermitted else { return .perfFailed(errno: error.rawValue) }
-    return .perfForbidden(paranoid: RecordingRefusal.paranoidLevel)
+  /// Stops recording, so that what is there stays; or goes on.
+  func pause(_ isPaused: Bool) {
+    for ring in rings { ring.pause(isPaused) }
   }
 
-  /// What has happened until now. Recording goes on.
-  func read() -> FlightRecording {
-    for ring in rings { ring.pause(true) }
-    defer { for ring in rings { ring.pause(false) } }
+  /// Stops recording for good. The kernel takes its time to turn the tracepoints off: that is left to another thread.
+  func stop() {
+    let events = ClosingEvents(rings.flatMap { $0.takeEvents() })
+    DispatchQueue.global().async { events.close() }
+  }
+
+  /// What has happened until it was paused, which it must be.
+  ///
+  /// - Parameter limit: How many of each thread's last events; nil for all.
+  func read(last limit: Int? = nil) -> FlightRecording {
     var samples: [PerfSample] = []
     var isCut = false
     for ring in rings {
-      let contents = ring.contents()
+      let contents = ring.contents(last: limit)
       samples += PerfSample.all(in: contents.bytes)
       if contents.isCut { isCut = true }
     }
     if rings.count > 1 { samples.sort { $0.time < $1.time } }
-    let formats = events.map { event in
-      FlightRecording.Format(
-        system: event.system, name: event.name, id: UInt16(truncatingIfNeeded: event.id), text: event.format,
-        filter: filters[event.name])
-    }
-    return FlightRecording(formats: formats, samples: samples, threadNames: threadNames, isCut: isCut)
+    return FlightRecording(
+      tracepoints: tracepoints, samples: samples, threadNames: threadNames, isCut: isCut, account: account)
+  }
+
+  private var account: FlightRecording.Account {
+    let counts = rings.reduce(EventCounts()) { $0 + $1.counts }
+    return FlightRecording.Account(
+      choice: choice, shortage: shortage?.rawValue, met: counts.all, dropped: counts.dropped,
+      memory: rings.reduce(0) { $0 + $1.size })
   }
 }
 
-/// Each event of each thread is a descriptor: about a hundred for a thread.
+/// Events whose descriptors are closed by a thread that has them for itself.
+private final class ClosingEvents: @unchecked Sendable {
+  // Sendable: handed over to one thread, which alone uses it from then on.
+  private var events: [OwnedDescriptor]
+
+  init(_ events: [OwnedDescriptor]) { self.events = events }
+
+  func close() { events = [] }
+}
+
+extension Errno {
+  /// Whether fewer events may be let through: out of descriptors, or of memory that may be locked.
+  fileprivate var isShortage: Bool {
+    [.tooManyOpenFiles, .tooManyOpenFilesInSystem, .noMemory, .noSpace].contains(self)
+  }
+}
+
+/// Each event of each thread is a descriptor.
 private func raiseDescriptorLimit(by count: Int) {
   var limit = rlimit()
   // getrlimit fills the structure, setrlimit reads it.

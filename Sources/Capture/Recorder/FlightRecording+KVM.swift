@@ -3,11 +3,9 @@ import Traces
 
 extension FlightRecording {
   /// The events in KVM's terms, by time.
-  ///
-  /// - Parameter last: how many of the last to decode; nil decodes all.
-  public func records(last: Int? = nil) -> [KVMRecord] {
+  public func records() -> [KVMRecord] {
     let decoders = self.decoders
-    return samples.suffix(last ?? samples.count).map { sample in
+    return samples.map { sample in
       KVMRecord(
         time: sample.time, cpu: sample.cpu, task: threadNames[sample.threadID], threadID: sample.threadID,
         event: Self.event(of: sample, decoders))
@@ -16,12 +14,12 @@ extension FlightRecording {
 
   private var decoders: [UInt16: KVMDecoder] {
     var decoders: [UInt16: KVMDecoder] = [:]
-    for format in formats {
+    for tracepoint in tracepoints {
       // An event whose format cannot be read is shown as one that cannot be decoded.
-      guard let layout = try? EventFormat(parsing: format.text, system: format.system, machine: .amd64) else {
-        continue
-      }
-      decoders[format.id] = KVMDecoder(format: layout)
+      guard let id = UInt16(exactly: tracepoint.id),
+        let layout = try? EventFormat(parsing: tracepoint.format, system: tracepoint.system, machine: .amd64)
+      else { continue }
+      decoders[id] = KVMDecoder(format: layout)
     }
     return decoders
   }

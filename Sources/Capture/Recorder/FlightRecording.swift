@@ -2,26 +2,29 @@ import CLinux
 
 /// The last events of each of QEMU's threads, as the kernel wrote them.
 public struct FlightRecording: Sendable {
-  /// The tracepoints that were on.
-  public var formats: [Format]
+  public var tracepoints: [Tracepoint]
   /// All threads' events, by time.
   public var samples: [PerfSample]
   /// The threads' names at the start.
   public var threadNames: [Int32: String]
-  /// Whether older events were overwritten.
+  /// Whether there were older events, which were overwritten or left out.
   public var isCut: Bool
+  public var account: Account
 
-  /// A tracepoint and the text that says how its records are laid out.
-  public struct Format: Hashable, Sendable {
-    /// `kvm` or `kvmmmu`.
-    public var system: String
-    public var name: String
-    /// The number in the first two bytes of its records.
-    public var id: UInt16
-    /// The content of events/SYSTEM/NAME/format.
-    public var text: String
-    /// Which of its records were kept, as a tracefs filter; nil for all.
-    public var filter: String?
+  /// How many of a thread's last events a verdict needs: a delivery that fails takes a few dozen.
+  static let eventsOfADeath = 4096
+
+  /// How the recording was made, and how much of what happened it has.
+  public struct Account: Hashable, Sendable {
+    public var choice: EventChoice
+    /// Why fewer events were recorded than were wanted, as an errno; nil where all were.
+    public var shortage: Int32?
+    /// How many events were met, also those that newer ones overwrote.
+    public var met: UInt64
+    /// How many of them the kernel could not write down.
+    public var dropped: UInt64
+    /// The size of all rings in bytes.
+    public var memory: Int
   }
 }
 

@@ -12,15 +12,13 @@ import SystemPackage
   private var events: [OwnedDescriptor]
   private let base: UnsafeRawPointer
   /// Bytes of records, a power of two, after one page of the kernel's own.
-  private let size: Int
+  let size: Int
+  /// What was counted when writing was stopped; nil while it goes on.
+  private var countsAtPause: EventCounts?
+  /// What was counted while writing was stopped.
+  private var countsWhilePaused = EventCounts()
 
   private static let pageSize = Int(getpagesize())
-
-  /// A tracepoint to record: its number in tracefs, and which of its records to keep; nil keeps all.
-  struct Tracepoint {
-    var id: UInt64
-    var filter: String?
-  }
 
   /// Opens the events for one thread.
   ///
@@ -54,19 +52,31 @@ import SystemPackage
     attributes.sample_period = 1
     attributes.sample_type = PerfSample.type
     attributes.write_backward = 1
-    // The kernel copies the structure during the call.
-    let event = try OwnedDescriptor(checking: unsafe clinux_perf_event_open(&attributes, threadID))
-    if let filter = tracepoint.filter { setFilter(filter, of: event) }
+    attributes.read_format = UInt64(PERF_FORMAT_LOST.rawValue)
+    let event: OwnedDescriptor
+    do throws(Errno) {
+      event = try open(&attributes, threadID)
+    } catch .invalidArgument {
+      // Linux before 6.0 does not count what it drops.
+      attributes.read_format = 0
+      event = try open(&attributes, threadID)
+    }
+    if let filter = tracepoint.filter { try setFilter(filter, of: event) }
     return event
   }
 
-  /// A filter that this kernel does not take is left out: then more is recorded.
-  private static func setFilter(_ filter: String, of event: OwnedDescriptor) {
+  private static func open(_ attributes: inout perf_event_attr, _ threadID: Int32) throws(Errno) -> OwnedDescriptor {
+    // The kernel copies the structure during the call.
+    try OwnedDescriptor(checking: unsafe clinux_perf_event_open(&attributes, threadID))
+  }
+
+  private static func setFilter(_ filter: String, of event: OwnedDescriptor) throws(Errno) {
     var text = Array(filter.utf8CString)
     // The kernel copies the text, which ends with NUL, during the call.
-    unsafe text.withUnsafeMutableBytes { bytes in
-      _ = unsafe clinux_ioctl_pointer(event.descriptor.rawValue, clinux_perf_set_filter, bytes.baseAddress)
+    let result = unsafe text.withUnsafeMutableBytes { bytes in
+      unsafe clinux_ioctl_pointer(event.descriptor.rawValue, clinux_perf_set_filter, bytes.baseAddress)
     }
+    guard result == 0 else { throw Errno(rawValue: errno) }
   }
 
   /// Without CAP_PERFMON the pages count against perf_event_mlock_kb and RLIMIT_MEMLOCK: then a smaller ring it is.
@@ -82,45 +92,114 @@ import SystemPackage
       size /= 2
     }
   }
+}
 
-  /// Stops or restarts writing; a paused ring loses what happens meanwhile.
+// MARK: Stopping and counting
+
+/// How many events a recorder met.
+struct EventCounts: Hashable {
+  /// Those that passed their filters.
+  var all: UInt64 = 0
+  /// Those of them that the kernel could not write down; 0 before Linux 6.0, which does not say.
+  var dropped: UInt64 = 0
+
+  static func + (a: Self, b: Self) -> Self { Self(all: a.all &+ b.all, dropped: a.dropped &+ b.dropped) }
+  static func - (a: Self, b: Self) -> Self { Self(all: a.all &- b.all, dropped: a.dropped &- b.dropped) }
+}
+
+extension PerfRing {
+  /// Stops or restarts writing; what happens meanwhile is neither recorded nor counted.
   func pause(_ isPaused: Bool) {
-    guard let first = events.first else { return }
+    guard isPaused != (countsAtPause != nil), let first = events.first else { return }
+    if let countsAtPause { countsWhilePaused = rawCounts - countsAtPause }
     _ = clinux_ioctl_number(first.descriptor.rawValue, clinux_perf_pause_output, isPaused ? 1 : 0)
+    countsAtPause = isPaused ? rawCounts - countsWhilePaused : nil
   }
 
-  /// The records, newest first, as one piece, cut where the oldest has been overwritten. The ring must be paused.
-  ///
-  /// As tools/perf/util/mmap.c: overwrite_rb_find_range does: from the head upwards until the ring has been round once
-  /// or a header is empty.
-  func contents() -> (bytes: [UInt8], isCut: Bool) {
-    let head = Int(truncatingIfNeeded: unsafe clinux_perf_head(base)) & (size - 1)
-    var bytes = [UInt8](repeating: 0, count: size)
-    // Both pieces lie inside the ring: [head, size) and [0, head).
-    unsafe bytes.withUnsafeMutableBytes { target in
-      let records = unsafe base + Self.pageSize
-      unsafe target.copyMemory(from: UnsafeRawBufferPointer(start: records + head, count: size - head))
-      unsafe UnsafeMutableRawBufferPointer(rebasing: target[(size - head)...])
-        .copyMemory(from: UnsafeRawBufferPointer(start: records, count: head))
+  /// The events so far.
+  var counts: EventCounts { countsAtPause ?? rawCounts - countsWhilePaused }
+
+  private var rawCounts: EventCounts {
+    events.reduce(EventCounts()) { sum, event in
+      // With PERF_FORMAT_LOST two u64: how many, and how many of them were lost.
+      var words: [UInt64] = [0, 0]
+      // The kernel writes into the array's own storage.
+      _ = unsafe words.withUnsafeMutableBytes { unsafe try? event.descriptor.read(into: $0) }
+      return sum + EventCounts(all: words[0], dropped: words[1])
     }
-    let end = PerfRecordHeaders.end(of: bytes)
-    let isCut = end.isFull
-    bytes.removeSubrange(end.offset...)
-    return (bytes, isCut)
+  }
+
+  /// Gives away the events, to be closed: what is in the ring stays.
+  func takeEvents() -> [OwnedDescriptor] {
+    pause(true)
+    defer { events = [] }
+    return events
   }
 }
 
-/// The record headers of a perf ring: u32 type, u16 misc, u16 size.
-enum PerfRecordHeaders {
-  /// Where the whole records end, and whether the ring is full: what comes after was overwritten.
-  static func end(of bytes: [UInt8]) -> (offset: Int, isFull: Bool) {
-    var offset = 0
-    while offset + 8 <= bytes.count {
-      let size = Int(bytes[offset + 6]) | Int(bytes[offset + 7]) << 8
-      if size < 8 { return (offset, false) }
-      if offset + size > bytes.count { return (offset, true) }
-      offset += size
+// MARK: Reading
+
+extension PerfRing {
+  /// The newest records, newest first, as one piece. The ring must be paused.
+  ///
+  /// - Parameter limit: How many at most; nil for all.
+  /// - Returns: Also whether older ones were overwritten, or left out for the limit.
+  func contents(last limit: Int? = nil) -> (bytes: [UInt8], isCut: Bool) {
+    let records = recordHeaders.extent(ofFirst: limit ?? .max)
+    return (copy(records.size), records.isCut)
+  }
+
+  /// How many records the ring holds. It must be paused.
+  var recordCount: Int { recordHeaders.extent(ofFirst: .max).count }
+
+  /// Where the newest record begins.
+  private var head: Int { Int(truncatingIfNeeded: unsafe clinux_perf_head(base)) & (size - 1) }
+
+  private var recordHeaders: PerfRecordHeaders {
+    let head = head
+    let records = unsafe base + Self.pageSize
+    return PerfRecordHeaders(byteCount: size) { offset in
+      // Headers are aligned to eight bytes, so one that begins inside the ring ends inside.
+      unsafe records.load(fromByteOffset: (head &+ offset) & (self.size - 1), as: UInt64.self)
     }
-    return (offset, true)
+  }
+
+  private func copy(_ count: Int) -> [UInt8] {
+    let head = head
+    let first = min(count, size - head)
+    let records = unsafe base + Self.pageSize
+    return unsafe [UInt8](unsafeUninitializedCapacity: count) { target, initializedCount in
+      initializedCount = count
+      // Both pieces lie inside the ring: [head, head + first) and [0, count - first).
+      let bytes = UnsafeMutableRawBufferPointer(target)
+      unsafe bytes.copyMemory(from: UnsafeRawBufferPointer(start: records + head, count: first))
+      unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[first..<count])
+        .copyMemory(from: UnsafeRawBufferPointer(start: records, count: count - first))
+    }
+  }
+}
+
+/// The headers of the records in a perf ring, newest first: u32 type, u16 misc, u16 size.
+struct PerfRecordHeaders {
+  /// Of all records and what is left of one that was overwritten in part.
+  let byteCount: Int
+  /// The eight bytes at an offset, a multiple of eight below `byteCount`, as a little-endian number.
+  let header: (Int) -> UInt64
+
+  /// How much the first records take, up to a number of them.
+  ///
+  /// As tools/perf/util/mmap.c: overwrite_rb_find_range does, upwards until the ring has been round once or a header is
+  /// empty.
+  func extent(ofFirst limit: Int) -> (size: Int, count: Int, isCut: Bool) {
+    var offset = 0
+    var count = 0
+    while offset + 8 <= byteCount {
+      let size = Int(header(offset) >> 48)
+      if size < 8 || size % 8 != 0 { return (offset, count, false) }
+      if count == limit || offset + size > byteCount { return (offset, count, true) }
+      offset += size
+      count += 1
+    }
+    return (offset, count, true)
   }
 }

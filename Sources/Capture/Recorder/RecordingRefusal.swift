@@ -7,8 +7,10 @@ public enum RecordingRefusal: Error, Hashable, Sendable {
   case tracefsNotMounted(paranoid: Int?)
   /// tracefs is there and its files are not readable; likewise.
   case tracefsUnreadable(paranoid: Int?)
-  /// The kernel has no kvm tracepoints: KVM is not there, or tracing is not configured.
+  /// The kernel has none of the tracepoints that are wanted: KVM is not there, or tracing is not configured.
   case noTracepoints
+  /// A filter names no field of its event, or is no filter.
+  case filterRefused
   /// perf_event_open is refused; with `kernel.perf_event_paranoid`, where it can be read.
   case perfForbidden(paranoid: Int?)
   /// perf_event_open or mmap failed otherwise, with errno.
@@ -19,7 +21,8 @@ public enum RecordingRefusal: Error, Hashable, Sendable {
     switch self {
     case .tracefsNotMounted: "tracefs is not mounted"
     case .tracefsUnreadable: "tracefs may be read by root only"
-    case .noTracepoints: "this kernel has no kvm tracepoints"
+    case .noTracepoints: "this kernel has none of these tracepoints"
+    case .filterRefused: "the kernel refuses a filter, which may only name fields of its own event"
     case .perfForbidden(let level?): "kernel.perf_event_paranoid is \(level), and recording tracepoints takes -1"
     case .perfForbidden(nil): "perf_event_open is forbidden"
     case .perfFailed(let code): "perf_event_open failed: \(systemError(code))"
@@ -42,7 +45,7 @@ public enum RecordingRefusal: Error, Hashable, Sendable {
     case .tracefsUnreadable(let paranoid):
       "sudo mount -o remount,mode=750,gid=$(id -g) /sys/kernel/tracing" + (paranoid == nil ? "" : " && " + lowering)
     case .perfForbidden: lowering
-    case .noTracepoints, .perfFailed: nil
+    case .noTracepoints, .filterRefused, .perfFailed: nil
     }
   }
 }

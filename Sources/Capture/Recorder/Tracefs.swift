@@ -4,16 +4,6 @@ import SystemPackage
 struct Tracefs {
   let root: FilePath
 
-  /// A tracepoint as tracefs describes it.
-  struct Event {
-    var system: String
-    var name: String
-    /// `common_type` of its records, and perf's `config`.
-    var id: UInt64
-    /// The text of its `format` file.
-    var format: String
-  }
-
   /// Finds tracefs where kernels since 4.1 have it, or under debugfs.
   init() throws(RecordingRefusal) {
     var isForbidden = false
@@ -40,24 +30,39 @@ struct Tracefs {
     }
   }
 
-  /// The wanted events of one system (`kvm`, `kvmmmu`) that the kernel has.
-  func events(of system: String, wanted: Set<String>) throws(RecordingRefusal) -> [Event] {
-    let folder = root.appending("events").appending(system)
-    var events: [Event] = []
-    for name in directoryEntries(folder) where wanted.contains(name) {
-      let event = folder.appending(name)
-      do {
-        let id = try wholeText(event.appending("id"))
-        let format = try wholeText(event.appending("format"))
-        guard let id = UInt64(id.prefix { $0.isNumber }) else { continue }
-        events.append(Event(system: system, name: name, id: id, format: format))
-      } catch Errno.permissionDenied {
-        throw .tracefsUnreadable(paranoid: RecordingRefusal.hinderingParanoidLevel)
-      } catch {
-        // The event went with its module.
-        continue
+  /// The systems that have tracepoints, by name.
+  var systems: [String] { directoryEntries(root.appending("events")).sorted() }
+
+  /// The tracepoints of some systems that a selector takes, by name; the first that takes one gives the filter.
+  func tracepoints(
+    in systems: [String], chosenBy selectors: [TracepointSelector]
+  ) throws(RecordingRefusal) -> [Tracepoint] {
+    var chosen: [Tracepoint] = []
+    for system in systems {
+      for name in directoryEntries(root.appending("events").appending(system)).sorted() {
+        guard let selector = selectors.first(where: { $0.takes(name, of: system) }) else { continue }
+        guard let tracepoint = try tracepoint(name, of: system, filter: selector.filter) else { continue }
+        chosen.append(tracepoint)
       }
     }
-    return events.sorted { $0.name < $1.name }
+    guard !chosen.isEmpty else { throw .noTracepoints }
+    return chosen
+  }
+
+  /// Nil for what is no tracepoint, or went with its module.
+  private func tracepoint(
+    _ name: String, of system: String, filter: String?
+  ) throws(RecordingRefusal) -> Tracepoint? {
+    let folder = root.appending("events").appending(system).appending(name)
+    do {
+      let id = try wholeText(folder.appending("id"))
+      let format = try wholeText(folder.appending("format"))
+      guard let id = UInt64(id.prefix { $0.isNumber }) else { return nil }
+      return Tracepoint(system: system, name: name, id: id, format: format, filter: filter)
+    } catch Errno.permissionDenied {
+      throw .tracefsUnreadable(paranoid: RecordingRefusal.hinderingParanoidLevel)
+    } catch {
+      return nil
+    }
   }
 }

@@ -1,3 +1,4 @@
+import Foundation
 import Subprocess
 import Testing
 
@@ -52,6 +53,33 @@ struct UnderKVM {
     #expect(verdict.evidence.contains { $0.source.contains("kvm_mmu_walker_error") } == isRecorded)
     #expect(verdict.missing.contains { $0.what.contains("kvmmmu") } == !isRecorded)
     #expect(finished.standardError.contains("tracepoints were not recorded") == (isWanted && !isPossible))
+  }
+
+  @Test("--verbose shows what is recorded, and --event decides it, also of a QEMU that a script starts")
+  func recorder() async throws {
+    guard try await HostKVM.recordsTracepoints else { return }
+    let folder = try Folder()
+    let script = try folder.write("#!/bin/sh\nqemu-system-x86_64 \"$@\"\n".utf8, to: "qemu-system-x86_64")
+    try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: script)
+    let command = try [script] + ExampleGuest("two-mib-pages").command(accelerator: "kvm", haswell).dropFirst()
+    let options = ["--verbose", "--trace-memory", "1", "-e", "kvm:kvm_pio if rw==1", "-e", "kvm_cpuid"]
+    let (finished, verdict) = try await run(command, options: options)
+    #expect(finished.status == 1, "\(finished)")
+    #expect(verdict.outcome == "ended")
+    #expect(finished.standardError.contains("recorded: kvm_cpuid, kvm_pio if rw==1\n"), "\(finished)")
+    #expect(
+      finished.standardError.contains(/\n[^\n]*[1-9][0-9]* events in all; .* in [1-9][0-9]* KiB\n/), "\(finished)")
+    #expect(finished.standardError.contains(/verdict [0-9]+ ms after the end/), "\(finished)")
+  }
+
+  @Test("a filter that the kernel refuses costs the trace alone, and is said")
+  func refusedFilter() async throws {
+    guard try await HostKVM.recordsTracepoints else { return }
+    let command = try ExampleGuest("two-mib-pages").command(accelerator: "kvm", haswell)
+    let (finished, verdict) = try await run(command, options: ["-e", "kvm_pio if no_such_field==1"])
+    #expect(finished.status == 1, "\(finished)")
+    #expect(verdict.outcome == "ended")
+    #expect(finished.standardError.contains("the kernel refuses a filter"), "\(finished)")
   }
 
   @Test("guests that do right live", arguments: ["one-gib-pages-if-offered", "two-mib-pages"])
