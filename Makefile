@@ -67,6 +67,7 @@ benchmark: build guests
 	@swift build -c release --product paging-benchmark
 	@Benchmarks/traces.sh $(INQUEST)
 	@Benchmarks/paging.sh $(INQUEST)
+	@Benchmarks/run.sh $(INQUEST)
 
 docs: build
 	@Scripts/manual $(INQUEST)
