@@ -76,8 +76,7 @@ struct RunCommand: ParsableCommand {
   }
 
   private func refusal(_ end: ProcessEnd, _ outcome: GuestOutcome) -> String {
-    let words = String(decoding: outcome.scene.standardError, as: UTF8.self)
-    let last = words.split(whereSeparator: \.isNewline).last.map { ": \($0)" } ?? ""
+    let last = outcome.scene.lastLine.map { ": \($0.text)" } ?? ""
     return switch end {
     case .exited(let status): "\(command[0]) did not start the guest (status \(status))\(last)"
     case .signalled(let signal): "\(command[0]) did not start the guest (signal \(signal))\(last)"

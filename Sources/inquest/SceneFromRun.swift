@@ -17,6 +17,7 @@ extension Scene {
     memoryMap = guest.memory.map
     log = Sourced.messages(of: QEMULog.parse(utf8: guest.standardError), named: "QEMU's standard error")
     accelerator = Self.accelerator(guest.identity)
+    lastWords = guest.lastLine.map { Sourced($0.text, .log(name: "QEMU's standard error", line: $0.number)) }
     takeProcessors(guest)
     takeFeatures(guest.identity)
     if case .recorded(let recording) = guest.recording { trace = recording.records() }

@@ -24,6 +24,16 @@ public struct GuestScene {
   public let shutdownCause: ShutdownCause?
 }
 
+extension GuestScene {
+  /// The last line of QEMU's standard error that is not blank, and its number within what was kept, from 1.
+  public var lastLine: (text: String, number: Int)? {
+    let lines = String(decoding: standardError, as: UTF8.self)
+      .split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+    guard let index = lines.lastIndex(where: { !$0.allSatisfy(\.isWhitespace) }) else { return nil }
+    return (String(lines[index]), index + 1)
+  }
+}
+
 /// Whether KVM's tracepoints were recorded.
 public enum KVMRecording {
   case recorded(FlightRecording)

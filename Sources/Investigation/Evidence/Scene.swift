@@ -23,6 +23,8 @@ public struct Scene {
   public var traceHoles: Set<Int>
   /// What QEMU printed, as far as it says something about the guest, in order.
   public var log: [Sourced<QEMUMessage>]
+  /// The last line that QEMU printed, whatever it is; nil where it printed nothing.
+  public var lastWords: Sourced<String>?
   /// Whether `log` would have a triple fault if there had been one: QEMU was asked to log it, and TCG does.
   public var logsTripleFaults: Bool
   /// The guest's own ELF image.

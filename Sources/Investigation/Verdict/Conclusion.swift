@@ -118,17 +118,41 @@ extension Scene {
   private var endingByItself: Conclusion? {
     switch ending {
     case .exited(let status):
-      Conclusion(outcome: .ended, sentence: "The guest ended by itself; QEMU's status is \(status).")
+      Conclusion(
+        outcome: .ended, sentence: "The guest ended by itself; QEMU's status is \(status)\(debugExit(status)).")
     case .poweredOff: Conclusion(outcome: .ended, sentence: "The guest turned itself off.")
     case .stopped: Conclusion(outcome: .ended, sentence: "The guest was stopped from outside.")
     case .timedOut:
       Conclusion(outcome: .undetermined, sentence: "The guest had not ended when the time limit was reached.")
     case .paused: Conclusion(outcome: .undetermined, sentence: "QEMU paused the guest.")
     case .signalled(let signal):
-      Conclusion(outcome: .undetermined, sentence: "QEMU was ended by signal \(signal).")
+      Conclusion(
+        outcome: .undetermined, sentence: Self.sentence(signal: signal),
+        evidence: lastWords.map { [Evidence("QEMU's last words: \($0.value)", $0.source)] } ?? [])
     case .panicked: Conclusion(outcome: .died, sentence: "The guest says that it panicked (pvpanic).")
     case .internalError: Conclusion(outcome: .died, sentence: "KVM gave up on the guest: an internal error.")
     case .reset, .unknown: nil
+    }
+  }
+
+  /// What the guest wrote to isa-debug-exit if that ended QEMU: the device makes the status `value << 1 | 1`
+  /// (hw/misc/debugexit.c: debug_exit_write, 7.2). QEMU's own status for an error, 1, looks like 0.
+  private func debugExit(_ status: Int) -> String {
+    guard commandLine?.debugExitPort != nil, status & 1 == 1 else { return "" }
+    return ", which is what isa-debug-exit makes of \(status >> 1)"
+  }
+
+  /// Linux numbers signals alike on x86-64 and arm64 (signal(7)).
+  private static func sentence(signal: Int) -> String {
+    switch signal {
+    case 4: "QEMU crashed: SIGILL."
+    case 6: "QEMU gave up on itself: SIGABRT, as after a failed assertion."
+    case 7: "QEMU crashed: SIGBUS, as where memory that it was promised is not to be had."
+    case 8: "QEMU crashed: SIGFPE."
+    case 9: "QEMU was killed: SIGKILL, by somebody or for want of memory (the host's dmesg tells)."
+    case 11: "QEMU crashed: SIGSEGV."
+    case 15: "QEMU was ended from outside: SIGTERM."
+    default: "QEMU was ended by signal \(signal)."
     }
   }
 }

@@ -1,0 +1,34 @@
+import QEMU
+import Testing
+
+@testable import Investigation
+
+@Suite("how a run of QEMU ended, in words")
+struct EndingTests {
+  @Test(
+    "a signal is named, and QEMU's last words are shown",
+    arguments: [(6, "SIGABRT"), (7, "SIGBUS"), (9, "SIGKILL"), (11, "SIGSEGV"), (15, "SIGTERM"), (40, "signal 40")])
+  func signal(_ number: Int, _ name: String) {
+    var scene = Scene(ending: .signalled(number))
+    scene.lastWords = Sourced("qemu: assertion failed", .log(name: "QEMU's standard error", line: 3))
+    let verdict = Investigator.verdict(on: scene)
+    #expect(verdict.outcome == .undetermined)
+    #expect(verdict.ending.contains(name))
+    #expect(verdict.evidence.contains { $0.text.contains("qemu: assertion failed") })
+  }
+
+  @Test(
+    "isa-debug-exit's value is told where there is such a device and the status can be its",
+    arguments: [
+      (33, ["-device", "isa-debug-exit"], "isa-debug-exit makes of 16"), (1, ["-device", "isa-debug-exit"], "of 0"),
+      (33, [], nil), (2, ["-device", "isa-debug-exit"], nil),
+    ] as [(Int, [String], String?)])
+  func debugExit(_ status: Int, _ options: [String], _ words: String?) {
+    var scene = Scene(ending: .exited(status: status))
+    scene.commandLine = QEMUCommandLine(program: "qemu-system-x86_64", arguments: options)
+    let verdict = Investigator.verdict(on: scene)
+    #expect(verdict.outcome == .ended)
+    #expect(verdict.ending.contains("status is \(status)"))
+    #expect(verdict.ending.contains(words ?? "\(status)."))
+  }
+}
