@@ -2,7 +2,7 @@
 
 # From Debian: QEMU to run guests, the C libraries that Inquest links, and the tools its output is compared with.
 PACKAGES := qemu-system-x86 libzydis-dev libdw-dev libelf-dev libzstd-dev zlib1g-dev liblzma-dev liblzo2-dev \
-	libsnappy-dev trace-cmd linux-perf
+	libsnappy-dev libbpf-dev trace-cmd linux-perf
 
 # What the laboratory is made with, and a second reader of the kernel's types for its tests.
 LAB_PACKAGES := kmod cpio busybox-static bpftool

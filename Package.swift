@@ -32,6 +32,7 @@ let package = Package(
   products: [
     .executable(name: "inquest", targets: ["inquest"]),
     .library(name: "X86", targets: ["X86"]),
+    .library(name: "KernelTypes", targets: ["KernelTypes"]),
     .library(name: "Files", targets: ["Files"]),
     .library(name: "Traces", targets: ["Traces"]),
     .library(name: "GuestMemory", targets: ["GuestMemory"]),
@@ -54,8 +55,10 @@ let package = Package(
     .systemLibrary(name: "CLZMA", providers: [.apt(["liblzma-dev"])]),
     .systemLibrary(name: "CLZO", providers: [.apt(["liblzo2-dev"])]),
     .systemLibrary(name: "CSnappy", providers: [.apt(["libsnappy-dev"])]),
+    .systemLibrary(name: "CBPF", providers: [.apt(["libbpf-dev"])]),
   ]
     + room("X86")
+    + room("KernelTypes", ["CBPF"])
     + room("Files", ["CZstd", "CZlib", "CLZMA", system], tests: ["FileBuilding"])
     + room("Traces", ["Files", system], tests: ["CZstd", "CZlib", "FileBuilding"])
     + room("GuestMemory", ["X86", "Files", "CLZO", "CSnappy"], tests: ["CZlib", "FileBuilding", "QEMU", system])
