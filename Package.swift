@@ -63,11 +63,11 @@ let package = Package(
     + room("Traces", ["Files", system], tests: ["CZstd", "CZlib", "FileBuilding"])
     + room("GuestMemory", ["X86", "Files", "CLZO", "CSnappy"], tests: ["CZlib", "FileBuilding", "QEMU", system])
     + room("GuestImage", ["X86", "CZydis", "CElfutils"])
-    + room("KVM", ["X86", "Files", "Traces"])
+    + room("KVM", ["X86", "KernelTypes", "Files", "Traces"])
     + room("QEMU", ["X86"])
     + room("Investigation", ["X86", "GuestImage", "KVM", "QEMU"], tests: ["GuestMemory"])
     + room("Reports", ["X86", "QEMU", "Investigation"], tests: ["JSONDocuments"])
-    + room("Capture", ["X86", "Traces", "KVM", "QEMU", "CLinux", system])
+    + room("Capture", ["X86", "KernelTypes", "Files", "Traces", "KVM", "QEMU", "CLinux", system])
     + [
       // The page walk against KVM's own and TCG's; the only tests that drive /dev/kvm.
       .testTarget(
@@ -76,7 +76,9 @@ let package = Package(
       .executableTarget(
         name: "inquest",
         dependencies: [
-          "X86", "Files", "Traces", "GuestMemory", "GuestImage", "KVM", "QEMU", "Investigation", "Reports", "Capture",
+          "X86", "KernelTypes", "Files", "Traces", "GuestMemory", "GuestImage", "KVM", "QEMU", "Investigation",
+          "Reports",
+          "Capture",
           argumentParser, system,
         ],
         swiftSettings: settings),

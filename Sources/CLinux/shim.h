@@ -155,3 +155,46 @@ static inline pid_t clinux_spawn(char *const arguments[], int error, const int *
   errno = failure;
   return -1;
 }
+
+/// The calling thread's number, which glibc shows only to GNU source.
+static inline pid_t clinux_thread(void) { return (pid_t)syscall(SYS_gettid); }
+
+/// Starts a process that waits until the other end of `pipe` is closed, however its holder ends, and then removes an
+/// instance of tracefs and the dynamic events that used it. Returns its process ID, or -1 with errno set.
+///
+/// - `instance`: the instance's folder.
+/// - `events`: tracefs's file of dynamic events, or NULL.
+/// - `removals`: `count` lines, each of which removes one event.
+///
+/// Between fork and exit only async-signal-safe calls are made. The process has a session of its own, so that a
+/// terminal's signals do not reach it, and keeps no descriptor but the pipe. The kernel refuses removal as long as the
+/// holder's files are open, which is a moment longer than the pipe.
+static inline pid_t clinux_guard_tracing(
+    int pipe, const char *instance, const char *events, char *const removals[], size_t count) {
+  pid_t child = fork();
+  if (child != 0) return child;
+  setsid();
+  signal(SIGTERM, SIG_IGN);
+  signal(SIGHUP, SIG_IGN);
+  int nothing = open("/dev/null", O_RDWR);
+  for (int standard = 0; standard < 3; standard++) dup2(nothing, standard);
+  dup2(pipe, 3);
+  syscall(SYS_close_range, 4u, ~0u, 0u);
+  char byte;
+  while (read(3, &byte, 1) != 0) usleep(1000);
+  int attempts = 2000;  // Of 5 ms, in all.
+  for (; attempts > 0 && rmdir(instance) != 0 && errno == EBUSY; attempts--) usleep(5000);
+  for (size_t line = 0; line < count; line++) {
+    for (; attempts > 0; attempts--) {
+      int file = open(events, O_WRONLY | O_APPEND);
+      size_t length = 0;
+      while (removals[line][length]) length++;
+      ssize_t written = file < 0 ? 0 : write(file, removals[line], length);
+      int isBusy = written < 0 && errno == EBUSY;
+      if (file >= 0) close(file);
+      if (!isBusy) break;
+      usleep(5000);
+    }
+  }
+  _exit(0);
+}

@@ -1,18 +1,23 @@
 import Glibc
 import SystemPackage
 
-/// The text of a file of procfs, sysfs or tracefs, which say no size beforehand; at most 1 MiB of it.
+/// The text of a file of procfs, sysfs or tracefs; at most 1 MiB of it.
 func wholeText(_ path: FilePath) throws -> String {
+  String(decoding: try wholeFile(path, limit: 1 << 20), as: UTF8.self)
+}
+
+/// The content of a file of procfs, sysfs or tracefs, which say no size beforehand; about `limit` bytes of it.
+func wholeFile(_ path: FilePath, limit: Int = 1 << 28) throws -> [UInt8] {
   let file = try OwnedDescriptor { try .open(path, .readOnly, options: .closeOnExec) }
   var text: [UInt8] = []
   var buffer = [UInt8](repeating: 0, count: 1 << 16)
-  while text.count < 1 << 20 {
+  while text.count < limit {
     // The kernel writes into the array's own storage.
     let count = unsafe try buffer.withUnsafeMutableBytes { unsafe try file.descriptor.read(into: $0) }
     if count == 0 { break }
     text += buffer[..<count]
   }
-  return String(decoding: text, as: UTF8.self)
+  return text
 }
 
 /// The names in a directory but `.` and `..`; none where it cannot be read.

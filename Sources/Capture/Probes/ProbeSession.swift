@@ -1,0 +1,255 @@
+import CLinux
+import Files
+import Glibc
+public import KernelTypes
+public import SystemPackage
+import Traces
+
+/// Probes on functions and kvm's tracepoints, recorded together in a tracefs instance of their own.
+///
+/// Everything that is made has this process's ID in its name (``group``), and is removed by a process of its own when
+/// this one ends, however it ends: `clinux_guard_tracing`. What others made is not looked at.
+public final class ProbeSession {
+  public let group: String
+  private let tracefs: FilePath
+  private let instance: FilePath
+  private let events: [String]
+  private let tracepoints: [(system: String, name: String)]
+  private let guardian: Guardian
+  private var cpus: [RecordedCPU] = []
+
+  /// What the names of instances and groups begin with; the process's ID follows.
+  public static let prefix = "inquest_"
+  /// KiB of ring buffer for each CPU.
+  private static let bufferSize = 8192
+
+  /// Defines the probes; nothing is recorded yet.
+  ///
+  /// - Parameter tracepoints: of kvm and kvmmmu, to record with them; those that this kernel lacks are passed over.
+  public init(_ probes: [FunctionProbe], tracepoints wanted: Set<String>) throws(ProbeRefusal) {
+    let tracefs = try Self.findTracefs()
+    let definitionsFile = try Self.definitionsFile(of: tracefs)
+    let group = "\(Self.prefix)\(getpid())"
+    self.group = group
+    self.tracefs = tracefs
+    instance = tracefs.appending("instances").appending(group)
+    let definitions = probes.flatMap { $0.definitions(group: group) }
+    events = definitions.map(\.event)
+    tracepoints = ["kvm", "kvmmmu"].flatMap { system in
+      directoryEntries(tracefs.appending("events").appending(system)).filter(wanted.contains).map { (system, $0) }
+    }
+    guardian = try Guardian(instance: instance, definitions: definitionsFile, group: group, events: events)
+    guard unsafe mkdir(instance.string, 0o700) == 0 else {
+      throw .system(doing: "making \(instance)", errno: errno)
+    }
+    try write("mono", to: "trace_clock")
+    try write("\(Self.bufferSize)", to: "buffer_size_kb")
+    for definition in definitions {
+      do throws(Errno) {
+        try Self.append(definition.line, to: definitionsFile)
+      } catch {
+        throw .refused(function: FunctionProbe.function(ofEvent: definition.event).name, reason: refusal(error))
+      }
+    }
+    for probe in probes where probe.wantsStack {
+      try write("stacktrace", to: "events/\(group)/\(probe.function)/trigger")
+    }
+  }
+
+  /// The kernel removes nothing whose files are open, and the guardian waits until it has.
+  deinit { cpus.removeAll() }
+
+  /// Begins to record what these threads do, and what they start.
+  public func start(threads: [Int32]) throws(ProbeRefusal) {
+    try write("1", to: "options/event-fork")
+    try write(threads.map(String.init).joined(separator: " "), to: "set_event_pid")
+    for tracepoint in tracepoints { try write("1", to: "events/\(tracepoint.system)/\(tracepoint.name)/enable") }
+    for event in events { try write("1", to: "events/\(group)/\(event)/enable") }
+    let names = directoryEntries(instance.appending("per_cpu")).filter { $0.hasPrefix("cpu") }
+    for number in names.compactMap({ Int($0.dropFirst(3)) }).sorted() {
+      cpus.append(try RecordedCPU(number, in: instance))
+    }
+  }
+
+  /// Takes what has been recorded out of the kernel's buffers.
+  public func drain() throws(ProbeRefusal) {
+    for cpu in cpus { try cpu.drain() }
+  }
+
+  /// Ends the recording and writes it as a trace.dat.
+  public func finish(to path: FilePath) throws {
+    try write("0", to: "tracing_on")
+    try drain()
+    var writer = try TraceDatWriter(path, metadata(), compression: .zstd)
+    try writer.beginBuffer(clock: "mono", pageSize: RecordedCPU.pageSize)
+    for cpu in cpus {
+      try writer.beginCPU(cpu.number)
+      try cpu.forEachPiece { try writer.append($0) }
+    }
+    try writer.finish()
+  }
+
+  private func metadata() -> TraceDatMetadata {
+    var metadata = TraceDatMetadata(machine: .amd64, cpuCount: (cpus.map(\.number).max() ?? 0) + 1)
+    let folder = tracefs.appending("events")
+    func format(_ path: String) -> [UInt8] { (try? wholeFile(folder.appending(path).appending("format"))) ?? [] }
+    metadata.headerPage = (try? wholeFile(folder.appending("header_page"))) ?? []
+    metadata.headerEvent = (try? wholeFile(folder.appending("header_event"))) ?? []
+    metadata.ftraceFormats = [format("ftrace/kernel_stack")]
+    metadata.systems = ["kvm", "kvmmmu"].map { system in
+      (system, tracepoints.filter { $0.system == system }.map { format("\(system)/\($0.name)") })
+    }
+    metadata.systems.append((group, events.map { format("\(group)/\($0)") }))
+    metadata.symbols = (try? wholeFile("/proc/kallsyms")) ?? []
+    metadata.printkFormats = (try? wholeFile(tracefs.appending("printk_formats"))) ?? []
+    metadata.commandLines = (try? wholeFile(tracefs.appending("saved_cmdlines"))) ?? []
+    metadata.clocks = "[mono]"
+    func kernel(_ name: String) -> String {
+      let text = (try? wholeText(FilePath("/proc/sys/kernel/\(name)"))) ?? ""
+      return String(text.prefix { $0 != "\n" })
+    }
+    metadata.uname = "Linux \(kernel("hostname")) \(kernel("osrelease")) x86_64"
+    metadata.bufferStatistics = cpus.map { cpu in
+      (try? wholeText(instance.appending("per_cpu/cpu\(cpu.number)/stats"))) ?? ""
+    }
+    return metadata
+  }
+
+  // MARK: tracefs
+
+  private static func findTracefs() throws(ProbeRefusal) -> FilePath {
+    do throws(RecordingRefusal) {
+      return try Tracefs().root
+    } catch .tracefsUnreadable {
+      throw .forbidden
+    } catch {
+      throw .tracefsNotMounted
+    }
+  }
+
+  /// `dynamic_events`, since Linux 4.20, or `kprobe_events`.
+  private static func definitionsFile(of tracefs: FilePath) throws(ProbeRefusal) -> FilePath {
+    for name in ["dynamic_events", "kprobe_events"] {
+      let path = tracefs.appending(name)
+      guard unsafe access(path.string, F_OK) == 0 else { continue }
+      guard unsafe access(path.string, W_OK) == 0 else { throw .forbidden }
+      // dynamic_events may be there for other kinds of events only.
+      guard unsafe access(tracefs.appending("kprobe_events").string, F_OK) == 0 else { break }
+      return path
+    }
+    throw .noProbes
+  }
+
+  private func write(_ text: String, to name: String) throws(ProbeRefusal) {
+    let path = instance.appending(name)
+    do throws(Errno) {
+      try Self.append(text, to: path)
+    } catch {
+      throw .system(doing: "writing \(text) to \(path)", errno: error.rawValue)
+    }
+  }
+
+  private static func append(_ text: String, to path: FilePath) throws(Errno) {
+    let file = try OwnedDescriptor { try .open(path, .writeOnly, options: [.append, .closeOnExec]) }
+    do { _ = try file.descriptor.writeAll(Array("\(text)\n".utf8)) } catch { throw error as? Errno ?? .ioError }
+  }
+
+  /// What the kernel says of the definition it refused, in words.
+  private func refusal(_ error: Errno) -> String {
+    let log = (try? wholeText(tracefs.appending("error_log"))) ?? ""
+    let message = log.split(separator: "\n").last { $0.contains("error: ") }
+    return message?.split(separator: ": ").last.map(String.init) ?? error.description
+  }
+}
+
+extension ProbeSession {
+  /// The names of instances and groups that an Inquest which is no more has left behind.
+  ///
+  /// Of one that is still there, the kernel would not let anything be removed: its files are in use.
+  public static func leftovers() -> [String] {
+    guard let tracefs = try? findTracefs() else { return [] }
+    let names = directoryEntries(tracefs.appending("instances")) + directoryEntries(tracefs.appending("events"))
+    return Set(names.filter { $0.hasPrefix(prefix) }).sorted().filter { name in
+      guard let process = Int32(name.dropFirst(prefix.count)), process != getpid() else { return false }
+      return kill(process, 0) != 0 && errno == ESRCH
+    }
+  }
+
+  /// Removes what ``leftovers()`` found; gives what could not be removed.
+  public static func removeLeftovers() throws(ProbeRefusal) -> [String] {
+    let tracefs = try findTracefs()
+    let definitions = try definitionsFile(of: tracefs)
+    for name in leftovers() {
+      let events = directoryEntries(tracefs.appending("events").appending(name))
+        .filter { $0 != "enable" && $0 != "filter" }
+      let instance = tracefs.appending("instances").appending(name)
+      _ = try Guardian(instance: instance, definitions: definitions, group: name, events: events)
+    }
+    return leftovers()
+  }
+}
+
+/// A process that removes an instance and its events when this process ends or lets go of it.
+private final class Guardian {
+  private let process: Int32
+  private var pipe: OwnedDescriptor?
+
+  init(instance: FilePath, definitions: FilePath, group: String, events: [String]) throws(ProbeRefusal) {
+    let ends: (reading: OwnedDescriptor, writing: OwnedDescriptor)
+    do throws(Errno) { ends = try makePipe() } catch {
+      throw .system(doing: "making a pipe", errno: error.rawValue)
+    }
+    pipe = ends.writing
+    // The C strings are this function's own; the child has its copy of them when the call returns.
+    var lines = unsafe events.map { unsafe strdup("-:\(group)/\($0)\n") }
+    defer { unsafe lines.forEach { unsafe free($0) } }
+    process = unsafe clinux_guard_tracing(
+      ends.reading.descriptor.rawValue, instance.string, definitions.string, &lines, lines.count)
+    guard process > 0 else { throw .system(doing: "starting a process to clean up", errno: errno) }
+  }
+
+  /// Waits until everything is removed.
+  deinit {
+    pipe = nil
+    var status: CInt = 0
+    while unsafe waitpid(process, &status, 0) < 0, errno == EINTR { continue }
+  }
+}
+
+/// What was recorded on one CPU: whole pages of the ring buffer, kept in a file without a name.
+private final class RecordedCPU {
+  static let pageSize = Int(getpagesize())
+  let number: Int
+  private let source: OwnedDescriptor
+  private let spool: OwnedDescriptor
+
+  init(_ number: Int, in instance: FilePath) throws(ProbeRefusal) {
+    self.number = number
+    let path = instance.appending("per_cpu/cpu\(number)/trace_pipe_raw")
+    do {
+      source = try OwnedDescriptor { try .open(path, .readOnly, options: [.nonBlocking, .closeOnExec]) }
+      spool = OwnedDescriptor(try TemporaryFile.make())
+    } catch {
+      throw .system(doing: "opening \(path)", errno: (error as? Errno ?? .ioError).rawValue)
+    }
+  }
+
+  func drain() throws(ProbeRefusal) {
+    var page = [UInt8](repeating: 0, count: Self.pageSize)
+    // A CPU that writes faster than this reads would keep it here for ever.
+    for _ in 0..<16384 {
+      guard case .bytes(let bytes) = source.descriptor.readArrived(into: &page), bytes.count == Self.pageSize else {
+        return
+      }
+      do { _ = try spool.descriptor.writeAll(bytes) } catch {
+        throw .system(doing: "keeping what was recorded", errno: (error as? Errno ?? .ioError).rawValue)
+      }
+    }
+  }
+
+  func forEachPiece(_ body: ([UInt8]) throws -> Void) throws {
+    try spool.descriptor.seek(offset: 0, from: .start)
+    var piece = [UInt8](repeating: 0, count: Self.pageSize * 64)
+    while case .bytes(let bytes) = spool.descriptor.readArrived(into: &piece) { try body(Array(bytes)) }
+  }
+}
