@@ -23,6 +23,7 @@ private struct VerdictDocument: Encodable {
   @Null var fault: FaultDocument?
   let chain: [EvidenceDocument]
   @Null var walk: WalkDocument?
+  let path: [PathStepDocument]
   let remedies: [RemedyDocument]
   let warnings: [WarningDocument]
   let observations: [EvidenceDocument]
@@ -36,6 +37,7 @@ private struct VerdictDocument: Encodable {
     fault = verdict.fault.map(FaultDocument.init)
     chain = verdict.chain.map(EvidenceDocument.init)
     walk = verdict.walk.map(WalkDocument.init)
+    path = verdict.path.map(PathStepDocument.init)
     remedies = verdict.remedies.map(RemedyDocument.init)
     warnings = verdict.warnings.map(WarningDocument.init)
     observations = verdict.observations.map(EvidenceDocument.init)
@@ -106,6 +108,24 @@ private struct LevelDocument: Encodable {
     offendingBits = level.offendingBits.hexadecimal
     verdict = level.verdict
     entryAddress = level.entryAddress.map { $0.rawValue.hexadecimal }
+  }
+}
+
+private struct PathStepDocument: Encodable {
+  let function: String
+  let depth: Int
+  @Null var role: String?
+  let given: [String]
+  @Null var answer: String?
+  let evidence: EvidenceDocument
+
+  init(_ step: KVMPathStep) {
+    function = step.function
+    depth = step.depth
+    given = step.given
+    evidence = EvidenceDocument(Evidence(step.function, step.source))
+    role = step.role
+    answer = step.answer
   }
 }
 

@@ -18,6 +18,7 @@ public struct TerminalReport {
     report.place(verdict.fault)
     if let walk = verdict.walk { report.walk(walk) }
     report.list("What happened", verdict.chain)
+    report.path(verdict.path)
     report.remedies(verdict.remedies)
     for warning in verdict.warnings { report.warning(warning) }
     report.list("Also seen", verdict.observations)
@@ -62,6 +63,18 @@ public struct TerminalReport {
         "  \(padded(entry, to: 10))  \(padded(place, to: placeWidth)) \(value)  \(level.flags.joined(separator: " "))")
       guard level.offendingBits != 0 || level.verdict != "ok" else { continue }
       page.item("    ^ ", level.verdict, as: .alarm)
+    }
+  }
+
+  private mutating func path(_ path: [KVMPathStep]) {
+    guard !path.isEmpty else { return }
+    page.section("The way through KVM")
+    for step in path {
+      let indent = String(repeating: " ", count: 2 * min(step.depth, 12))
+      let role = step.role.map { "  \($0)" } ?? ""
+      page.item("  \(indent)", "\(step.function)\(role)", note: step.source.citation)
+      for given in step.given { page.item("  \(indent)    ", given, as: .faint) }
+      if let answer = step.answer { page.item("  \(indent)  = ", answer) }
     }
   }
 

@@ -11,6 +11,8 @@ public struct Verdict: Hashable, Sendable {
   /// The events from the first fault to the death, in order.
   public var chain: [Evidence]
   public var walk: WalkAccount?
+  /// The way through KVM's code to the walk that failed, from the outermost function in; empty where no probe recorded it.
+  public var path: [KVMPathStep]
   public var remedies: [Remedy]
   /// Mistakes that did not kill this guest here, and where they would.
   public var warnings: [Warning]
@@ -23,6 +25,7 @@ public struct Verdict: Hashable, Sendable {
     self.outcome = outcome
     self.ending = ending
     chain = []
+    path = []
     remedies = []
     warnings = []
     observations = []

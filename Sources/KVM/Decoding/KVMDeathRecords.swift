@@ -70,7 +70,9 @@ struct KVMDecoders {
   private mutating func decoder(at index: Int) -> KVMDecoder? {
     if let known = decoders[index] { return known }
     var decoder: KVMDecoder?
-    if case .success(let format) = context.events.format(at: index) { decoder = KVMDecoder(format: format) }
+    if case .success(let format) = context.events.format(at: index) {
+      decoder = KVMDecoder(format: format, symbols: context.symbols)
+    }
     decoders[index] = .some(decoder)
     return decoder
   }

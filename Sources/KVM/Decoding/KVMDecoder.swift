@@ -13,10 +13,15 @@ public final class KVMDecoder: Sendable {
   private let bytesField: EventField?
   /// For an event without a case of its own.
   private let printFormat: PrintFormat?
+  /// For an event of a probe on one of KVM's functions.
+  private let functionCall: FunctionCallDecoder?
 
-  /// Nil for an event that is not of kvm or kvmmmu.
-  public init?(format: EventFormat) {
-    guard format.system == "kvm" || format.system == "kvmmmu" else { return nil }
+  /// Nil for an event that is not of kvm or kvmmmu, nor of a probe of `inquest probe`.
+  ///
+  /// - Parameter symbols: The kernel's, for the addresses that a probe fetched.
+  public init?(format: EventFormat, symbols: KernelSymbols = .none) {
+    functionCall = FunctionCallDecoder(format, symbols: symbols)
+    guard format.system == "kvm" || format.system == "kvmmmu" || functionCall != nil else { return nil }
     self.format = format
     tracepoint = KVMTracepoint.named(format.name)
     let fields = (tracepoint?.fields ?? []).map { names in
@@ -32,6 +37,7 @@ public final class KVMDecoder: Sendable {
 
   /// Decodes a record, from its first common field on.
   public func decode(_ record: RawSpan) -> KVMEvent {
+    if let functionCall { return .functionCall(functionCall.decode(record)) }
     guard let tracepoint else { return .other(name: format.name, text: text(of: record)) }
     var values = KVMFieldValues()
     for index in locations.indices {

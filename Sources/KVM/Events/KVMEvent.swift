@@ -143,6 +143,8 @@ public enum KVMEvent: Hashable, Sendable {
   /// The notifications of the host's memory management, and kvm_vm_set_mem_attributes.
   case hostMemory(HostMemoryEvent)
 
+  /// A probe on one of KVM's functions.
+  case functionCall(KVMFunctionCall)
   /// Any other event, kept by name.
   case other(name: String, text: String)
   /// A line or record that bears an event's name and could not be decoded, with the reason.

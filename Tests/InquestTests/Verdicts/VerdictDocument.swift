@@ -34,6 +34,13 @@ struct VerdictDocument: Decodable {
     let remedies: [Remedy]
   }
 
+  struct PathStep: Decodable {
+    let function: String
+    let depth: Int
+    let given: [String]
+    let answer: String?
+  }
+
   struct Evidence: Decodable { let text, source: String }
 
   struct Missing: Decodable { let what, how: String }
@@ -42,6 +49,7 @@ struct VerdictDocument: Decodable {
   let cause: Cause?
   let fault: Fault?
   let walk: Walk?
+  let path: [PathStep]?
   let remedies: [Remedy]
   let warnings: [Warning]
   let chain, observations, evidence: [Evidence]
