@@ -51,7 +51,7 @@ lab-test: setup guests
 	@Scripts/setup $(LAB_PACKAGES)
 	@status=0; Lab/build || status=$$?; \
 	if [ $$status -eq 2 ]; then echo 'lab-test: skipped'; exit 0; fi; [ $$status -eq 0 ] || exit $$status; \
-	INQUEST_LAB=Lab/run swift test --filter InLab
+	INQUEST_LAB=Lab/run swift test --no-parallel --filter InLab
 
 # Its part under TCG is in `make test` too, in Swift.
 matrix: build guests
