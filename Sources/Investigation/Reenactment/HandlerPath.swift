@@ -65,6 +65,20 @@ enum HandlerPath {
     return gate.isPresent && [0xE, 0xF].contains(gate.type)
   }
 
+  /// Whether a gate of 8 bytes lies where protected mode would look for it, and another beside it: in a table of 16-byte gates every
+  /// second 8 bytes are the upper half of an address.
+  private static func hasShortGate(of vector: ExceptionVector, at instant: Instant) -> Bool {
+    guard instant.state.isLongModeActive, let paging = instant.paging else { return false }
+    let own = instant.state.idtr.base.rawValue &+ 8 &* UInt64(vector.rawValue)
+    let gates = [own &- 8, own, own &+ 8].map { address -> Bool in
+      let access = PageAccess(.read, by: instant.implicitPrivilege)
+      guard let word = try? paging.loadUInt64(at: LinearAddress(address), for: access, in: instant.memory) else { return false }
+      let gate = InterruptGate(word)
+      return gate.isPresent && [0xE, 0xF].contains(gate.type) && !gate.selector.isNull
+    }
+    return gates[1] && (gates[0] || gates[2])
+  }
+
   private enum Blockage: Error {
     case obstacle(Obstacle)
     case doubt(String)
@@ -118,6 +132,12 @@ enum HandlerPath {
         "its gate at \(address.rawValue.hexadecimal) cannot be read", remedy: "map the IDT in every address space")
       : 0
     let gate = table.isLongModeActive ? InterruptGate(low: low, high: high) : InterruptGate(low)
+    if low == 0 || gate.kind == nil, hasShortGate(of: vector, at: instant) {
+      throw blocked(
+        .gateType, "the IDT is filled with gates of 8 bytes, as protected mode has them; in long mode a gate has 16 (#GP)",
+        remedy: "fill the IDT with gates of 16 bytes, with bits 63 to 32 of the offset in the third doubleword",
+        by: .generalProtection)
+    }
     guard low != 0 || high != 0 else {
       throw blocked(
         .noHandler, "its IDT entry is empty: it has no handler (#GP)",
