@@ -72,7 +72,9 @@ enum HandlerPath {
     let own = instant.state.idtr.base.rawValue &+ 8 &* UInt64(vector.rawValue)
     let gates = [own &- 8, own, own &+ 8].map { address -> Bool in
       let access = PageAccess(.read, by: instant.implicitPrivilege)
-      guard let word = try? paging.loadUInt64(at: LinearAddress(address), for: access, in: instant.memory) else { return false }
+      guard let word = try? paging.loadUInt64(at: LinearAddress(address), for: access, in: instant.memory) else {
+        return false
+      }
       let gate = InterruptGate(word)
       return gate.isPresent && [0xE, 0xF].contains(gate.type) && !gate.selector.isNull
     }
@@ -134,7 +136,8 @@ enum HandlerPath {
     let gate = table.isLongModeActive ? InterruptGate(low: low, high: high) : InterruptGate(low)
     if low == 0 || gate.kind == nil, hasShortGate(of: vector, at: instant) {
       throw blocked(
-        .gateType, "the IDT is filled with gates of 8 bytes, as protected mode has them; in long mode a gate has 16 (#GP)",
+        .gateType,
+        "the IDT is filled with gates of 8 bytes, as protected mode has them; in long mode a gate has 16 (#GP)",
         remedy: "fill the IDT with gates of 16 bytes, with bits 63 to 32 of the offset in the third doubleword",
         by: .generalProtection)
     }
