@@ -21,6 +21,7 @@ struct ProcessorObservations {
     interruptTable()
     segments()
     halted()
+    AddressObservations.facts(of: state).forEach { note($0) }
   }
 
   private mutating func note(_ text: String) { evidence.append(Evidence(text, source)) }

@@ -74,7 +74,7 @@ public struct Paging: Hashable, Sendable {
   }
 
   @inlinable
-  static func isCanonical(_ address: LinearAddress, unusedBits: Int64) -> Bool {
+  public static func isCanonical(_ address: LinearAddress, unusedBits: Int64) -> Bool {
     let signed = Int64(bitPattern: address.rawValue)
     return (signed &<< unusedBits) &>> unusedBits == signed
   }
