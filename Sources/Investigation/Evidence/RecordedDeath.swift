@@ -191,6 +191,8 @@ extension KVMEvent {
   fileprivate var runsGuest: Bool {
     switch self {
     case .entry, .exit, .emulateInstruction: true
+    // A later exit for QEMU to serve something: KVM ran the guest again, whether or not that was recorded.
+    case .userspaceExit(let reason, let errno): reason != .interrupted && errno == nil
     default: false
     }
   }

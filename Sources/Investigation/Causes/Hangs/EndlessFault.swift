@@ -11,7 +11,8 @@ struct EndlessFault: CauseOfHang, SingleCause {
   private static let least = 64
 
   private let vector: ExceptionVector
-  private let address: UInt64
+  /// Nil where the trace does not show RIP.
+  private let address: UInt64?
   private let count: Int
   private let source: Source
 
@@ -25,8 +26,8 @@ struct EndlessFault: CauseOfHang, SingleCause {
   }
 
   /// The last exception of a log of `-d int`, if all before it are the same.
-  private static func inLog(_ log: [Sourced<QEMUMessage>]) -> (ExceptionVector, UInt64, count: Int, Source)? {
-    var found: (vector: ExceptionVector, address: UInt64, count: Int, source: Source)?
+  private static func inLog(_ log: [Sourced<QEMUMessage>]) -> (ExceptionVector, UInt64?, count: Int, Source)? {
+    var found: (vector: ExceptionVector, address: UInt64?, count: Int, source: Source)?
     for entry in log.reversed() {
       guard case .interrupt(let interrupt) = entry.value, let counter = interrupt.programCounter else { continue }
       guard let last = found else {
@@ -40,15 +41,15 @@ struct EndlessFault: CauseOfHang, SingleCause {
   }
 
   /// The same of what KVM injected.
-  private static func inTrace(_ trace: [KVMRecord]) -> (ExceptionVector, UInt64, count: Int, Source)? {
-    var found: (vector: ExceptionVector, address: UInt64, count: Int, source: Source)?
+  private static func inTrace(_ trace: [KVMRecord]) -> (ExceptionVector, UInt64?, count: Int, Source)? {
+    var found: (vector: ExceptionVector, address: UInt64?, count: Int, source: Source)?
     var rip: UInt64?
     for record in trace.reversed() {
       switch record.event {
       case .injectException(let vector, _, _):
         let source = Source.trace(event: "kvm_inj_exception", time: record.time)
         guard let last = found else {
-          found = (vector, rip ?? 0, 1, source)
+          found = (vector, rip, 1, source)
           continue
         }
         guard vector == last.vector else { return found }
@@ -63,8 +64,10 @@ struct EndlessFault: CauseOfHang, SingleCause {
     return found
   }
 
+  private var event: String { vector.name + (address.map { " at \($0.hexadecimal)" } ?? "") }
+
   var summary: String {
-    "\(vector.name) at \(address.hexadecimal) is raised again and again: its handler returns to the instruction without having mended what is "
+    "\(event) is raised again and again: its handler returns to the instruction without having mended what is "
       + "wrong."
   }
 
@@ -76,7 +79,7 @@ struct EndlessFault: CauseOfHang, SingleCause {
     ]
   }
 
-  var evidence: [Evidence] { [Evidence("\(vector.name) at \(address.hexadecimal) \(count) times in a row", source)] }
+  var evidence: [Evidence] { [Evidence("\(event) \(count) times in a row", source)] }
 }
 
 extension EndlessFault {
