@@ -15,6 +15,9 @@ extension PageFaultCause {
 
   var offendingBits: UInt64 { 0 }
 
+  /// Without the tables only the error code speaks, and a more special cause may hide behind it.
+  var isDecided: Bool { !access.steps.isEmpty }
+
   var place: String { access.address.rawValue.hexadecimal }
 
   /// `The PDE 0x0 at physical 0x1000`.

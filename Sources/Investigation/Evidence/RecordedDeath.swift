@@ -192,7 +192,7 @@ extension KVMEvent {
     switch self {
     case .entry, .exit, .emulateInstruction: true
     // A later exit for QEMU to serve something: KVM ran the guest again, whether or not that was recorded.
-    case .userspaceExit(let reason, let errno): reason != .interrupted && errno == nil
+    case .userspaceExit(let reason, let errno): reason != .interrupted && reason != .internalError && errno == nil
     default: false
     }
   }
