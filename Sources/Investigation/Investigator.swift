@@ -118,11 +118,12 @@ extension Investigator {
   /// What KVM or TCG recorded, with the rule that the reenactment finds for it.
   private var recordedFault: (RaisedException, Source?)? {
     if let recorded { return (.pageFault(recorded), recorded.source) }
-    guard let recordedException, isSameDeath else { return nil }
-    if recordedException.isInterrupt {
-      let vector = recordedException.vector.rawValue
-      return undeliverable(.hardware(vector: vector), vector).map { ($0, recordedException.source) }
+    guard isSameDeath else { return nil }
+    if let interrupt = death?.lastInterrupt, let exception = undeliverable(interrupt) {
+      return (exception, interrupt.source)
     }
+    guard let recordedException else { return nil }
+    if recordedException.isInterrupt { return undeliverable(recordedException).map { ($0, recordedException.source) } }
     if let access = loggedAccess { return (.pageFault(access), recordedException.source) }
     return reenacted?.exceptions.first { $0.agrees(with: recordedException) }.map { ($0, recordedException.source) }
   }
@@ -144,7 +145,7 @@ extension Investigator {
 
   /// The exception that the chain began with, whatever raised it.
   private var recordedException: RecordedException? {
-    death.map(\.firstException) ?? scene.loggedException
+    death?.firstException ?? (death == nil ? scene.loggedException : nil)
   }
 
   /// What the registers and the memory lead to. Where it hangs on something unknown, that the guest died there decides it,
@@ -158,6 +159,13 @@ extension Investigator {
     guard conclusion.recordsTripleFault, reenacted.doubt == nil else { return nil }
     if excludesInterrupts { return reenacted.exceptions.count == 1 ? reenacted.exceptions.first : nil }
     return reenacted.instruction != nil && reenacted.exceptions.isEmpty ? unknownInterrupt : nil
+  }
+
+  /// What keeps a recorded interrupt from its handler.
+  private func undeliverable(_ interrupt: RecordedException) -> RaisedException? {
+    let event = InterruptEvent.hardware(vector: interrupt.vector.rawValue)
+    return undeliverable(event, interrupt.vector.rawValue)
+      ?? interrupt.obstacle.map { RaisedException($0.exception, .undeliverable(event, $0)) }
   }
 
   /// What keeps an interrupt from its handler; nil if nothing is known to.

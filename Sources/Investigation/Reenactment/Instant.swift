@@ -8,7 +8,6 @@ struct Instant {
   var memory: any PhysicalMemory
   /// Nil where EFER is not known, which tells PAE paging from long mode's.
   var paging: Paging?
-  var rules: PagingRules
   /// Who executes the instruction.
   var executor: Executor
   /// Whether the guest's processor has a feature; nil where nothing tells.
@@ -34,7 +33,7 @@ extension Scene {
     let rules = rules(of: walker, for: processor.state)
     return Instant(
       state: processor.state, memory: memory ?? UnknownMemory(), paging: Paging(processor.state, rules: rules),
-      rules: rules, executor: executor, has: { decision(on: $0).isOn },
+      executor: executor, has: { decision(on: $0).isOn },
       maximumPhysicalAddressBits: maximumPhysicalAddressBits?.value, isAMD: isAMD)
   }
 
