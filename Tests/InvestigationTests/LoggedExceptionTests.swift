@@ -52,15 +52,16 @@ struct LoggedExceptionTests {
 
   @Test("of a device's interrupt, the exception that came of it tells what kept it from its handler")
   func interrupts() {
-    func cause(_ vector: UInt8, _ second: QEMUMessage) -> Cause? {
-      let messages =
-        [.hardwareInterrupt(vector: vector, isVirtual: false), Self.event(vector), Self.check(nil, 13), second]
-        + Self.end
+    func cause(_ vector: UInt8, _ second: UInt8, _ code: UInt32, cr2: UInt64? = nil) -> Cause? {
+      let messages = [
+        .hardwareInterrupt(vector: vector, isVirtual: false), Self.event(vector), Self.check(nil, second),
+        Self.event(second, code, cr2: cr2), Self.check(second, 13), Self.event(8), Self.check(8, 13), .tripleFault,
+      ]
       return Investigator.verdict(on: scene(messages)).cause
     }
-    #expect(cause(8, Self.event(13, 0x82))?.id == "interrupt.pic-not-remapped")
-    #expect(cause(32, Self.event(11, 0x202))?.id == "interrupt.gate-not-present")
-    #expect(cause(32, Self.event(14, 0, cr2: SmallGuest.idt + 0x100))?.id == "interrupt.idt-not-mapped")
-    #expect(cause(32, Self.event(13, 0x102)) == nil)
+    #expect(cause(8, 13, 0x82)?.id == "interrupt.pic-not-remapped")
+    #expect(cause(32, 11, 0x202)?.id == "interrupt.gate-not-present")
+    #expect(cause(32, 14, 0, cr2: SmallGuest.idt + 0x100)?.id == "interrupt.idt-not-mapped")
+    #expect(cause(32, 13, 0x102) == nil)
   }
 }
