@@ -158,7 +158,10 @@ extension Investigator {
     }
     guard conclusion.recordsTripleFault, reenacted.doubt == nil else { return nil }
     if excludesInterrupts { return reenacted.exceptions.count == 1 ? reenacted.exceptions.first : nil }
-    return reenacted.instruction != nil && reenacted.exceptions.isEmpty ? unknownInterrupt : nil
+    guard let instruction = reenacted.instruction, reenacted.exceptions.isEmpty,
+      instruction.isaExtension == "BASE", !instruction.isPrivileged || instruction.mnemonic == "hlt"
+    else { return nil }
+    return unknownInterrupt
   }
 
   /// What keeps a recorded interrupt from its handler.

@@ -1,3 +1,4 @@
+import GuestImage
 import X86
 
 /// `syscall.not-set-up`: SYSCALL went to an address that nobody set.
@@ -14,9 +15,26 @@ struct SyscallTarget: CauseOfDeath, SingleCause {
     let origin = instant.state.generalPurpose.rcx
     let bytes = instant.bytes(at: LinearAddress(origin &- 2), count: 2, for: PageAccess(.read, by: .supervisor))
     let flags = instant.state.generalPurpose.r11
-    guard bytes == [0x0F, 0x05], flags & 2 != 0, flags & ~0x3F_7FD7 == 0 else { return nil }
+    guard bytes == [0x0F, 0x05], flags & 2 != 0, flags & ~0x3F_7FD7 == 0, !Self.isCalled(instant) else { return nil }
     self.fault = fault
     target = instant.state.rip
+  }
+
+  /// The registers may be left over from a system call whose handler jumped here.
+  var isDecided: Bool { false }
+
+  /// Whether a call led here instead: its return address is on top of the stack, right behind a CALL.
+  private static func isCalled(_ instant: Instant) -> Bool {
+    let access = PageAccess(.read, by: .supervisor)
+    let top = instant.bytes(at: LinearAddress(instant.state.generalPurpose.rsp), count: 8, for: access)
+    guard top.count == 8 else { return false }
+    let address = UInt64(littleEndian: top[...])
+    return (2...7).contains { length in
+      let start = address &- UInt64(length)
+      let bytes = instant.bytes(at: LinearAddress(start), count: length, for: access)
+      guard let call = try? Instruction.decode(bytes, at: start, mode: instant.state.mode) else { return false }
+      return call.mnemonic == "call" && call.length == length
+    }
   }
 
   var summary: String {

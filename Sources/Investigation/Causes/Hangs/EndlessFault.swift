@@ -10,61 +10,75 @@ struct EndlessFault: CauseOfHang, SingleCause {
   /// How often it must have been seen to be called endless.
   private static let least = 64
 
-  private let vector: ExceptionVector
-  /// Nil where the trace does not show RIP.
-  private let address: UInt64?
+  /// One exception: two are the same if nothing in them differs, for a guest that maps its pages on demand has page faults all the
+  /// time, and a string instruction several at one RIP.
+  private struct Event: Equatable {
+    var vector: ExceptionVector
+    var errorCode: UInt32?
+    /// Nil where the trace does not show RIP.
+    var instructionPointer: UInt64?
+    /// Of a page fault.
+    var address: UInt64?
+  }
+
+  private let fault: Event
   private let count: Int
   private let source: Source
 
-  let confidence = Confidence.proven
+  /// It may have been about to end when it was stopped.
+  let confidence = Confidence.likely
 
   init?(_ hang: Hang) {
-    guard let found = Self.inLog(hang.scene.log) ?? Self.inTrace(hang.scene.trace), found.count >= Self.least else {
-      return nil
-    }
-    (vector, address, count, source) = found
+    let logged = Self.logged(hang.scene.log)
+    let events = logged.isEmpty ? Self.traced(hang.scene.trace) : logged
+    guard let last = events.last else { return nil }
+    count = events.reversed().prefix { $0.value == last.value }.count
+    guard count >= Self.least else { return nil }
+    (fault, source) = (last.value, last.source)
   }
 
-  /// The last exception of a log of `-d int`, if all before it are the same.
-  private static func inLog(_ log: [Sourced<QEMUMessage>]) -> (ExceptionVector, UInt64?, count: Int, Source)? {
-    var found: (vector: ExceptionVector, address: UInt64?, count: Int, source: Source)?
-    for entry in log.reversed() {
-      guard case .interrupt(let interrupt) = entry.value, let counter = interrupt.programCounter else { continue }
-      guard let last = found else {
-        found = (interrupt.vector, counter, 1, entry.source)
-        continue
-      }
-      guard interrupt.vector == last.vector, counter == last.address else { break }
-      found?.count += 1
+  /// The exceptions of a log of `-d int`: no interrupts of devices, and no INT n.
+  private static func logged(_ log: [Sourced<QEMUMessage>]) -> [Sourced<Event>] {
+    log.compactMap { entry in
+      guard case .interrupt(let interrupt) = entry.value, let pointer = interrupt.programCounter,
+        interrupt.vector.rawValue < 32, interrupt.isSoftware == false
+      else { return nil }
+      let event = Event(
+        vector: interrupt.vector, errorCode: interrupt.errorCode, instructionPointer: pointer, address: interrupt.cr2)
+      return Sourced(event, entry.source)
     }
-    return found
   }
 
-  /// The same of what KVM injected.
-  private static func inTrace(_ trace: [KVMRecord]) -> (ExceptionVector, UInt64?, count: Int, Source)? {
-    var found: (vector: ExceptionVector, address: UInt64?, count: Int, source: Source)?
-    var rip: UInt64?
-    for record in trace.reversed() {
+  /// What KVM injected since the guest last did anything for QEMU to see. An exception of which nothing tells where it was raised
+  /// is like no other.
+  private static func traced(_ trace: [KVMRecord]) -> [Sourced<Event>] {
+    var events: [Sourced<Event>] = []
+    var pointer: UInt64?
+    var walked: UInt64?
+    var failed: UInt64?
+    for record in trace {
       switch record.event {
-      case .injectException(let vector, _, _):
-        let source = Source.trace(event: "kvm_inj_exception", time: record.time)
-        guard let last = found else {
-          found = (vector, rip, 1, source)
+      case .exit(let exit): pointer = exit.rip
+      case .emulateInstruction(let emulation): pointer = emulation.rip
+      case .pagetableWalk(let address, _): walked = address.rawValue
+      case .walkerError: failed = walked
+      case .userspaceExit, .portIO, .mmio: events.removeAll()
+      case .injectException(let vector, let code, _):
+        let address = vector == .pageFault ? failed : nil
+        guard vector == .pageFault ? address != nil : pointer != nil else {
+          events.removeAll()
           continue
         }
-        guard vector == last.vector else { return found }
-        found?.count += 1
-      case .entry(_, let here): rip = here ?? rip
-      case .exit(let exit): rip = exit.rip
-      case .emulateInstruction(let emulation): rip = emulation.rip
-      case .injectInterrupt, .portIO: return found
+        let event = Event(vector: vector, errorCode: code, instructionPointer: pointer, address: address)
+        events.append(Sourced(event, .trace(event: "kvm_inj_exception", time: record.time)))
+        failed = nil
       default: continue
       }
     }
-    return found
+    return events
   }
 
-  private var event: String { vector.name + (address.map { " at \($0.hexadecimal)" } ?? "") }
+  private var event: String { fault.vector.name + (fault.instructionPointer.map { " at \($0.hexadecimal)" } ?? "") }
 
   var summary: String {
     "\(event) is raised again and again: its handler returns to the instruction without having mended what is "

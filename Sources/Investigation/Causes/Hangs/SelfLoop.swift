@@ -11,7 +11,10 @@ struct SelfLoop: CauseOfHang, SingleCause {
 
   /// A further processor may be halted or never started.
   init?(_ hang: Hang) {
-    let running = hang.processors.filter { $0.processor.state.isHalted != true }
+    let started = hang.processors.filter { !ProcessorObservations.isReset($0.processor.state) }
+    // An interrupt can wake a halted processor that has them on, and that one may get on.
+    guard started.allSatisfy({ !$0.processor.state.rflags.contains(.interruptEnable) }) else { return nil }
+    let running = started.filter { $0.processor.state.isHalted != true }
     guard let first = running.first,
       running.allSatisfy({ processor, next in
         guard let instruction = next.instruction, instruction.mnemonic == "jmp" else { return false }
