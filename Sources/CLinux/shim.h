@@ -174,8 +174,8 @@ static inline pid_t clinux_guard_tracing(
   pid_t child = fork();
   if (child != 0) return child;
   setsid();
-  signal(SIGTERM, SIG_IGN);
-  signal(SIGHUP, SIG_IGN);
+  // A signal to all processes of this name is not for this one, which ends last.
+  for (int number = 1; number < SIGRTMIN; number++) signal(number, SIG_IGN);
   int nothing = open("/dev/null", O_RDWR);
   for (int standard = 0; standard < 3; standard++) dup2(nothing, standard);
   dup2(pipe, 3);

@@ -1,9 +1,16 @@
-/// When a probe counts: `addr == 0x133025`, `addr >= 0x100000 && walker->level == 3`.
+/// When a probe counts: `addr == 0x133025`, `addr >= 0x100000 && walker->level == 3`, `mode == X86EMUL_MODE_PROT64`.
 public indirect enum Condition: Hashable, Sendable {
-  case comparison(Expression, Comparison, UInt64)
+  case comparison(Expression, Comparison, Operand)
   case both(Condition, Condition)
   case either(Condition, Condition)
   case not(Condition)
+
+  /// What a value is compared with.
+  public enum Operand: Hashable, Sendable {
+    case number(UInt64)
+    /// An enumerator, `true` or `false`, whose number the expression's type tells: ``BTF/probe(_:_:when:wantsReturn:wantsStack:)``.
+    case name(String)
+  }
 
   public enum Comparison: String, Hashable, Sendable {
     case equal = "=="
@@ -40,12 +47,26 @@ public indirect enum Condition: Hashable, Sendable {
   /// Whether it holds, where `value` gives the value of each expression; a value that is not known meets no comparison.
   public func holds(_ value: (Expression) -> ArgumentValue?) -> Bool {
     switch self {
-    case .comparison(let expression, let comparison, let number):
-      guard let value = value(expression) else { return false }
+    case .comparison(let expression, let comparison, let operand):
+      guard let value = value(expression), case .number(let number) = operand else { return false }
       return value.meets(comparison, number)
     case .both(let first, let second): return first.holds(value) && second.holds(value)
     case .either(let first, let second): return first.holds(value) || second.holds(value)
     case .not(let inner): return !inner.holds(value)
+    }
+  }
+
+  /// The same condition with the number of each name.
+  func replacingNames<Failure: Error>(
+    _ number: (Expression, String) throws(Failure) -> UInt64
+  ) throws(Failure) -> Condition {
+    switch self {
+    case .comparison(let expression, let comparison, .name(let name)):
+      .comparison(expression, comparison, .number(try number(expression, name)))
+    case .comparison: self
+    case .both(let first, let second): .both(try first.replacingNames(number), try second.replacingNames(number))
+    case .either(let first, let second): .either(try first.replacingNames(number), try second.replacingNames(number))
+    case .not(let inner): .not(try inner.replacingNames(number))
     }
   }
 
@@ -88,8 +109,9 @@ public indirect enum Condition: Hashable, Sendable {
     guard let comparison = Comparison.inOrder.first(where: { parser.take($0.rawValue) }) else {
       throw parser.error("a comparison is expected (== != < <= > >= &)")
     }
-    guard let number = parser.number() else { throw parser.error("a number is expected") }
-    return .comparison(expression, comparison, number)
+    if let number = parser.number() { return .comparison(expression, comparison, .number(number)) }
+    guard let name = parser.identifier() else { throw parser.error("a number or an enumerator is expected") }
+    return .comparison(expression, comparison, .name(name))
   }
 }
 

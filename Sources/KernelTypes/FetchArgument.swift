@@ -5,7 +5,7 @@ public struct FetchArgument: Hashable, Sendable {
   public var expression: String
   /// The name of the record's field: an identifier of at most 31 characters.
   public var field: String
-  /// Where it is: `%si`, `+160(%di)`, `+312(+0(+904(%di)))`.
+  /// Where it is: `$arg2`, `+160($arg1)`, `+312(+0(+904($arg1)))`.
   public var place: String
   /// tracefs's name of its type: `x64`, `s32`, `symbol`, `string`, `b4@0/32`, `x8[15]`.
   public var fetchType: String
@@ -37,8 +37,9 @@ public struct ResolutionError: Error, Hashable, Sendable, CustomStringConvertibl
 extension BTF {
   /// How to get the value of `expression` at the entry of `function`.
   ///
-  /// Parameters are where the System V ABI has them (AMD64 supplement, 3.2.3): the first six words in rdi, rsi, rdx,
-  /// rcx, r8 and r9, further ones on the stack.
+  /// Parameters are where the System V ABI has them (AMD64 supplement, 3.2.3): the first six words in registers, which
+  /// tracefs calls `$arg1` to `$arg6` (regs_get_kernel_argument in arch/x86/include/asm/ptrace.h, 6.1), further ones on the
+  /// stack.
   public func fetch(_ expression: Expression, of function: KernelFunction) throws(ResolutionError) -> FetchArgument {
     let operand = try evaluate(expression, of: function)
     return try argument(operand, expression: expression.description, path: expression.path)
@@ -138,7 +139,7 @@ extension BTF {
       let size = self.size(of: parameter.type) ?? 8
       let needed = (size + 7) / 8
       let isStructure = if case .structure? = resolved(parameter.type)?.type { true } else { false }
-      let isInRegisters = needed <= 2 && words + needed <= Self.registers.count
+      let isInRegisters = needed <= 2 && words + needed <= Self.registerCount
       if parameter.name == name {
         guard !isStructure else {
           throw ResolutionError(reason: "\(name) is a structure passed by value, of which no probe can fetch a member")
@@ -146,7 +147,7 @@ extension BTF {
         guard needed == 1 else {
           throw ResolutionError(reason: "\(name) has \(size) bytes, more than a probe can fetch")
         }
-        let place = isInRegisters ? "%\(Self.registers[words])" : "$stack\(stackWords)"
+        let place = isInRegisters ? "$arg\(words + 1)" : "$stack\(stackWords)"
         return Operand(place: .value(place), type: parameter.type)
       }
       if isInRegisters { words += needed } else { stackWords += needed }
@@ -158,8 +159,7 @@ extension BTF {
       names: names)
   }
 
-  /// The registers of the first six words, as tracefs names them.
-  private static let registers = ["di", "si", "dx", "cx", "r8", "r9"]
+  private static let registerCount = 6
 
   private func pointee(of operand: Operand, _ expression: Expression) throws(ResolutionError) -> Operand {
     guard let fetch = operand.fetch else {

@@ -34,16 +34,29 @@ public struct FunctionProbe: Hashable, Sendable {
 
   private static let returnSuffix = "__return"
 
-  /// The lines that make its events in `group` (Documentation/trace/kprobetrace.rst, Linux 6.1).
-  public func definitions(group: String) -> [(event: String, line: String)] {
-    let entry = arguments.map { " \($0.field)=\($0.place):\($0.fetchType)" }.joined()
-    var lines = [(function, "p:\(group)/\(function) \(function)\(entry)")]
-    if wantsReturn {
-      let event = Self.returnEvent(of: function)
-      let value = returned.map { " \($0.field)=\($0.place):\($0.fetchType)" } ?? ""
-      lines.append((event, "r:\(group)/\(event) \(function)\(value)"))
-    }
-    return lines
+  /// The names of its events: that at the entry, and that at the return where it is wanted.
+  public var events: [String] { wantsReturn ? [function, Self.returnEvent(of: function)] : [function] }
+
+  /// What of the kernel carries a probe.
+  public enum Mechanism: Sendable {
+    case kprobe
+    case fprobe
+  }
+
+  /// The line that makes one of its events in `group` (Documentation/trace/kprobetrace.rst, Linux 6.1, and
+  /// fprobetrace.rst, 6.5); nil where the mechanism cannot: an fprobe sees no stack.
+  public func definition(of event: String, group: String, by mechanism: Mechanism) -> String? {
+    let isReturn = Self.function(ofEvent: event).isReturn
+    let fetched = isReturn ? [returned].compactMap(\.self) : arguments
+    if mechanism == .fprobe, fetched.contains(where: { $0.place.contains("$stack") }) { return nil }
+    let (kind, place) =
+      switch (mechanism, isReturn) {
+      case (.kprobe, false): ("p", function)
+      case (.kprobe, true): ("r", function)
+      case (.fprobe, false): ("f", function)
+      case (.fprobe, true): ("f", "\(function)%return")
+      }
+    return "\(kind):\(group)/\(event) \(place)" + fetched.map { " \($0.field)=\($0.place):\($0.fetchType)" }.joined()
   }
 }
 
@@ -61,6 +74,9 @@ extension BTF {
       guard !arguments.contains(where: { $0.expression == expression.description }) else { continue }
       arguments.append(try fetch(expression, of: function))
     }
+    let condition = try condition?.replacingNames { expression, name throws(ResolutionError) in
+      try Self.number(of: name, among: arguments.first { $0.expression == expression.description })
+    }
     for index in arguments.indices where arguments[..<index].contains(where: { $0.field == arguments[index].field }) {
       arguments[index].field = "\(arguments[index].field.prefix(27))_\(index)"
     }
@@ -68,5 +84,23 @@ extension BTF {
       function: function.name, arguments: arguments, shownCount: shownCount,
       returned: wantsReturn ? try fetchReturned(by: function) : nil, wantsReturn: wantsReturn, wantsStack: wantsStack,
       condition: condition)
+  }
+
+  /// The number of an enumerator of an argument's type, or of `true` and `false`.
+  private static func number(of name: String, among argument: FetchArgument?) throws(ResolutionError) -> UInt64 {
+    let names: [(name: String, value: UInt64)] =
+      switch argument?.form {
+      case .enumeration(let enumeration): enumeration.values.map { ($0.name, $0.value) }
+      case .boolean: [("false", 0), ("true", 1)]
+      default: []
+      }
+    if let found = names.first(where: { $0.name == name }) { return found.value }
+    let what = argument?.expression ?? "it"
+    guard !names.isEmpty else {
+      throw ResolutionError(reason: "\(what) is compared with \(name), but is no enumeration: compare it with a number")
+    }
+    throw ResolutionError(
+      reason: "\(what) is never \(name); it is one of \(names.map(\.name).joined(separator: ", "))",
+      names: names.map(\.name))
   }
 }

@@ -48,7 +48,7 @@ struct ProbeCommand: ParsableCommand {
   @Flag(inversion: .prefixedNo, help: "Show kvm's own events between the calls.")
   var events = true
 
-  @Option(help: ArgumentHelp("Print only the last lines, this many.", valueName: "n"))
+  @Option(help: ArgumentHelp("Print only the last lines, this many, at the end.", valueName: "n"))
   var last: Int?
 
   @Option(
@@ -89,16 +89,17 @@ struct ProbeCommand: ParsableCommand {
 
   private func probe() throws {
     mentionLeftovers()
-    let session: ProbeSession
     let probes = try selectedProbes()
-    session = try ProbeSession(probes, tracepoints: events ? Self.tracepoints : [])
+    let session = try ProbeSession(probes, tracepoints: events ? Self.tracepoints : [], keepsRecording: output != nil)
+    var live = LiveProbeOutput(probes, last: last)
     var end: ProcessEnd?
-    if let pid { try session.record(process: pid) } else { end = try session.record(command) }
-    let folder = FileManager.default.temporaryDirectory.path
-    let file = output ?? "\(folder)/\(session.group).trace.dat"
-    defer { if output == nil { unlinkFile(file) } }
-    try session.finish(to: FilePath(file))
-    try show(TraceFile(fileAt: file), session.group, probes)
+    if let pid {
+      try session.record(process: pid) { try live.take($0, from: session) }
+    } else {
+      end = try session.record(command) { try live.take($0, from: session) }
+    }
+    live.finish()
+    if let output { try session.write(to: FilePath(output)) }
     if case .exited(let status)? = end { throw ExitCode(status) }
     if case .signalled(let signal)? = end { throw ExitCode(128 + signal) }
   }
@@ -128,22 +129,6 @@ struct ProbeCommand: ParsableCommand {
     "handle_mmio_page_fault", "vcpu_match_mmio", "kvm_nested_vmenter", "kvm_nested_vmrun", "kvm_nested_vmexit",
     "kvm_nested_vmexit_inject", "kvm_nested_vmenter_failed",
   ]
-
-  private func show(_ trace: TraceFile, _ group: String, _ probes: [FunctionProbe]) throws {
-    var printer = ProbePrinter(trace.context, group: group, probes)
-    var lines: [String] = []
-    trace.forEach { item in
-      guard let text = printer.text(of: item) else { return .proceed }
-      lines.append(text)
-      return .proceed
-    }
-    let shown = lines.suffix(last ?? lines.count)
-    let counts = probes.map { "\($0.function) \(printer.counts[$0.function] ?? 0)" }
-    let text = shown.joined(separator: "\n") + "\n\ncalls: \(counts.joined(separator: ", "))\n"
-    _ = StandardOutput.write(Array(text.utf8).span)
-  }
-
-  private func unlinkFile(_ path: String) { try? FileManager.default.removeItem(atPath: path) }
 
   private func printFunctions(matching pattern: String) throws {
     let matches = try KernelFunctions().all().filter { name($0.function.name, matches: pattern) }

@@ -51,7 +51,7 @@ struct KernelBTF {
 
   /// Each parameter in its register, in order.
   func expectParameters() throws {
-    let registers = ["%di", "%si", "%dx", "%cx", "%r8", "%r9"]
+    let registers = (1...6).map { "$arg\($0)" }
     for name in Self.presentFunctions {
       let function = try #require(types.function(named: name))
       for (parameter, register) in zip(function.prototype.parameters, registers) {
@@ -63,21 +63,21 @@ struct KernelBTF {
   /// Members lie where bpftool has them.
   func expectMembers() throws {
     let fetch = try fetched("kvm_fetch_guest_virt", "ctxt->_eip")
-    #expect(fetch.place == "+\(try offset("_eip", "x86_emulate_ctxt"))(%di)")
+    #expect(fetch.place == "+\(try offset("_eip", "x86_emulate_ctxt"))($arg1)")
     #expect(fetch.fetchType == "x64")
     let level = try fetched("paging64_walk_addr_generic", "walker->level")
-    #expect(level.place == "+\(try offset("level", "guest_walker64"))(%di)")
+    #expect(level.place == "+\(try offset("level", "guest_walker64"))($arg1)")
     #expect(level.fetchType == "s32")
     let entry = try fetched("paging64_walk_addr_generic", "walker->ptes[2]")
-    #expect(entry.place == "+\(try offset("ptes", "guest_walker64") + 16)(%di)")
+    #expect(entry.place == "+\(try offset("ptes", "guest_walker64") + 16)($arg1)")
     let error = try fetched("paging64_walk_addr_generic", "walker->fault.error_code")
     let inner = try offset("fault", "guest_walker64") + offset("error_code", "x86_exception")
-    #expect(error.place == "+\(inner)(%di)")
+    #expect(error.place == "+\(inner)($arg1)")
     #expect(error.field == "walker_fault_error_code")
     let root = try fetched("paging64_walk_addr_generic", "vcpu->arch.cr3")
-    #expect(root.place == "+\(try offset("arch", "kvm_vcpu") + offset("cr3", "kvm_vcpu_arch"))(%si)")
+    #expect(root.place == "+\(try offset("arch", "kvm_vcpu") + offset("cr3", "kvm_vcpu_arch"))($arg2)")
     let pointer = try fetched("paging64_walk_addr_generic", "mmu->gva_to_gpa")
-    #expect(pointer.place == "+\(try offset("gva_to_gpa", "kvm_mmu"))(%dx)")
+    #expect(pointer.place == "+\(try offset("gva_to_gpa", "kvm_mmu"))($arg3)")
     #expect(pointer.fetchType == "symbol")
     #expect(pointer.form == .function)
   }
@@ -88,7 +88,7 @@ struct KernelBTF {
       "kvm_fetch_guest_virt", "((struct kvm_vcpu *)ctxt->vcpu)->arch.walk_mmu->gva_to_gpa")
     let vcpu = try offset("vcpu", "x86_emulate_ctxt")
     let mmu = try offset("arch", "kvm_vcpu") + offset("walk_mmu", "kvm_vcpu_arch")
-    #expect(pointer.place == "+\(try offset("gva_to_gpa", "kvm_mmu"))(+\(mmu)(+\(vcpu)(%di)))")
+    #expect(pointer.place == "+\(try offset("gva_to_gpa", "kvm_mmu"))(+\(mmu)(+\(vcpu)($arg1)))")
     #expect(pointer.fetchType == "symbol")
     #expect(throws: ResolutionError.self) { try fetched("kvm_fetch_guest_virt", "ctxt->vcpu->arch") }
   }
@@ -101,7 +101,33 @@ struct KernelBTF {
     }
   }
 
+  /// Enumerators in conditions, and the lines that define the events.
+  func expectProbes() throws {
+    let function = try #require(types.function(named: "kvm_fetch_guest_virt"))
+    func probe(_ condition: String) throws -> FunctionProbe {
+      try types.probe(
+        function, [Expression("addr"), Expression("ctxt->mode")], when: Condition(condition), wantsReturn: true)
+    }
+    let found = try probe("ctxt->mode == X86EMUL_MODE_PROT16")
+    #expect(found.condition == (try Condition("ctxt->mode == 2")))
+    #expect(throws: ResolutionError.self) { try probe("ctxt->mode == X86EMUL_MODE_PROT") }
+    #expect(throws: ResolutionError.self) { try probe("addr == X86EMUL_MODE_PROT16") }
+    let mode = "ctxt_mode=+\(try offset("mode", "x86_emulate_ctxt"))($arg1):u32"
+    let event = "kvm_fetch_guest_virt__return"
+    let lines: [(FunctionProbe.Mechanism, String, String)] = [
+      (.kprobe, "p:g/kvm_fetch_guest_virt kvm_fetch_guest_virt", "r:g/\(event) kvm_fetch_guest_virt"),
+      (.fprobe, "f:g/kvm_fetch_guest_virt kvm_fetch_guest_virt", "f:g/\(event) kvm_fetch_guest_virt%return"),
+    ]
+    #expect(found.events == ["kvm_fetch_guest_virt", event])
+    for (mechanism, entry, exit) in lines {
+      #expect(
+        found.definition(of: "kvm_fetch_guest_virt", group: "g", by: mechanism) == "\(entry) addr=$arg2:x64 \(mode)")
+      #expect(found.definition(of: event, group: "g", by: mechanism) == "\(exit) ret=$retval:s32")
+    }
+  }
+
   func expectAll() throws {
+    try expectProbes()
     expectFunctions()
     try expectParameters()
     try expectMembers()

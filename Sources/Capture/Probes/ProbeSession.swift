@@ -3,7 +3,7 @@ import Files
 import Glibc
 public import KernelTypes
 public import SystemPackage
-import Traces
+public import Traces
 
 /// Probes on functions and kvm's tracepoints, recorded together in a tracefs instance of their own.
 ///
@@ -16,6 +16,7 @@ public final class ProbeSession {
   private let events: [String]
   private let tracepoints: [(system: String, name: String)]
   private let guardian: Guardian
+  private let keepsRecording: Bool
   private var cpus: [RecordedCPU] = []
 
   /// What the names of instances and groups begin with; the process's ID follows.
@@ -25,16 +26,21 @@ public final class ProbeSession {
 
   /// Defines the probes; nothing is recorded yet.
   ///
-  /// - Parameter tracepoints: of kvm and kvmmmu, to record with them; those that this kernel lacks are passed over.
-  public init(_ probes: [FunctionProbe], tracepoints wanted: Set<String>) throws(ProbeRefusal) {
+  /// - Parameters:
+  ///   - tracepoints: of kvm and kvmmmu, to record with them; those that this kernel lacks are passed over.
+  ///   - keepsRecording: whether ``write(to:)`` will be asked for.
+  public init(
+    _ probes: [FunctionProbe], tracepoints wanted: Set<String>, keepsRecording: Bool
+  ) throws(ProbeRefusal) {
     let tracefs = try Self.findTracefs()
     let definitionsFile = try Self.definitionsFile(of: tracefs)
     let group = "\(Self.prefix)\(getpid())"
     self.group = group
     self.tracefs = tracefs
+    self.keepsRecording = keepsRecording
     instance = tracefs.appending("instances").appending(group)
-    let definitions = probes.flatMap { $0.definitions(group: group) }
-    events = definitions.map(\.event)
+    let mechanisms = Self.mechanisms(of: tracefs)
+    events = probes.flatMap(\.events)
     tracepoints = ["kvm", "kvmmmu"].flatMap { system in
       directoryEntries(tracefs.appending("events").appending(system)).filter(wanted.contains).map { (system, $0) }
     }
@@ -44,13 +50,7 @@ public final class ProbeSession {
     }
     try write("mono", to: "trace_clock")
     try write("\(Self.bufferSize)", to: "buffer_size_kb")
-    for definition in definitions {
-      do throws(Errno) {
-        try Self.append(definition.line, to: definitionsFile)
-      } catch {
-        throw .refused(function: FunctionProbe.function(ofEvent: definition.event).name, reason: refusal(error))
-      }
-    }
+    for probe in probes { try define(probe, by: mechanisms, in: definitionsFile) }
     for probe in probes where probe.wantsStack {
       try write("stacktrace", to: "events/\(group)/\(probe.function)/trigger")
     }
@@ -71,15 +71,22 @@ public final class ProbeSession {
     }
   }
 
-  /// Takes what has been recorded out of the kernel's buffers.
-  public func drain() throws(ProbeRefusal) {
-    for cpu in cpus { try cpu.drain() }
+  /// Takes what has been recorded out of the kernel's buffers: whole pages.
+  func drain() throws(ProbeRefusal) -> [(number: Int, pages: [UInt8])] {
+    var arrived: [(number: Int, pages: [UInt8])] = []
+    for cpu in cpus {
+      let pages = cpu.drain()
+      if keepsRecording { try cpu.keep(pages) }
+      if !pages.isEmpty { arrived.append((cpu.number, pages)) }
+    }
+    return arrived
   }
 
-  /// Ends the recording and writes it as a trace.dat.
-  public func finish(to path: FilePath) throws {
-    try write("0", to: "tracing_on")
-    try drain()
+  /// Ends the recording; what was recorded until then can still be drained.
+  func stop() throws(ProbeRefusal) { try write("0", to: "tracing_on") }
+
+  /// Writes all that was recorded as a trace.dat.
+  public func write(to path: FilePath) throws {
     var writer = try TraceDatWriter(path, metadata(), compression: .zstd)
     try writer.beginBuffer(clock: "mono", pageSize: RecordedCPU.pageSize)
     for cpu in cpus {
@@ -89,8 +96,13 @@ public final class ProbeSession {
     try writer.finish()
   }
 
-  private func metadata() -> TraceDatMetadata {
-    var metadata = TraceDatMetadata(machine: .amd64, cpuCount: (cpus.map(\.number).max() ?? 0) + 1)
+  /// The names of threads as far as the kernel knows them now.
+  public var commandLines: [UInt8] { (try? wholeFile(tracefs.appending("saved_cmdlines"))) ?? [] }
+
+  /// What describes the recording, as it is now.
+  public func metadata() -> TraceDatMetadata {
+    let cpuCount = directoryEntries(instance.appending("per_cpu")).count { $0.hasPrefix("cpu") }
+    var metadata = TraceDatMetadata(machine: .amd64, cpuCount: cpuCount)
     let folder = tracefs.appending("events")
     func format(_ path: String) -> [UInt8] { (try? wholeFile(folder.appending(path).appending("format"))) ?? [] }
     metadata.headerPage = (try? wholeFile(folder.appending("header_page"))) ?? []
@@ -102,7 +114,7 @@ public final class ProbeSession {
     metadata.systems.append((group, events.map { format("\(group)/\($0)") }))
     metadata.symbols = (try? wholeFile("/proc/kallsyms")) ?? []
     metadata.printkFormats = (try? wholeFile(tracefs.appending("printk_formats"))) ?? []
-    metadata.commandLines = (try? wholeFile(tracefs.appending("saved_cmdlines"))) ?? []
+    metadata.commandLines = commandLines
     metadata.clocks = "[mono]"
     func kernel(_ name: String) -> String {
       let text = (try? wholeText(FilePath("/proc/sys/kernel/\(name)"))) ?? ""
@@ -138,6 +150,33 @@ public final class ProbeSession {
       return path
     }
     throw .noProbes
+  }
+
+  /// fprobes, where the kernel has events of them (Linux 6.5: README of tracefs), take less time at a function's entry than
+  /// kprobes, and never miss a return for lack of room; kprobes reach functions that ftrace does not.
+  private static func mechanisms(of tracefs: FilePath) -> [FunctionProbe.Mechanism] {
+    let description = (try? wholeText(tracefs.appending("README"))) ?? ""
+    return description.contains("<func-name>[%return]") ? [.fprobe, .kprobe] : [.kprobe]
+  }
+
+  /// Defines the events of a probe, each by the first mechanism that the kernel accepts for it.
+  private func define(
+    _ probe: FunctionProbe, by mechanisms: [FunctionProbe.Mechanism], in file: FilePath
+  ) throws(ProbeRefusal) {
+    for event in probe.events {
+      var refused: Errno?
+      for mechanism in mechanisms {
+        guard let line = probe.definition(of: event, group: group, by: mechanism) else { continue }
+        do throws(Errno) {
+          try Self.append(line, to: file)
+          refused = nil
+          break
+        } catch {
+          refused = error
+        }
+      }
+      if let refused { throw .refused(function: probe.function, reason: refusal(refused)) }
+    }
   }
 
   private func write(_ text: String, to name: String) throws(ProbeRefusal) {
@@ -234,16 +273,22 @@ private final class RecordedCPU {
     }
   }
 
-  func drain() throws(ProbeRefusal) {
+  func drain() -> [UInt8] {
+    var arrived: [UInt8] = []
     var page = [UInt8](repeating: 0, count: Self.pageSize)
     // A CPU that writes faster than this reads would keep it here for ever.
     for _ in 0..<16384 {
       guard case .bytes(let bytes) = source.descriptor.readArrived(into: &page), bytes.count == Self.pageSize else {
-        return
+        break
       }
-      do { _ = try spool.descriptor.writeAll(bytes) } catch {
-        throw .system(doing: "keeping what was recorded", errno: (error as? Errno ?? .ioError).rawValue)
-      }
+      arrived += bytes
+    }
+    return arrived
+  }
+
+  func keep(_ pages: [UInt8]) throws(ProbeRefusal) {
+    do { _ = try spool.descriptor.writeAll(pages) } catch {
+      throw .system(doing: "keeping what was recorded", errno: (error as? Errno ?? .ioError).rawValue)
     }
   }
 

@@ -84,6 +84,49 @@ struct InLabProbeTests {
     #expect(try job.text(of: "mention").contains("inquest_99999"))
   }
 
+  @Test("a signal ends the recording well, and what was made is gone", arguments: ["INT", "TERM"])
+  func signals(_ signal: String) async throws {
+    let job = try await Laboratory.run(
+      """
+      sleep 300 & watched=$!
+      env --default-signal=INT $INQUEST probe kvm_fetch_guest_virt addr --pid $watched > $RESULTS/lines & probe=$!
+      until grep -qs 1 /sys/kernel/tracing/instances/inquest_$probe/events/inquest_$probe/enable; do sleep 0.1; done
+      pkill -\(signal) -x inquest
+      wait $probe; echo $? > $RESULTS/status
+      kill $watched
+      \(Self.leftovers)
+      """)
+    #expect(try job.text(of: "status") == "0\n", "\(job)")
+    #expect(try job.text(of: "lines") == "\ncalls: kvm_fetch_guest_virt 0\n")
+    #expect(try job.text(of: "left") == "")
+  }
+
+  @Test("a QEMU that runs already is watched until it ends; what is printed comes while the command runs")
+  func attachedAndLive() async throws {
+    let guest = try ExampleGuest("one-gib-pages").laboratoryCommand(cpu: "Haswell")
+    let job = try await Laboratory.run(
+      """
+      mkfifo /tmp/monitor.in /tmp/monitor.out
+      \(guest) -no-reboot -S -monitor pipe:/tmp/monitor & watched=$!
+      $INQUEST probe --page-walk --pid $watched > $RESULTS/attached & probe=$!
+      until grep -qs 1 /sys/kernel/tracing/instances/inquest_$probe/events/inquest_$probe/enable; do sleep 0.1; done
+      echo cont > /tmp/monitor.in
+      wait $probe
+      $INQUEST probe kvm_fetch_guest_virt addr 'ctxt->mode' --when 'ctxt->mode == X86EMUL_MODE_REAL' --no-events -- \
+        sh -c "\(guest) -no-reboot; sleep 1; cp $RESULTS/lines $RESULTS/during" > $RESULTS/lines
+      $INQUEST probe kvm_fetch_guest_virt addr --when 'ctxt->mode == X86EMUL_MODE_PROT' -- true 2> $RESULTS/unknown
+      """, options: ["--npt", "0"])
+    let attached = try job.text(of: "attached")
+    #expect(attached.contains("paging64_walk_addr_generic returns 0"), "\(job)")
+    #expect(attached.contains("kvm_userspace_exit: reason KVM_EXIT_SHUTDOWN"))
+    let line = /.* qemu-\S+  kvm_fetch_guest_virt\(addr = 0x[0-9a-f]+, ctxt->mode = X86EMUL_MODE_REAL\)/
+    let during = try job.text(of: "during").split(separator: "\n")
+    #expect(during.count > 10)
+    #expect(during.allSatisfy { $0.wholeMatch(of: line) != nil }, "\(during.prefix(5))")
+    #expect(try job.text(of: "lines").hasPrefix(during.joined(separator: "\n")))
+    #expect(try job.text(of: "unknown").contains("ctxt->mode is never X86EMUL_MODE_PROT; it is one of"))
+  }
+
   @Test("conditions, returns and stacks; functions that cannot be probed")
   func options() async throws {
     let guest = try ExampleGuest("two-mib-pages").laboratoryCommand(cpu: "Haswell")

@@ -1,8 +1,9 @@
 import Files
+import SystemPackage
 
 /// A trace.dat of trace-cmd, version 6 or 7, opened.
 struct TraceDatFile: Sendable {
-  let memory: MappedMemory
+  private(set) var memory: MappedMemory
   private(set) var context: TraceContext
   /// For each buffer and CPU that has data, in this order.
   private(set) var data: [CPUData] = []
@@ -11,7 +12,7 @@ struct TraceDatFile: Sendable {
   private(set) var latencyText: FileSection?
 
   private var compression = TraceDatCompression.none
-  private var layout: RingBufferLayout
+  private(set) var layout: RingBufferLayout
   /// The place of each instance's tables in a version 6 file.
   private var instances: [(offset: UInt64, name: String)] = []
   private var cpuCount = 0
@@ -293,10 +294,54 @@ struct TraceDatFile: Sendable {
 
   private mutating func readCommandLines(_ reader: inout ByteReader) throws(TraceFileError) {
     let size = try reader.integer(UInt64.self, "the size of the command lines")
-    tasks.add(commandLines: try reader.block(size, "the command lines").copied, to: context.taskNames)
+    add(commandLines: try reader.block(size, "the command lines").copied)
   }
 
   private(set) var tasks = TaskTable()
+
+  // MARK: A recording that goes on
+
+  /// What a trace.dat of this metadata says of itself; it holds no events.
+  init(_ metadata: TraceDatMetadata) throws(Errno) {
+    memory = try .buffer(byteCount: 0)
+    context = TraceContext(kind: .traceDat(version: 7), machine: metadata.machine)
+    context.headerPage = metadata.headerPage
+    layout = RingBufferLayout(machine: metadata.machine, pageSize: metadata.pageSize)
+    layout.apply(headerPage: metadata.headerPage)
+    cpuCount = metadata.cpuCount
+    for (system, formats) in [("ftrace", metadata.ftraceFormats)] + metadata.systems {
+      for format in formats { context.events.append(system: system, formatText: format) }
+    }
+    let symbols = metadata.symbols
+    context.symbols = KernelSymbols { () throws(TraceFileError) in symbols }
+    context.printkFormats = metadata.printkFormats
+    readTraceClock(metadata.clocks)
+    context.buffers.append(TraceBuffer(name: "", clock: context.clock, cpuCount: cpuCount))
+    add(commandLines: metadata.commandLines)
+  }
+
+  /// Adds the names of threads: lines `PID NAME`.
+  mutating func add(commandLines: [UInt8]) { tasks.add(commandLines: commandLines, to: context.taskNames) }
+
+  /// The same trace with these pages for events, by CPU.
+  func holding(_ pages: [Int: [UInt8]]) throws(Errno) -> TraceDatFile {
+    let memory = try MappedMemory.buffer(byteCount: pages.values.reduce(0) { $0 + $1.count })
+    var place = 0
+    var data: [CPUData] = []
+    for (cpu, bytes) in pages.sorted(by: { $0.key < $1.key }) {
+      // The buffer has room for exactly these pages.
+      unsafe memory.withUnsafeMutableBytes { room in
+        unsafe UnsafeMutableRawBufferPointer(rebasing: room[place..<(place + bytes.count)]).copyBytes(from: bytes)
+      }
+      data.append(
+        CPUData(buffer: 0, cpu: cpu, range: place..<(place + bytes.count), layout: layout, compression: .none))
+      place += bytes.count
+    }
+    var file = self
+    file.memory = memory
+    file.data = data
+    return file
+  }
 
   /// Reads an option other than those that give the place of a section.
   private mutating func readOption(_ id: UInt16, _ data: RawSpan, at offset: Int) throws(TraceFileError) {
