@@ -206,7 +206,7 @@ extension Investigator {
 
   private func explain(_ verdict: inout Verdict) {
     verdict.chain = death?.chain(isSameDeath ? processor?.state : nil) ?? []
-    verdict.path = death?.path ?? []
+    verdict.path = death?.path(release: scene.linux) ?? []
     guard let fault = firstFault else { return showOther(&verdict) }
     if verdict.chain.isEmpty { verdict.chain = reenactedChain(fault.exception) }
     verdict.fault = self.fault(fault.exception)

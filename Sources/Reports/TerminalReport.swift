@@ -69,10 +69,17 @@ public struct TerminalReport {
   private mutating func path(_ path: [KVMPathStep]) {
     guard !path.isEmpty else { return }
     page.section("The way through KVM")
+    var citation = ""
     for step in path {
       let indent = String(repeating: " ", count: 2 * min(step.depth, 12))
       let role = step.role.map { "  \($0)" } ?? ""
-      page.item("  \(indent)", "\(step.function)\(role)", note: step.source.citation)
+      // Neighbours that nothing recorded have one source.
+      if step.source.citation == citation {
+        page.item("  \(indent)", "\(step.function)\(role)")
+      } else {
+        page.item("  \(indent)", "\(step.function)\(role)", note: step.source.citation)
+      }
+      citation = step.source.citation
       for given in step.given { page.item("  \(indent)    ", given, as: .faint) }
       if let answer = step.answer { page.item("  \(indent)  = ", answer) }
     }
