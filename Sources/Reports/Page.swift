@@ -75,7 +75,7 @@ struct Page {
 }
 
 /// `words` broken at blanks into lines of at most `width` columns; a longer word stands alone.
-private func wrapped(_ words: String, to width: Int) -> [String] {
+func wrapped(_ words: String, to width: Int) -> [String] {
   var lines: [String] = []
   for paragraph in printable(words).split(separator: "\n", omittingEmptySubsequences: false) {
     var line = ""
@@ -96,7 +96,7 @@ private func wrapped(_ words: String, to width: Int) -> [String] {
 
 /// `words` without control characters: a guest's bytes and file names must not drive the reader's terminal, nor reverse
 /// or hide what stands there.
-private func printable(_ words: String) -> String {
+func printable(_ words: String) -> String {
   String(words.map { $0 == "\n" || !$0.unicodeScalars.contains(where: isControl) ? $0 : "?" })
 }
 

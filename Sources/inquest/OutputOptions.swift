@@ -9,9 +9,11 @@ struct OutputOptions: ParsableArguments {
   enum Format: String, ExpressibleByArgument, CaseIterable {
     case text
     case json
+    /// A page that stands alone; for verdicts only.
+    case html
   }
 
-  @Option(help: "How to show the result.")
+  @Option(help: "How to show the result; html is for verdicts.")
   var format = Format.text
 
   @Option(name: .shortAndLong, help: ArgumentHelp("Write the result to a file instead.", valueName: "file"))
@@ -19,16 +21,28 @@ struct OutputOptions: ParsableArguments {
 
   /// Shows a result on standard output, or writes it to the file that was asked for.
   ///
-  /// - Parameter text: Gives it as text, with colour or without.
-  func write(text: (_ usesColour: Bool) -> String, json: () -> String) throws {
+  /// - Parameters:
+  ///   - text: Gives it as text, with colour or without.
+  ///   - html: Gives it as a page; nil for what has no such form.
+  func write(text: (_ usesColour: Bool) -> String, json: () -> String, html: (() -> String)? = nil) throws {
     let result = ResultStream(self)
-    result.write(format == .json ? json() : text(usesColour))
+    switch format {
+    case .text: result.write(text(usesColour))
+    case .json: result.write(json())
+    case .html:
+      guard let html else {
+        throw ValidationError("--format html is for verdicts: inquest run and inquest examine have them")
+      }
+      result.write(html())
+    }
     try result.finish()
   }
 
   /// Shows a verdict.
   func write(_ verdict: Verdict) throws {
-    try write(text: { TerminalReport(usesColour: $0).text(of: verdict) }, json: { JSONReport().text(of: verdict) })
+    try write(
+      text: { TerminalReport(usesColour: $0).text(of: verdict) }, json: { JSONReport().text(of: verdict) },
+      html: { HTMLReport().text(of: verdict) })
   }
 
   var usesColour: Bool { output == nil && isColourWanted }

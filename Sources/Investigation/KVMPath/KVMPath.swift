@@ -14,6 +14,17 @@ public struct KVMPathStep: Hashable, Sendable {
   public var answer: String?
   /// The record that shows it, or KVM's source for a function that lies between two that were recorded.
   public var source: Source
+
+  public init(
+    function: String, depth: Int, role: String? = nil, given: [String] = [], answer: String? = nil, source: Source
+  ) {
+    self.function = function
+    self.depth = depth
+    self.role = role
+    self.given = given
+    self.answer = answer
+    self.source = source
+  }
 }
 
 extension RecordedDeath {

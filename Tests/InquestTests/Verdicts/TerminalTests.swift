@@ -47,4 +47,14 @@ struct TerminalTests {
     #expect(try folder.text(of: "verdict").contains("paging.reserved-bit"))
     #expect(try !folder.text(of: "verdict").contains(Self.escape))
   }
+
+  @Test("is a page of HTML where that is wanted; what is no verdict is not")
+  func page() async throws {
+    let finished = try await inquest(["examine", "--format", "html", fixture("post.trace.txt")])
+    #expect(finished.status == 3, "\(finished)")
+    #expect(finished.standardOutput.hasPrefix("<!DOCTYPE html>"))
+    #expect(finished.standardOutput.contains("x86_decode_insn"))
+    let map = try await inquest(["walk", "--format", "html", "0x133025", fixture("post.qemu.log")])
+    #expect(map.status == 2, "\(map)")
+  }
 }
