@@ -45,6 +45,7 @@ struct CheckCommand: ParsableCommand {
   @OptionGroup var output: OutputOptions
 
   func validate() throws {
+    try output.requireTextOrJSON()
     if guest.isEmpty {
       throw ValidationError("nothing to check: inquest check guest.core, or inquest check -- qemu-system-x86_64 …")
     }

@@ -23,19 +23,20 @@ struct OutputOptions: ParsableArguments {
   ///
   /// - Parameters:
   ///   - text: Gives it as text, with colour or without.
-  ///   - html: Gives it as a page; nil for what has no such form.
+  ///   - html: Gives it as a page; nil for what has no such form, whose command asks ``requireTextOrJSON()`` first.
   func write(text: (_ usesColour: Bool) -> String, json: () -> String, html: (() -> String)? = nil) throws {
     let result = ResultStream(self)
     switch format {
     case .text: result.write(text(usesColour))
     case .json: result.write(json())
-    case .html:
-      guard let html else {
-        throw ValidationError("--format html is for verdicts: inquest run and inquest examine have them")
-      }
-      result.write(html())
+    case .html: result.write(html?() ?? text(false))
     }
     try result.finish()
+  }
+
+  /// Refuses the form that only verdicts have.
+  func requireTextOrJSON() throws {
+    guard format != .html else { throw ValidationError("--format html is for verdicts: inquest run and inquest examine") }
   }
 
   /// Shows a verdict.

@@ -49,6 +49,7 @@ struct MapCommand: ParsableCommand {
   var trouble = false
 
   func validate() throws {
+    try output.requireTextOrJSON()
     if diff != nil && diffAfter != nil { throw ValidationError("--diff and --diff-after exclude each other") }
     if physical != nil && (diff ?? diffAfter.map { "\($0)" }) != nil {
       throw ValidationError("--physical and --diff exclude each other")

@@ -39,6 +39,7 @@ struct WalkCommand: ParsableCommand {
   var walkers: [WalkerArgument] = []
 
   func validate() throws {
+    try output.requireTextOrJSON()
     if write && fetch { throw ValidationError("--write and --fetch exclude each other") }
   }
 
