@@ -109,13 +109,13 @@ static inline int clinux_pidfd_open(pid_t process) {
 
 /// Starts `arguments[0]`, found along PATH, and returns its process ID, or -1 with errno set when it cannot be started.
 ///
-/// - `error`: becomes the child's standard error.
+/// - `standard`: what become the child's standard input, output and error; -1 leaves it the caller's.
 /// - `inherited`: `inherited_count` descriptors that the child gets under the same numbers.
 ///
 /// The child blocks no signal, whatever the calling thread blocks: threads of a pool often block all.
-/// Standard input and output, the process group, the terminal and all descriptors that are not close-on-exec stay the
-/// caller's. The child gets SIGTERM when the calling thread ends, so it cannot outlive a killed parent.
-static inline pid_t clinux_spawn(char *const arguments[], int error, const int *inherited, size_t inherited_count) {
+/// The process group, the terminal and all descriptors that are not close-on-exec stay the caller's. The child gets SIGTERM when the calling thread ends, so it cannot outlive a killed parent.
+static inline pid_t clinux_spawn(
+    char *const arguments[], const int standard[3], const int *inherited, size_t inherited_count) {
   int report[2];
   if (clinux_pipe(report) != 0) return -1;
   sigset_t none;
@@ -124,7 +124,9 @@ static inline pid_t clinux_spawn(char *const arguments[], int error, const int *
   pid_t child = fork();
   if (child == 0) {
     int failure = 0;
-    if (prctl(PR_SET_PDEATHSIG, SIGTERM) != 0 || dup2(error, STDERR_FILENO) < 0) failure = errno;
+    if (prctl(PR_SET_PDEATHSIG, SIGTERM) != 0) failure = errno;
+    for (int i = 0; i < 3 && !failure; i++)
+      if (standard[i] >= 0 && dup2(standard[i], i) < 0) failure = errno;
     for (size_t i = 0; i < inherited_count && !failure; i++)
       if (fcntl(inherited[i], F_SETFD, 0) != 0) failure = errno;
     if (!failure && sigprocmask(SIG_SETMASK, &none, NULL) != 0) failure = errno;

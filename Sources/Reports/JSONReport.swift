@@ -25,6 +25,7 @@ private struct VerdictDocument: Encodable {
   @Null var walk: WalkDocument?
   let path: [PathStepDocument]
   let remedies: [RemedyDocument]
+  let trials: [TrialDocument]
   let warnings: [WarningDocument]
   let observations: [EvidenceDocument]
   let evidence: [EvidenceDocument]
@@ -39,6 +40,7 @@ private struct VerdictDocument: Encodable {
     walk = verdict.walk.map(WalkDocument.init)
     path = verdict.path.map(PathStepDocument.init)
     remedies = verdict.remedies.map(RemedyDocument.init)
+    trials = verdict.trials.map(TrialDocument.init)
     warnings = verdict.warnings.map(WarningDocument.init)
     observations = verdict.observations.map(EvidenceDocument.init)
     evidence = verdict.evidence.map(EvidenceDocument.init)
@@ -140,6 +142,30 @@ private struct RemedyDocument: Encodable {
     reason = remedy.reason
     available = remedy.available
     verified = remedy.verified
+  }
+}
+
+private struct TrialDocument: Encodable {
+  let remedy, step: Int
+  let changes: [String]
+  let result, account: String
+  @Null var duration: String?
+  @Null var lastOutput: String?
+  @Null var cause: CauseDocument?
+  @Null var fault: FaultDocument?
+  let remedies: [RemedyDocument]
+
+  init(_ trial: Trial) {
+    remedy = trial.remedy
+    step = trial.step
+    changes = trial.changes
+    result = trial.result.rawValue
+    account = trial.account
+    remedies = trial.remedies.map(RemedyDocument.init)
+    duration = trial.duration.map(seconds)
+    lastOutput = trial.lastOutput
+    cause = trial.cause.map(CauseDocument.init)
+    fault = trial.fault.map(FaultDocument.init)
   }
 }
 

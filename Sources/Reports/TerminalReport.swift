@@ -5,7 +5,7 @@ import X86
 ///
 /// Colour repeats what the words already say, so the report reads the same without it.
 public struct TerminalReport {
-  private var page: Page
+  var page: Page
 
   public init(usesColour: Bool) {
     page = Page(usesColour: usesColour)
@@ -20,6 +20,7 @@ public struct TerminalReport {
     report.list("What happened", verdict.chain)
     report.path(verdict.path)
     report.remedies(verdict.remedies)
+    report.trials(verdict.trials)
     for warning in verdict.warnings { report.warning(warning) }
     report.list("Also seen", verdict.observations)
     report.list("Evidence", verdict.evidence)

@@ -39,8 +39,8 @@ extension Remedy {
   /// Whether the change can work here, and whether it was tried.
   var standing: String {
     switch (kind == .guest ? nil : available, verified) {
-    case (_, true?): "tried: the guest lived"
-    case (_, false?): "tried: the guest died all the same"
+    case (_, true?): "tried: the guest lived on"
+    case (_, false?): "tried: no cure by itself"
     case (true?, nil): "possible on this host; not tried"
     case (false?, nil): "not possible on this host"
     case (nil, nil): "not tried"

@@ -36,7 +36,8 @@ struct OutputOptions: ParsableArguments {
 
   /// Refuses the form that only verdicts have.
   func requireTextOrJSON() throws {
-    guard format != .html else { throw ValidationError("--format html is for verdicts: inquest run and inquest examine") }
+    guard format == .html else { return }
+    throw ValidationError("--format html is for verdicts: inquest run and inquest examine")
   }
 
   /// Shows a verdict.

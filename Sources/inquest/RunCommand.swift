@@ -30,6 +30,14 @@ struct RunCommand: ParsableCommand {
 
   @OptionGroup var recorder: RecorderOptions
 
+  @Flag(
+    help: ArgumentHelp(
+      """
+      If the guest dies, run it again with each option that would cure it, and say what happened; disks are left as they \
+      are (-snapshot).
+      """))
+  var verify = false
+
   @Flag(name: .shortAndLong, help: "Say what is recorded and why, and how it went.")
   var verbose = false
 
@@ -52,24 +60,43 @@ struct RunCommand: ParsableCommand {
     recorder.apply(to: &options)
     options.loggedAddresses = image.map(\.addressesAfterPagingChanges) ?? []
     let examination = Examination(commandLine: commandLine, image: image, show: show)
+    let start = ContinuousClock.now
     let outcome: GuestOutcome
     do {
       outcome = try GuestRun(commandLine, options: options).run { examination.examine($0) }
     } catch {
       throw Failure(error.description)
     }
-    try conclude(outcome, examination)
-  }
-
-  private func conclude(_ outcome: GuestOutcome, _ examination: Examination) throws {
     if case .refusedToStart(let end) = outcome.ending { throw Failure(refusal(end, outcome)) }
     let verdict = try examination.conclude(outcome.scene)
+    if verify {
+      try showTrials(
+        of: verdict,
+        CureTrials(
+          commandLine: commandLine, image: image, options: options, duration: outcome.scene.moment - start, tell: tell))
+    }
     throw ExitCode(status(verdict, outcome.processEnd))
+  }
+
+  /// Whether the verdict is shown before the cures are tried: what is one document is written when all is known.
+  private var showsTrialsAfterwards: Bool { verify && output.format == .text && output.output == nil }
+
+  private func tell(_ trial: Trial) {
+    guard showsTrialsAfterwards else { return }
+    standardOutput.write(TerminalReport(usesColour: output.usesColour).text(of: trial))
+  }
+
+  private func showTrials(of verdict: Verdict, _ trials: CureTrials) throws {
+    if showsTrialsAfterwards {
+      standardOutput.write(TerminalReport(usesColour: output.usesColour).trialsHeading(for: verdict))
+    }
+    let verified = trials.verifying(verdict)
+    if !showsTrialsAfterwards { try output.write(verified) }
   }
 
   private func show(_ verdict: Verdict, _ scene: GuestScene) throws {
     RecorderReport(isVerbose: verbose).tell(scene.recording)
-    try output.write(verdict)
+    if !verify || showsTrialsAfterwards { try output.write(verdict) }
     guard verbose else { return }
     let time = (ContinuousClock.now - scene.moment) / Duration.milliseconds(1)
     standardError.write("inquest: verdict \(Int(time.rounded())) ms after the end\n")
@@ -89,47 +116,5 @@ struct RunCommand: ParsableCommand {
     case .exited(let status): return status
     case .signalled(let signal): return 128 + signal
     }
-  }
-}
-
-/// Judges a guest each time it stands still.
-private final class Examination {
-  let commandLine: QEMUCommandLine
-  let image: GuestImage?
-  private let show: (Verdict, GuestScene) throws -> Void
-  /// The last examination of a guest that stood still.
-  private var last: (ending: GuestEnding, verdict: Verdict)?
-  /// Whether the verdict has been shown, or why it could not be; nil as long as it was not.
-  private var shown: Result<Void, any Error>?
-
-  /// - Parameter show: Shows a verdict that is final.
-  init(
-    commandLine: QEMUCommandLine, image: GuestImage?, show: @escaping (Verdict, GuestScene) throws -> Void
-  ) {
-    self.commandLine = commandLine
-    self.image = image
-    self.show = show
-  }
-
-  func judge(_ scene: GuestScene) -> Verdict {
-    Investigator.verdict(on: Scene(scene, of: commandLine, image: image))
-  }
-
-  /// A dead guest is ended, for it would only begin again, and the verdict is shown before QEMU takes its time to go; one
-  /// that reset or turned off the machine goes its way.
-  func examine(_ scene: GuestScene) -> Resumption {
-    let verdict = judge(scene)
-    last = (scene.ending, verdict)
-    guard verdict.outcome != .ended else { return .carryOn }
-    shown = Result { try show(verdict, scene) }
-    return .end
-  }
-
-  /// The verdict on a run that is over, shown if it was not yet: the one from when the guest stood still, while its
-  /// registers could be read, unless it went on after that and came to another end.
-  func conclude(_ scene: GuestScene) throws -> Verdict {
-    let verdict = last.flatMap { $0.ending == scene.ending ? $0.verdict : nil } ?? judge(scene)
-    try (shown ?? Result { try show(verdict, scene) }).get()
-    return verdict
   }
 }

@@ -24,6 +24,8 @@ public struct GuestRun {
     public var loggedAddresses: [UInt64] = []
     /// Whether QEMU's standard error also goes to this process's, as it comes.
     public var forwardsStandardError = true
+    /// Whether QEMU's standard output is kept in place of being this process's; its standard input is then empty.
+    public var keepsStandardOutput = false
     /// Whether the guest's RAM may be put into shared memory.
     public var sharesMemory = true
     /// Whether KVM's tracepoints are recorded, where they can be.
@@ -111,7 +113,9 @@ private final class GuestWatch {
     let control: (ours: OwnedDescriptor, theirs: OwnedDescriptor)
     let errors: (reading: OwnedDescriptor, writing: OwnedDescriptor)
     let log: (reading: OwnedDescriptor, writing: OwnedDescriptor)?
+    let console: KeptConsole?
     do throws(Errno) {
+      console = run.options.keepsStandardOutput ? try KeptConsole() : nil
       control = try makeSocketPair()
       errors = try makePipe()
       log = command.leavesLogFree ? try makePipe() : nil
@@ -126,11 +130,12 @@ private final class GuestWatch {
     do throws(Errno) {
       let process = try ChildProcess(
         program: command.program, arguments: command.arguments + additions.arguments,
+        standardInput: console?.input.descriptor, standardOutput: console?.output.descriptor,
         standardError: errors.writing.descriptor, inheriting: inherited)
       debugger?.closeStub()
       return QEMUSession(
-        process: process, control: control.ours, standardError: errors.reading, log: log?.reading, signals: signals,
-        forwardsErrors: run.options.forwardsStandardError)
+        process: process, control: control.ours, standardOutput: console?.reading, standardError: errors.reading,
+        log: log?.reading, signals: signals, forwardsErrors: run.options.forwardsStandardError)
     } catch {
       throw .cannotStart(program: command.program, errno: error.rawValue)
     }
@@ -352,7 +357,7 @@ private final class GuestWatch {
       ending: ending, moment: moment, identity: identity, registers: live?.monitor("info registers -a"),
       log: session.log.bytes,
       logsTripleFaults: identity?.usesKVM == false && run.commandLine.leavesLogFree,
-      standardError: session.standardError.bytes, memory: memory,
+      standardError: session.standardError.bytes, standardOutput: session.standardOutput.bytes, memory: memory,
       recording: recorded(), shutdownCause: cause)
   }
 

@@ -16,6 +16,8 @@ public struct GuestScene {
   public let logsTripleFaults: Bool
   /// The last 256 KiB of QEMU's standard error.
   public let standardError: [UInt8]
+  /// The last 64 KiB of QEMU's standard output, where the guest's console often is; empty unless it was to be kept.
+  public let standardOutput: [UInt8]
   /// Valid until the guest goes on or QEMU ends; the shared part of it stays.
   public let memory: CapturedMemory
   /// What the kvm and kvmmmu tracepoints recorded last.
@@ -26,8 +28,13 @@ public struct GuestScene {
 
 extension GuestScene {
   /// The last line of QEMU's standard error that is not blank, and its number within what was kept, from 1.
-  public var lastLine: (text: String, number: Int)? {
-    let lines = String(decoding: standardError, as: UTF8.self)
+  public var lastLine: (text: String, number: Int)? { Self.lastLine(of: standardError) }
+
+  /// The same of QEMU's standard output.
+  public var lastOutput: String? { Self.lastLine(of: standardOutput)?.text }
+
+  private static func lastLine(of bytes: [UInt8]) -> (text: String, number: Int)? {
+    let lines = String(decoding: bytes, as: UTF8.self)
       .split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
     guard let index = lines.lastIndex(where: { !$0.allSatisfy(\.isWhitespace) }) else { return nil }
     return (String(lines[index]), index + 1)

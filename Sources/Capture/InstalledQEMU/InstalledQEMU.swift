@@ -26,7 +26,7 @@ public final class InstalledQEMU {
         program: program, arguments: own + arguments + monitor, standardError: errors.writing.descriptor,
         inheriting: [control.theirs.descriptor])
       session = QEMUSession(
-        process: process, control: control.ours, standardError: errors.reading, log: nil,
+        process: process, control: control.ours, standardOutput: nil, standardError: errors.reading, log: nil,
         signals: try InterruptSignals(),
         forwardsErrors: false)
     } catch {

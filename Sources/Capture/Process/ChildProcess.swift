@@ -8,7 +8,7 @@ public enum ProcessEnd: Hashable, Sendable {
   case signalled(Int32)
 }
 
-/// A program that shares its parent's terminal.
+/// A program that shares its parent's terminal, but for what is said otherwise.
 ///
 /// swift-subprocess 1.0 closes every descriptor but the standard three, while QEMU is often given others (`-netdev
 /// tap,fd=3`, `-kernel <(…)`) and Inquest passes its own; nor can it tie the child's life to its parent's. Hence the
@@ -23,14 +23,19 @@ final class ChildProcess {
   /// Starts a program found along PATH.
   ///
   /// The calling thread must live as long as the process is wanted: the process gets SIGTERM when it ends.
+  ///
+  /// - Parameters:
+  ///   - standardInput: Nil leaves it the caller's; so does `standardOutput`.
   init(
-    program: String, arguments: [String], standardError: FileDescriptor, inheriting: [FileDescriptor]
+    program: String, arguments: [String], standardInput: FileDescriptor? = nil, standardOutput: FileDescriptor? = nil,
+    standardError: FileDescriptor, inheriting: [FileDescriptor]
   ) throws(Errno) {
     let inherited = inheriting.map(\.rawValue)
+    let standard = [standardInput, standardOutput, standardError].map { $0?.rawValue ?? -1 }
     // The C strings are this function's own and live until the call has returned; the child has its copy by then.
     var words = unsafe ([program] + arguments).map { unsafe strdup($0) } + [nil]
     defer { unsafe words.forEach { unsafe free($0) } }
-    let child = unsafe clinux_spawn(&words, standardError.rawValue, inherited, inherited.count)
+    let child = unsafe clinux_spawn(&words, standard, inherited, inherited.count)
     guard child > 0 else { throw Errno(rawValue: errno) }
     processID = child
     do throws(Errno) {

@@ -23,26 +23,31 @@ final class QEMUSession: QMPSession {
   let process: ChildProcess
   private(set) var standardError: ByteTail
   private(set) var log: ByteTail
+  /// Empty where standard output is this process's.
+  private(set) var standardOutput: ByteTail
   private let signals: InterruptSignals
   private let forwardsErrors: Bool
 
   let control: QMPChannel
   private var errorPipe: OwnedDescriptor?
+  private var outputPipe: OwnedDescriptor?
   private var logPipe: OwnedDescriptor?
   private var pendingSignals: [Int32] = []
   private var isLogReduced = false
   private var buffer = [UInt8](repeating: 0, count: 1 << 16)
 
   init(
-    process: ChildProcess, control: OwnedDescriptor, standardError: OwnedDescriptor, log: OwnedDescriptor?,
-    signals: InterruptSignals, forwardsErrors: Bool
+    process: ChildProcess, control: OwnedDescriptor, standardOutput: OwnedDescriptor?, standardError: OwnedDescriptor,
+    log: OwnedDescriptor?, signals: InterruptSignals, forwardsErrors: Bool
   ) {
     self.process = process
     self.control = QMPChannel(control)
+    self.outputPipe = standardOutput
     self.errorPipe = standardError
     self.logPipe = log
     self.signals = signals
     self.forwardsErrors = forwardsErrors
+    self.standardOutput = ByteTail(limit: 64 << 10)
     self.standardError = ByteTail(limit: 256 << 10)
     self.log = ByteTail(limit: 1 << 20)
   }
@@ -107,13 +112,14 @@ final class QEMUSession: QMPSession {
   /// Waits until something is heard, and takes it in.
   func hear(until deadline: ContinuousClock.Instant?) {
     var waits: [pollfd] = []
-    for source in [control.socket, errorPipe, logPipe, process.exitDescriptor, signals.descriptor] {
+    for source in [control.socket, outputPipe, errorPipe, logPipe, process.exitDescriptor, signals.descriptor] {
       guard let source else { continue }
       waits.append(pollfd(fd: source.descriptor.rawValue, events: Int16(POLLIN), revents: 0))
     }
     waitForAny(&waits, until: deadline)
     // The end is asked for first and the streams are read after it: what QEMU wrote last is then complete.
     _ = process.hasEnded()
+    outputPipe.drain(through: &buffer) { standardOutput.append($0) }
     hearStandardError()
     hearLog()
     control.hear()

@@ -89,6 +89,13 @@ enum Causes {
 }
 
 extension Remedy {
+  /// An option of QEMU as it is typed, which replaces or comes after those of its name.
+  static func option(_ name: String, _ value: String, _ reason: String, available: Bool?) -> Remedy {
+    var remedy = Remedy(kind: .commandLine, change: "\(name) \(value)", reason: reason, available: available)
+    remedy.option = [name, value]
+    return remedy
+  }
+
   /// A change of the guest's own code.
   static func guest(_ change: String, _ reason: String) -> Remedy {
     Remedy(kind: .guest, change: change, reason: reason, available: true)

@@ -36,15 +36,14 @@ extension Scene {
           available: offer?.value)
       ]
     }
-    let flag = Remedy(
-      kind: .commandLine, change: "-cpu \(cpu.turningOn(name).text)",
-      reason: "It gives the guest's processor \(purpose).\(ask)", available: offer?.value)
+    let flag = Remedy.option(
+      "-cpu", cpu.turningOn(name).text, "It gives the guest's processor \(purpose).\(ask)", available: offer?.value)
     guard let other = cpu.alternatives(having: [feature]).first else { return [flag] }
     return [
       flag,
-      Remedy(
-        kind: .commandLine, change: "-cpu \(other)",
-        reason: "A model that has \(purpose) by itself, and more features that the host must offer.", available: nil),
+      .option(
+        "-cpu", "\(other)", "A model that has \(purpose) by itself, and more features that the host must offer.",
+        available: nil),
     ]
   }
 }

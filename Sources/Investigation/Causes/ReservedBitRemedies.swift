@@ -69,9 +69,9 @@ extension ReservedBit {
     }
     return [
       enable,
-      Remedy(
-        kind: .commandLine, change: "-cpu \(cpu.turningOn(.nx).text)",
-        reason: "EFER.NXE can be set only on a processor with NX, CPUID 80000001H:EDX[20], \(nx.words).",
+      .option(
+        "-cpu", cpu.turningOn(.nx).text,
+        "EFER.NXE can be set only on a processor with NX, CPUID 80000001H:EDX[20], \(nx.words).",
         available: scene.host.offers?.value.has(.nx)),
     ]
   }

@@ -1,3 +1,4 @@
+import QEMU
 import X86
 
 /// `paging.table-outside-ram`: an entry, or CR3, leads to a table where there is no memory.
@@ -7,10 +8,12 @@ struct TableOutsideRAM: PageFaultCause, SingleCause {
 
   let fault: FirstFault
   let access: FailedAccess
+  private let memorySize: UInt64?
 
   init?(_ fault: FirstFault, in scene: Scene) {
     guard let access = fault.exception.access, access.meetsNoTable else { return nil }
     (self.fault, self.access) = (fault, access)
+    memorySize = scene.commandLine?.memorySize
   }
 
   var mark: String { "leads to where there is no memory" }
@@ -31,10 +34,25 @@ struct TableOutsideRAM: PageFaultCause, SingleCause {
       .guest(
         "put the physical address of the table into the entry: not a linear one, and within the machine's RAM",
         "A table is found by its physical address, bits 12 to 51 of the entry."),
-      Remedy(
-        kind: .commandLine, change: "-m with more memory",
-        reason: "If the address is meant, the machine is too small for it.", available: nil),
+      memoryRemedy,
     ]
+  }
+
+  private var memoryRemedy: Remedy {
+    let reason = "If the address is meant, the machine is too small for it."
+    guard let mebibytes else {
+      return Remedy(kind: .commandLine, change: "-m with more memory", reason: reason, available: nil)
+    }
+    return .option("-m", "\(mebibytes)", reason, available: nil)
+  }
+
+  /// The next power of two of MiB that holds the table; nil beyond 2 GiB, from where on what lies where depends on the machine
+  /// (hw/i386/pc_piix.c: pc_init1, pc_q35.c: pc_q35_init, 7.2).
+  private var mebibytes: UInt64? {
+    guard let memorySize, memorySize <= offendingBits, offendingBits < 2 << 30 else { return nil }
+    var size: UInt64 = 1
+    while size << 20 <= offendingBits { size <<= 1 }
+    return size
   }
 
   var circumstances: [Evidence] {

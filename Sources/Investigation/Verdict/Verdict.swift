@@ -14,6 +14,8 @@ public struct Verdict: Hashable, Sendable {
   /// The way through KVM's code to the walk that failed, from the outermost function in; empty where no probe recorded it.
   public var path: [KVMPathStep]
   public var remedies: [Remedy]
+  /// What came of running the guest again with them, in order; empty where that was not asked for.
+  public var trials: [Trial]
   /// Mistakes that did not kill this guest here, and where they would.
   public var warnings: [Warning]
   /// What else the evidence shows: facts, not guesses.
@@ -27,6 +29,7 @@ public struct Verdict: Hashable, Sendable {
     chain = []
     path = []
     remedies = []
+    trials = []
     warnings = []
     observations = []
     evidence = []
@@ -152,8 +155,10 @@ public struct Remedy: Hashable, Sendable {
   public var reason: String
   /// Whether it can work on this host; nil where that was not or cannot be asked.
   public var available: Bool?
-  /// Whether a run with the change lived; nil where it was not tried.
+  /// Whether a run with the change lived; nil where it was not tried, or where it showed nothing.
   public var verified: Bool?
+  /// Name and value of the option that `change` is; nil where it is none that could be typed.
+  public var option: [String]?
 
   public init(kind: Kind, change: String, reason: String, available: Bool?) {
     self.kind = kind

@@ -24,7 +24,16 @@ struct VerdictDocument: Decodable {
 
   struct Remedy: Decodable {
     let kind, change: String
-    let available: Bool?
+    let available, verified: Bool?
+  }
+
+  struct Trial: Decodable {
+    let remedy, step: Int
+    let changes: [String]
+    let result, account: String
+    let lastOutput: String?
+    let cause: Cause?
+    let fault: Fault?
   }
 
   struct Warning: Decodable {
@@ -51,6 +60,7 @@ struct VerdictDocument: Decodable {
   let walk: Walk?
   let path: [PathStep]?
   let remedies: [Remedy]
+  let trials: [Trial]
   let warnings: [Warning]
   let chain, observations, evidence: [Evidence]
   let missing: [Missing]

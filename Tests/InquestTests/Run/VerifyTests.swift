@@ -1,0 +1,116 @@
+import Foundation
+import Testing
+
+/// A guest that an option of QEMU cures.
+struct CurableGuest: Sendable, CustomTestStringConvertible {
+  let guest: String
+  let model: String
+  /// What the trials of the first remedy come to, each with what was changed of the command line.
+  let trials: [(changes: [String], result: String)]
+
+  var testDescription: String { "\(guest) \(model)" }
+
+  static let underTCG = [
+    Self(guest: "movbe-not-offered", model: "qemu64", trials: [(["-cpu qemu64,+movbe"], "lived")]),
+    Self(guest: "avx-not-offered", model: "SandyBridge,-avx", trials: [(["-cpu SandyBridge,+avx"], "lived")]),
+    Self(guest: "assumed-memory", model: "qemu64", trials: [(["-m 512"], "lived")]),
+    Self(
+      guest: "movbe-and-popcnt", model: "qemu64",
+      trials: [(["-cpu qemu64,+movbe"], "other-death"), (["-cpu qemu64,+movbe,+popcnt"], "lived")]),
+  ]
+}
+
+extension UnderTCG {
+  @Suite("--verify")
+  struct VerifyTests {
+    @Test("each option is tried, and what is met on the way is cured too", arguments: CurableGuest.underTCG)
+    func cures(_ curable: CurableGuest) async throws {
+      let command = try ExampleGuest(curable.guest).command(["-cpu", curable.model, "-no-reboot"])
+      let (finished, verdict) = try await run(command, options: ["--verify"])
+      #expect(finished.status == 3, "\(finished)")
+      // What the trials print is kept.
+      #expect(!finished.standardOutput.contains("OK"))
+      let index = try #require(verdict.remedies.firstIndex { $0.kind == "command-line" })
+      let trials = verdict.trials.filter { $0.remedy == index }
+      #expect(trials.map(\.changes) == curable.trials.map(\.changes))
+      #expect(trials.map(\.result) == curable.trials.map(\.result), "\(trials)")
+      #expect(trials.map(\.step) == Array(trials.indices))
+      #expect(verdict.remedies[index].verified == (trials.count == 1))
+      #expect(trials.last?.lastOutput == "OK")
+      #expect(trials.last?.account.contains("isa-debug-exit makes of 0") == true)
+      for trial in trials.dropLast() {
+        #expect(trial.cause?.summary.contains("popcnt rax, rax") == true)
+        #expect(trial.fault?.vector == 6)
+      }
+    }
+
+    @Test("the verdict comes first, and the trials follow it")
+    func text() async throws {
+      let command = try ExampleGuest("movbe-not-offered").command(["-cpu", "qemu64", "-no-reboot"])
+      let finished = try await inquest(["run", "--verify", "--"] + command)
+      #expect(finished.status == 3, "\(finished)")
+      let parts = finished.standardOutput.split(separator: "The cures, tried\n")
+      #expect(parts.count == 2, "\(finished)")
+      #expect(parts.first?.contains("Evidence") == true)
+      #expect(parts.last?.contains("1. -cpu qemu64,+movbe\n     lived, after ") == true, "\(finished)")
+      #expect(parts.last?.contains("its output ends in: OK") == true)
+    }
+
+    @Test("nothing is tried where there is nothing to try", arguments: [("avx512-not-offered", "Skylake-Server")])
+    func hostLacksIt(_ guest: String, _ model: String) async throws {
+      let command = try ExampleGuest(guest).command(["-cpu", model, "-no-reboot"])
+      let (finished, verdict) = try await run(command, options: ["--verify"])
+      #expect(finished.status == 3, "\(finished)")
+      #expect(verdict.trials.isEmpty)
+      #expect(verdict.remedies.allSatisfy { $0.verified == nil })
+    }
+
+    @Test("a guest that lives is run once")
+    func lives() async throws {
+      let (finished, verdict) = try await run(
+        try ExampleGuest("two-mib-pages").command(["-no-reboot"]), options: ["--verify"])
+      #expect(finished.status == 1, "\(finished)")
+      #expect(finished.standardOutput.contains("OK"))
+      #expect(verdict.outcome == "ended")
+      #expect(verdict.trials.isEmpty)
+    }
+
+    @Test("disks are not written to: a layer is put over them, and what has none keeps the guest from being run again")
+    func disks() async throws {
+      let folder = try Folder()
+      let script = try folder.write(
+        "#!/bin/sh\necho \"$*\" >> \(folder.path("calls"))\nexec qemu-system-x86_64 \"$@\"\n".utf8,
+        to: "qemu-system-x86_64")
+      try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: script)
+      let disk = try folder.write([UInt8](repeating: 0, count: 1 << 20), to: "disk")
+      let command =
+        try [script] + ExampleGuest("movbe-not-offered").command(["-cpu", "qemu64", "-no-reboot"]).dropFirst()
+      let drive = ["-drive", "file=\(disk),format=raw,if=virtio"]
+      let (finished, verdict) = try await run(command + drive, options: ["--verify"])
+      #expect(verdict.trials.first?.result == "lived", "\(finished)")
+      let calls = try folder.text(of: "calls").split(separator: "\n")
+      #expect(calls.count == 1 + verdict.trials.count)
+      #expect(calls.first?.contains("-snapshot") == false)
+      #expect(calls.dropFirst().allSatisfy { $0.contains("-snapshot") })
+
+      let bare = ["-blockdev", "driver=file,node-name=f,filename=\(disk)"]
+      let (_, unverified) = try await run(command + bare, options: ["--verify"])
+      #expect(unverified.trials.map(\.result) == ["not-run", "not-run"])
+      #expect(unverified.trials.first?.account.contains("-blockdev") == true)
+      #expect(unverified.remedies.allSatisfy { $0.verified == nil })
+    }
+  }
+}
+
+extension UnderKVM {
+  @Test("--verify: the cure is run with the same recorder")
+  func verify() async throws {
+    let command = try ExampleGuest("nx-not-offered").command(
+      accelerator: "kvm", ["-cpu", "qemu64,-nx", "-no-reboot"])
+    let (finished, verdict) = try await run(command, options: ["--verify"])
+    #expect(finished.status == 3, "\(finished)")
+    #expect(verdict.trials.first?.changes == ["-cpu qemu64,+nx"])
+    #expect(verdict.trials.first?.result == "lived", "\(verdict.trials)")
+    #expect(verdict.remedies.first?.verified == true)
+  }
+}
