@@ -86,13 +86,7 @@ extension Scene {
 
   /// The bytes at RIP as the dump itself shows them, else as the image has them.
   private func codeBytes(of processor: ObservedProcessor) -> [UInt8]? {
-    for entry in log.reversed() {
-      guard case .registerDump(let dump) = entry.value, dump.state?.rip == processor.state.rip, let code = dump.code
-      else {
-        continue
-      }
-      if !code.atInstructionPointer.isEmpty { return code.atInstructionPointer }
-    }
+    if let code = code(of: processor)?.value.atInstructionPointer, !code.isEmpty { return code }
     guard let image, let place = image.place(of: processor.state.instructionAddress.rawValue) else { return nil }
     return image.bytes(atVirtual: place.virtual, count: 15)
   }
@@ -347,7 +341,7 @@ extension Investigator {
   private static func isSameDeath(_ death: RecordedDeath?, _ state: ProcessorState?) -> Bool {
     guard let state else { return false }
     guard let death else { return true }
-    return death.rip.map { $0 == state.rip } ?? !ProcessorObservations.isReset(state)
+    return death.rip.map { $0 == state.rip } ?? !ResetObservations.isReset(state)
   }
 
   private func compareAccounts(_ verdict: inout Verdict) {
@@ -365,7 +359,7 @@ extension Investigator {
     if isSameDeath {
       verdict.evidence.append(
         Evidence("The trace and the registers agree: RIP is \(rip.hexadecimal) in both", processor.source))
-    } else if !ProcessorObservations.isReset(processor.state) {
+    } else if !ResetObservations.isReset(processor.state) {
       verdict.observations.append(
         Evidence(
           "The trace and the registers disagree: RIP is \(rip.hexadecimal) in the trace and "
@@ -379,8 +373,8 @@ extension Investigator {
 
 extension Investigator {
   private var observations: [Evidence] {
-    scene.processors.flatMap { ProcessorObservations(of: $0).evidence } + scene.featureDisagreements + staleBytes
-      + otherDeaths
+    scene.reportObservations(of: processor) + scene.processors.flatMap(scene.observations)
+      + scene.featureDisagreements + staleBytes + otherDeaths
   }
 
   /// The deaths of other threads; a thread that dies again and again is a guest that reboots.

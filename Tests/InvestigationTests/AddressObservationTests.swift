@@ -18,7 +18,80 @@ struct AddressObservationTests {
         $0.generalPurpose.rsp = 0x10
       }
     ),
+    (
+      "protected mode's segments in real mode", "left over from protected mode", { realMode(&$0, rip: 0x7C00, base: 0) }
+    ),
+    (
+      "big real mode", "big real mode",
+      {
+        realMode(&$0, rip: 0x10, base: 0x1_0000)
+        $0.cs.selector = SegmentSelector(rawValue: 0x1000)
+      }
+    ),
+    (
+      "real mode's CS in protected mode", "a SIPI of vector 0x8 starts",
+      {
+        $0.cr0 = .protectionEnable
+        $0.efer = []
+        $0.cs = Segment(
+          selector: SegmentSelector(rawValue: 0x800), base: 0x8000, limit: 0xFFFF,
+          attributes: SegmentAttributes(rawValue: 0x9b00))
+      }
+    ),
+    ("a code segment with L and D", "both L and D set", { $0.cs.attributes.insert(.long) }),
+    ("L in a data segment", "bit 21 (L of a code segment)", { $0.ds.attributes.insert(.long) }),
+    ("a GDT of no form", "no software loads such a table", { $0.gdtr.limit = 0x1234 }),
+    ("a poisoned pointer", "Linux's poison of freed objects", { $0.generalPurpose.rsi = 0x6B6B_6B6B_6B6B_6B6B }),
+    ("text in a pointer", "which is text: \"overflow\"", { $0.generalPurpose.rdi = 0x776F_6C66_7265_766F }),
+    ("CR2 in a register", "is what RBX holds", { $0.generalPurpose.rbx = $0.cr2 }),
+    ("Linux", "text of a 64-bit Linux kernel", { kernel(&$0, at: 0xFFFF_FFFF_8123_4567) }),
+    ("Windows", "a 64-bit Windows kernel", { kernel(&$0, at: 0xFFFF_F803_1234_5678) }),
+    (
+      "EDK2", "are those of EDK2",
+      {
+        $0.cs.selector = SegmentSelector(rawValue: 0x38)
+        $0.ds.selector = SegmentSelector(rawValue: 0x30)
+        $0.gdtr.limit = 0x47
+      }
+    ),
+    (
+      "a loop that leaves its table", "RBP is 520: an index past 511",
+      {
+        $0.generalPurpose.rbp = 520
+        $0.generalPurpose.r9 = 520 << 30 | 0x83
+      }
+    ),
+    (
+      "reset with CR4 left over", "PCIDE), which a reset clears",
+      {
+        reset(&$0)
+        $0.cr4 = .processContextIdentifiers
+      }
+    ),
+    ("a reset's signature", "family 6, model 60, stepping 3", { reset(&$0) }),
+    (
+      "half-restored", "half-restored",
+      {
+        reset(&$0)
+        $0.rip = 0x8123_4567
+      }
+    ),
   ]
+
+  private static func kernel(_ state: inout ProcessorState, at rip: UInt64) {
+    state.cs.attributes = SegmentAttributes(rawValue: 0xa0_9b00)
+    state.cs.selector = SegmentSelector(rawValue: 0x10)
+    state.rip = rip
+  }
+
+  private static func reset(_ state: inout ProcessorState) {
+    realMode(&state, rip: 0xFFF0, base: 0xFFFF_0000)
+    state.cs.selector = SegmentSelector(rawValue: 0xF000)
+    state.gdtr = DescriptorTableRegister(base: LinearAddress(0), limit: 0xFFFF)
+    state.idtr = state.gdtr
+    (state.cr3, state.cr4) = (0, [])
+    state.generalPurpose.rdx = 0x306c3
+  }
 
   private static func realMode(_ state: inout ProcessorState, rip: UInt64, base: UInt64) {
     state.cr0 = []

@@ -11,8 +11,6 @@ struct FetchOutsideMemory: SingleCause {
   /// Whether it was not looked up where RIP leads: the window of the VGA lies at these addresses on every PC.
   let isAssumed: Bool
 
-  private static let vgaWindow: Range<UInt64> = 0xA_0000..<0xC_0000
-
   /// Nil unless the instruction at RIP has to be fetched from there.
   ///
   /// - Parameter isFailedEmulation: Whether KVM says that it could not emulate the instruction.
@@ -21,7 +19,7 @@ struct FetchOutsideMemory: SingleCause {
     isAssumed = next.outsideMemory == nil
     if let memory = next.outsideMemory {
       self.memory = memory
-    } else if isFailedEmulation, Self.vgaWindow.contains(pointer.rawValue), next.certainException == nil {
+    } else if isFailedEmulation, PCMemory.vgaWindow.contains(pointer.rawValue), next.certainException == nil {
       memory = UnavailableMemory(address: PhysicalAddress(pointer.rawValue), reason: .device)
     } else {
       return nil
@@ -31,7 +29,7 @@ struct FetchOutsideMemory: SingleCause {
   var summary: String {
     let place = memory.address.rawValue
     let what =
-      Self.vgaWindow.contains(place)
+      PCMemory.vgaWindow.contains(place)
       ? "the window of the VGA" : memory.reason == .device ? "a device" : "no memory at all"
     return
       "RIP is \(pointer.rawValue.hexadecimal), which is physical \(place.hexadecimal): \(what). Instructions cannot be fetched from there: KVM "

@@ -18,10 +18,7 @@ struct UnknownMSR: CauseOfDeath, SingleCause {
     value = write
   }
 
-  private var name: String {
-    let number = "MSR \(index.hexadecimal)"
-    return KnownMSR.named[index].map { "\(number) (\($0.name))" } ?? number
-  }
+  private var name: String { KnownMSR.words(index) }
 
   /// The features that announce the register, as far as they are known.
   private var features: [ProcessorFeature] {

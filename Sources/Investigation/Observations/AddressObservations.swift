@@ -8,17 +8,13 @@ enum AddressObservations {
     instruction(state) + registers(state) + faultAddress(state) + smm(state)
   }
 
-  /// A0000H to BFFFFH, where a PC has the frame buffers of VGA and, in SMM, possibly SMRAM (QEMU 7.2,
-  /// hw/display/vga.c: vga_init, hw/pci-host/i440fx.c and q35.c).
-  private static let vgaWindow: ClosedRange<UInt64> = 0xA_0000...0xB_FFFF
-
   private static func instruction(_ state: ProcessorState) -> [String] {
     let address = state.instructionAddress.rawValue
     var facts: [String] = []
     if state.mode == .long64, !isCanonical(address, state) {
       facts.append("RIP \(address.hexadecimal) is not canonical")
     }
-    if isLinearPhysical(state), let place = place(of: address, state) {
+    if isLinearPhysical(state), let place = PCMemory.place(of: address, isInSMM: state.isInSMM == true) {
       facts.append("CS:IP is at physical \(address.hexadecimal), in \(place)")
     }
     if state.mode == .real, state.rip > 0xFFFF_FFFF {
@@ -36,10 +32,11 @@ enum AddressObservations {
       if !isCanonical(rsp, state) { facts.append("RSP \(rsp.hexadecimal) is not canonical") }
     }
     guard isLinearPhysical(state) else { return facts }
-    if vgaWindow.contains(stackAddress(state)) {
-      facts.append("The stack, at physical \(stackAddress(state).hexadecimal), is in the VGA window")
+    if PCMemory.vgaWindow.contains(state.stackAddress) {
+      facts.append("The stack, at physical \(state.stackAddress.hexadecimal), is in the VGA window")
     }
-    for (name, table) in [("GDT", state.gdtr), ("IDT", state.idtr)] where vgaWindow.contains(table.base.rawValue) {
+    for (name, table) in [("GDT", state.gdtr), ("IDT", state.idtr)]
+    where PCMemory.vgaWindow.contains(table.base.rawValue) {
       facts.append("The \(name), at physical \(table.base.rawValue.hexadecimal), is in the VGA window")
     }
     return facts
@@ -66,24 +63,6 @@ enum AddressObservations {
 
   /// Without paging a linear address is the physical one (SDM vol. 3, 4.1).
   private static func isLinearPhysical(_ state: ProcessorState) -> Bool { !state.cr0.contains(.paging) }
-
-  private static func stackAddress(_ state: ProcessorState) -> UInt64 {
-    let isBig = state.mode != .real && state.ss.attributes.contains(.big)
-    let offset = state.generalPurpose.rsp & (isBig ? 0xFFFF_FFFF : 0xFFFF)
-    return (state.ss.base &+ offset) & 0xFFFF_FFFF
-  }
-
-  /// The part of a PC's first megabyte that `address` is in; nil for one that may be RAM.
-  private static func place(of address: UInt64, _ state: ProcessorState) -> String? {
-    switch address {
-    case vgaWindow where state.isInSMM == true: "A0000-BFFFF, which in SMM may be SMRAM"
-    case vgaWindow: "the VGA window (A0000-BFFFF)"
-    case 0xC_0000...0xC_7FFF: "the place of the video ROM (C0000-C7FFF)"
-    case 0xC_8000...0xD_FFFF: "the place of option ROMs (C8000-DFFFF)"
-    case 0xE_0000...0xF_FFFF: "the place of the BIOS (E0000-FFFFF)"
-    default: nil
-    }
-  }
 
   /// Bits 63 down to 47, or 56 with CR4.LA57, are equal (SDM vol. 1, 3.3.7.1).
   private static func isCanonical(_ address: UInt64, _ state: ProcessorState) -> Bool {

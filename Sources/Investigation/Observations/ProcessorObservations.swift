@@ -9,10 +9,9 @@ struct ProcessorObservations {
   init(of processor: ObservedProcessor) {
     state = processor.state
     source = processor.source
-    guard !Self.isReset(state) else {
-      note(
-        "The registers are those of a reset processor: it has run nothing since. KVM on AMD resets a processor at a triple "
-          + "fault (arch/x86/kvm/svm/svm.c: shutdown_interception); after one they say nothing about it")
+    let reset = ResetObservations.facts(of: state)
+    guard reset.isEmpty else {
+      reset.forEach { note($0) }
       return
     }
     mode()
@@ -21,16 +20,14 @@ struct ProcessorObservations {
     interruptTable()
     segments()
     halted()
-    AddressObservations.facts(of: state).forEach { note($0) }
+    let facts =
+      SegmentObservations.facts(of: state) + AddressObservations.facts(of: state)
+      + RegisterObservations.facts(of: state)
+      + SoftwareObservations.facts(of: state)
+    facts.forEach { note($0) }
   }
 
   private mutating func note(_ text: String) { evidence.append(Evidence(text, source)) }
-
-  /// RIP FFF0H in a code segment at FFFF0000H, paging off: SDM vol. 3, table 9-1.
-  static func isReset(_ state: ProcessorState) -> Bool {
-    state.rip == 0xFFF0 && state.cs.base == 0xFFFF_0000 && state.cs.selector.rawValue == 0xF000
-      && state.cr0.isDisjoint(with: [.protectionEnable, .paging])
-  }
 
   private mutating func mode() {
     let address = state.instructionAddress.rawValue.hexadecimal

@@ -36,14 +36,10 @@ struct FirstFault {
       guard let register, let value = register.value(in: state), case .general(let number, _) = register else {
         return nil
       }
-      return "\(Self.names[number]) is \(value.hexadecimal)"
+      return "\(GeneralPurposeRegisters.names[number]) is \(value.hexadecimal)"
     }
     return parts.isEmpty ? nil : parts.joined(separator: ", ")
   }
-
-  private static let names = [
-    "RAX", "RCX", "RDX", "RBX", "RSP", "RBP", "RSI", "RDI", "R8", "R9", "R10", "R11", "R12", "R13", "R14", "R15",
-  ]
 
   /// Whether the operand at `address` is a place on the stack that the instruction pushes to or pops from.
   func isStackAccess(_ address: LinearAddress) -> Bool {

@@ -50,24 +50,15 @@ extension InstructionChecks {
   /// 2.4, exception types 1 to 4).
   private mutating func checkAlignment(of operand: Operand, at address: LinearAddress) {
     guard operand.size.nonzeroBitCount == 1, address.rawValue & UInt64(operand.size - 1) != 0 else { return }
-    if operand.size >= 16, needsAlignment { return raise(.generalProtection(.misaligned(address, operand.size))) }
+    if operand.size >= 16, instruction.needsAlignment {
+      return raise(.generalProtection(.misaligned(address, operand.size)))
+    }
     // SDM vol. 3, 6.15, "Interrupt 17": at CPL 3, with CR0.AM and RFLAGS.AC.
     guard (2...8).contains(operand.size), instant.currentPrivilegeLevel == 3, state.cr0.contains(.alignmentMask),
       state.rflags.contains(.alignmentCheck)
     else { return }
     raise(RaisedException(.alignmentCheck, code: 0, .misaligned(address, operand.size)))
   }
-
-  /// CR0 and MXCSR can lift it for what is neither a move nor non-temporal on AMD (misaligned SSE mode), so only moves count.
-  private var needsAlignment: Bool {
-    Self.alignedMoves.contains(instruction.mnemonic) || instruction.mnemonic == "cmpxchg16b"
-  }
-
-  private static let alignedMoves: Set<String> = [
-    "movaps", "movapd", "movdqa", "movntps", "movntpd", "movntdq", "movntdqa", "vmovaps", "vmovapd", "vmovdqa",
-    "vmovdqa32", "vmovdqa64", "vmovntps", "vmovntpd", "vmovntdq", "vmovntdqa", "fxsave", "fxrstor", "fxsave64",
-    "fxrstor64",
-  ]
 
   // MARK: Segments
 
@@ -106,4 +97,17 @@ extension RaisedException {
   fileprivate var ifExecuted: Self {
     RaisedException(vector, code: errorCode, reason, if: "the instruction makes the access")
   }
+}
+
+extension Instruction {
+  /// Whether an operand in memory that is not aligned to its size raises #GP.
+  ///
+  /// MXCSR can lift it for what is neither a move nor non-temporal on AMD (misaligned SSE mode), so only moves count.
+  var needsAlignment: Bool { Self.alignedMoves.contains(mnemonic) || mnemonic == "cmpxchg16b" }
+
+  private static let alignedMoves: Set<String> = [
+    "movaps", "movapd", "movdqa", "movntps", "movntpd", "movntdq", "movntdqa", "vmovaps", "vmovapd", "vmovdqa",
+    "vmovdqa32", "vmovdqa64", "vmovntps", "vmovntpd", "vmovntdq", "vmovntdqa", "fxsave", "fxrstor", "fxsave64",
+    "fxrstor64",
+  ]
 }

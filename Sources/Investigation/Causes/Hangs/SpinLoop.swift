@@ -18,7 +18,7 @@ struct SpinLoop: CauseOfHang, SingleCause {
 
   /// One processor that runs, with interrupts off, in a loop that reads RAM and writes nothing.
   init?(_ hang: Hang) {
-    let running = hang.processors.filter { !ProcessorObservations.isReset($0.processor.state) }
+    let running = hang.processors.filter { !ResetObservations.isReset($0.processor.state) }
     guard running.count == 1, let (processor, _) = running.first, !processor.state.rflags.contains(.interruptEnable),
       processor.state.isHalted != true, let loop = Self.loop(at: hang.scene.instant(of: processor))
     else { return nil }
