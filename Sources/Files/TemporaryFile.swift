@@ -4,10 +4,15 @@ package import SystemPackage
 /// Files without a name that hold what cannot be mapped as it is.
 package enum TemporaryFile {
   private static let pieceSize = 1 << 18
+  /// O_TMPFILE, which glibc shows only to GNU source; some file systems lack it.
+  private static let openNameless: CInt = 0o20_000_000 | O_DIRECTORY
 
   /// A new file, already unlinked, in the directory for large temporary files.
   package static func make() throws(FileError) -> FileDescriptor {
     let directory = unsafe getenv("TMPDIR").map { unsafe String(cString: $0) } ?? "/var/tmp"
+    // Never has a name, so that nothing is left where a signal ends this process in between.
+    let nameless = unsafe open(directory, openNameless | O_RDWR | O_CLOEXEC, 0o600)
+    if nameless >= 0 { return FileDescriptor(rawValue: nameless) }
     var template = Array("\(directory)/inquest-XXXXXX".utf8CString)
     let descriptor = unsafe template.withUnsafeMutableBufferPointer { template -> Int32 in
       guard let name = template.baseAddress else { return -1 }

@@ -9,39 +9,71 @@ extension TraceDatWriter {
   public static func convert(
     _ trace: TraceFile, to path: FilePath, compression: Compression
   ) throws(TraceFileError) {
-    let machine = trace.context.machine
-    let pageSize = 4096
-    var cpus: [Int: SpooledCPU] = [:]
+    let spool = TraceDatSpool(machine: trace.context.machine)
     var names: [Int32: TaskName] = [:]
     try trace.forEach { item throws(TraceFileError) in
       switch item {
       case .event(let event):
         guard event.payload.byteCount > 0 else { break }
-        if cpus[event.cpu] == nil { cpus[event.cpu] = try SpooledCPU(machine, pageSize: pageSize) }
-        try cpus[event.cpu]?.append(event.time, event.payload)
+        try spool.append(time: event.time, cpu: event.cpu, record: event.payload)
         if event.taskName != .unknown { names[event.threadID] = event.taskName }
       case .lost(let lost, _, _):
-        guard let cpu = lost.cpu else { break }
-        if cpus[cpu] == nil { cpus[cpu] = try SpooledCPU(machine, pageSize: pageSize) }
-        try cpus[cpu]?.noteLost(lost.count)
+        if let cpu = lost.cpu { try spool.noteLost(lost.count, cpu: cpu) }
       case .damage:
         break
       }
       return .proceed
     }
     var metadata = TraceDatMetadata(trace.context)
-    metadata.cpuCount = max(metadata.cpuCount, (cpus.keys.max() ?? -1) + 1)
     for (threadID, name) in names.sorted(by: { $0.key < $1.key }) where threadID != 0 {
       metadata.commandLines += Array("\(threadID) \(trace.context.taskNames.text(of: name) ?? "")\n".utf8)
     }
+    try spool.finish(
+      to: path, metadata, clock: trace.context.clock ?? "local", compression: compression)
+  }
+}
+
+/// Events on their way into a trace.dat, which has one CPU after the other: packed into ring-buffer pages, which are kept
+/// in a temporary file for each CPU until all are there.
+public final class TraceDatSpool {
+  private let machine: RecordingMachine
+  private var cpus: [Int: SpooledCPU] = [:]
+
+  private static let pageSize = 4096
+
+  public init(machine: RecordingMachine) { self.machine = machine }
+
+  /// Adds an event. Those of one CPU must come in the order of their times. A record that no page can hold is left out.
+  public func append(time: UInt64, cpu: Int, record: borrowing RawSpan) throws(TraceFileError) {
+    try spooled(cpu).append(time, record)
+  }
+
+  /// Says that a CPU's events were lost here.
+  ///
+  /// - Parameter count: How many; nil where that is not known.
+  public func noteLost(_ count: UInt64?, cpu: Int) throws(TraceFileError) { try spooled(cpu).noteLost(count) }
+
+  private func spooled(_ cpu: Int) throws(TraceFileError) -> SpooledCPU {
+    if let known = cpus[cpu] { return known }
+    let new = try SpooledCPU(machine, pageSize: Self.pageSize)
+    cpus[cpu] = new
+    return new
+  }
+
+  /// Writes the file. The metadata's number of CPUs is raised to those that have events.
+  public func finish(
+    to path: FilePath, _ metadata: TraceDatMetadata, clock: String, compression: TraceDatWriter.Compression
+  ) throws(TraceFileError) {
+    var metadata = metadata
+    metadata.cpuCount = max(metadata.cpuCount, (cpus.keys.max() ?? -1) + 1)
     var writer = try TraceDatWriter(path, metadata, compression: compression)
-    try writer.beginBuffer(clock: trace.context.clock ?? "local", pageSize: pageSize)
+    try writer.beginBuffer(clock: clock, pageSize: Self.pageSize)
     for (cpu, spooled) in cpus.sorted(by: { $0.key < $1.key }) {
       try writer.beginCPU(cpu)
       let pages = try spooled.finish()
       var offset = 0
       while offset < pages.byteCount {
-        let end = min(offset + pageSize * 10, pages.byteCount)
+        let end = min(offset + Self.pageSize * 10, pages.byteCount)
         try writer.append(pages.bytes.extracting(offset..<end).copied)
         pages.release(0..<offset)
         offset = end

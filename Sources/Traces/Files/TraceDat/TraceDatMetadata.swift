@@ -30,6 +30,33 @@ public struct TraceDatMetadata: Sendable {
     self.cpuCount = cpuCount
   }
 
+  /// What describes the pages that ``RingBufferPageBuilder`` makes for x86-64, as the kernel's tracefs does (6.1, 6.18).
+  public static func amd64(cpuCount: Int) -> Self {
+    var metadata = Self(machine: .amd64, cpuCount: cpuCount)
+    metadata.headerPage = Array(
+      """
+      \tfield: u64 timestamp;\toffset:0;\tsize:8;\tsigned:0;
+      \tfield: local_t commit;\toffset:8;\tsize:8;\tsigned:1;
+      \tfield: int overwrite;\toffset:8;\tsize:1;\tsigned:1;
+      \tfield: char data;\toffset:16;\tsize:4080;\tsigned:0;
+
+      """.utf8)
+    metadata.headerEvent = Array(
+      """
+      # compressed entry header
+      \ttype_len    :    5 bits
+      \ttime_delta  :   27 bits
+      \tarray       :   32 bits
+
+      \tpadding     : type == 29
+      \ttime_extend : type == 30
+      \ttime_stamp : type == 31
+      \tdata max type_len  == 28
+
+      """.utf8)
+    return metadata
+  }
+
   /// What another trace says of itself, but for the threads' names, which reading its events may tell.
   public init(_ context: TraceContext) {
     self.init(machine: context.machine, cpuCount: context.buffers.map(\.cpuCount).max() ?? 0)
