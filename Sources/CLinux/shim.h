@@ -161,20 +161,11 @@ static inline pid_t clinux_spawn(
 /// The calling thread's number, which glibc shows only to GNU source.
 static inline pid_t clinux_thread(void) { return (pid_t)syscall(SYS_gettid); }
 
-/// Starts a process that waits until the other end of `pipe` is closed, however its holder ends, and then removes an
-/// instance of tracefs and the dynamic events that used it. Returns its process ID, or -1 with errno set.
+/// Waits in a process of its own until the other end of `pipe` is closed, however its holder ends.
 ///
-/// - `instance`: the instance's folder.
-/// - `events`: tracefs's file of dynamic events, or NULL.
-/// - `removals`: `count` lines, each of which removes one event.
-///
-/// Between fork and exit only async-signal-safe calls are made. The process has a session of its own, so that a
-/// terminal's signals do not reach it, and keeps no descriptor but the pipe. The kernel refuses removal as long as the
-/// holder's files are open, which is a moment longer than the pipe.
-static inline pid_t clinux_guard_tracing(
-    int pipe, const char *instance, const char *events, char *const removals[], size_t count) {
-  pid_t child = fork();
-  if (child != 0) return child;
+/// The process has a session of its own, so that a terminal's signals do not reach it, and keeps no descriptor but the
+/// pipe. Only async-signal-safe calls are made.
+static inline void clinux_await_holder(int pipe) {
   setsid();
   // A signal to all processes of this name is not for this one, which ends last.
   for (int number = 1; number < SIGRTMIN; number++) signal(number, SIG_IGN);
@@ -184,6 +175,33 @@ static inline pid_t clinux_guard_tracing(
   syscall(SYS_close_range, 4u, ~0u, 0u);
   char byte;
   while (read(3, &byte, 1) != 0) usleep(1000);
+}
+
+/// Starts a process that removes `count` files and their folder when the other end of `pipe` is closed. Returns its
+/// process ID, or -1 with errno set. What somebody else put there stays, and so does the folder then.
+static inline pid_t clinux_guard_folder(int pipe, const char *folder, char *const files[], size_t count) {
+  pid_t child = fork();
+  if (child != 0) return child;
+  clinux_await_holder(pipe);
+  for (size_t file = 0; file < count; file++) unlink(files[file]);
+  rmdir(folder);
+  _exit(0);
+}
+
+/// Starts a process that waits until the other end of `pipe` is closed, however its holder ends, and then removes an
+/// instance of tracefs and the dynamic events that used it. Returns its process ID, or -1 with errno set.
+///
+/// - `instance`: the instance's folder.
+/// - `events`: tracefs's file of dynamic events, or NULL.
+/// - `removals`: `count` lines, each of which removes one event.
+///
+/// Between fork and exit only async-signal-safe calls are made. The kernel refuses removal as long as the
+/// holder's files are open, which is a moment longer than the pipe.
+static inline pid_t clinux_guard_tracing(
+    int pipe, const char *instance, const char *events, char *const removals[], size_t count) {
+  pid_t child = fork();
+  if (child != 0) return child;
+  clinux_await_holder(pipe);
   int attempts = 2000;  // Of 5 ms, in all.
   for (; attempts > 0 && rmdir(instance) != 0 && errno == EBUSY; attempts--) usleep(5000);
   for (size_t line = 0; line < count; line++) {

@@ -38,6 +38,12 @@ struct RunCommand: ParsableCommand {
       """))
   var verify = false
 
+  @Flag(help: "If the guest dies, leave it as it stands with a gdbstub, and print the command that opens GDB there.")
+  var gdb = false
+
+  @Flag(help: "If the guest dies, leave it as it stands, and print how to reach QEMU's monitor.")
+  var keep = false
+
   @Flag(name: .shortAndLong, help: "Say what is recorded and why, and how it went.")
   var verbose = false
 
@@ -49,21 +55,34 @@ struct RunCommand: ParsableCommand {
     guard !command.isEmpty else {
       throw ValidationError("no QEMU command line: inquest run -- qemu-system-x86_64 …")
     }
+    if verify, gdb || keep {
+      throw ValidationError("--verify runs the guest again; --gdb and --keep leave it as it is")
+    }
     if let timeout, !(timeout > 0 && timeout < 1e9) { throw ValidationError("--timeout takes a number of seconds") }
   }
 
   func run() throws {
     let commandLine = QEMUCommandLine(program: command[0], arguments: Array(command.dropFirst()))
+    let path = image ?? commandLine.kernelPath
     let image = try GuestImage(of: commandLine, at: image)
     var options = GuestRun.Options()
     options.timeLimit = timeout.map { .seconds($0) }
     recorder.apply(to: &options)
     options.loggedAddresses = image.map(\.addressesAfterPagingChanges) ?? []
-    let examination = Examination(commandLine: commandLine, image: image, show: show)
+    if gdb { options.doors.insert(.debugger) }
+    if keep { options.doors.insert(.monitor) }
+    let examination = Examination(
+      commandLine: commandLine, image: image, afterDeath: options.doors.isEmpty ? .end : .stay, show: show)
     let start = ContinuousClock.now
     let outcome: GuestOutcome
     do {
-      outcome = try GuestRun(commandLine, options: options).run { examination.examine($0) }
+      outcome = try GuestRun(commandLine, options: options).run(
+        stay: { doors in
+          KeptGuest(
+            doors: doors, wanted: options.doors, verdict: examination.last?.verdict, scene: examination.lastScene,
+            imagePath: image == nil ? nil : path
+          ).tell()
+        }, examine: { examination.examine($0) })
     } catch {
       throw Failure(error.description)
     }

@@ -33,7 +33,7 @@ import X86
 
   func run(
     _ sector: BootSector, _ more: [String] = [], options changed: GuestRun.Options? = nil,
-    examine: (GuestScene) throws -> Resumption = { _ in .carryOn }
+    examine: @escaping (GuestScene) throws -> Resumption = { _ in .carryOn }
   ) throws -> Run {
     try sector.withFile { file in
       var frozen: [GuestEnding] = []

@@ -34,6 +34,8 @@ public struct GuestRun {
     public var events: EventChoice?
     /// What the recorder's rings may take for each of this machine's processors, in bytes.
     public var recorderMemoryPerCPU = 16 << 20
+    /// What is opened to a guest that is left standing still.
+    public var doors: GuestDoors = []
 
     public init() {}
   }
@@ -51,12 +53,15 @@ public struct GuestRun {
   /// The calling thread waits. While it does, SIGINT, SIGTERM and SIGHUP end QEMU first, and then the run; during
   /// `examine` they do what they did before. Standard input and output are QEMU's.
   ///
-  /// - Parameter look: Given the guest at each of ``Options/looks`` and ``Options/breakpoints``. It goes on afterwards.
+  /// - Parameters:
+  ///   - look: Given the guest at each of ``Options/looks`` and ``Options/breakpoints``. It goes on afterwards.
+  ///   - stay: Told where the doors are to a guest for which `examine` gave ``Resumption/stay``.
   public func run(
-    look: (GuestMoment, GuestScene) -> Void = { _, _ in }, examine: (GuestScene) -> Resumption
+    look: @escaping (GuestMoment, GuestScene) -> Void = { _, _ in }, stay: @escaping (OpenDoors) -> Void = { _ in },
+    examine: @escaping (GuestScene) -> Resumption
   ) throws(CaptureError) -> GuestOutcome {
     if commandLine.daemonizes { throw .unsupportedOption("-daemonize") }
-    return try GuestWatch(self).watch(look, examine)
+    return try GuestWatch(self).watch(Visitors(look: look, stay: stay, examine: examine))
   }
 }
 
@@ -68,6 +73,13 @@ public enum GuestMoment: Hashable, Sendable {
   case reached(LinearAddress)
 }
 
+/// What is done with a guest that is watched.
+private struct Visitors {
+  let look: (GuestMoment, GuestScene) -> Void
+  let stay: (OpenDoors) -> Void
+  let examine: (GuestScene) -> Resumption
+}
+
 /// One run while it lasts.
 private final class GuestWatch {
   let run: GuestRun
@@ -76,6 +88,7 @@ private final class GuestWatch {
   let terminal = TerminalState()
   let ram: SharedRAM?
   let debugger: Debugger?
+  let doors: DoorSockets?
   let session: QEMUSession
   var identity: GuestIdentity?
   var map: MemoryMap?
@@ -100,14 +113,15 @@ private final class GuestWatch {
       // RAM larger than the address space or the kernel allows is QEMU's to refuse.
       ram = size.flatMap { try? SharedRAM(size: $0) }
       debugger = run.wantsDebugger ? try Debugger() : nil
+      doors = run.options.doors.isEmpty ? nil : try DoorSockets(run.options.doors)
     } catch {
       throw .system(doing: "preparing to run QEMU", errno: error.rawValue)
     }
-    session = try Self.start(run, ram, debugger, signals)
+    session = try Self.start(run, ram, debugger, doors, signals)
   }
 
   private static func start(
-    _ run: GuestRun, _ ram: SharedRAM?, _ debugger: Debugger?, _ signals: InterruptSignals
+    _ run: GuestRun, _ ram: SharedRAM?, _ debugger: Debugger?, _ doors: DoorSockets?, _ signals: InterruptSignals
   ) throws(CaptureError) -> QEMUSession {
     let command = run.commandLine
     let control: (ours: OwnedDescriptor, theirs: OwnedDescriptor)
@@ -129,7 +143,7 @@ private final class GuestWatch {
     let inherited = [control.theirs, ram?.descriptor, log?.writing, debugger?.stub].compactMap { $0?.descriptor }
     do throws(Errno) {
       let process = try ChildProcess(
-        program: command.program, arguments: command.arguments + additions.arguments,
+        program: command.program, arguments: command.arguments + additions.arguments + (doors?.arguments ?? []),
         standardInput: console?.input.descriptor, standardOutput: console?.output.descriptor,
         standardError: errors.writing.descriptor, inheriting: inherited)
       debugger?.closeStub()
@@ -141,9 +155,7 @@ private final class GuestWatch {
     }
   }
 
-  func watch(
-    _ look: (GuestMoment, GuestScene) -> Void, _ examine: (GuestScene) -> Resumption
-  ) throws(CaptureError) -> GuestOutcome {
+  func watch(_ visitors: Visitors) throws(CaptureError) -> GuestOutcome {
     guard try prepare() else {
       if let signal = session.takeSignal() { return finish(interrupt(signal), interruptedBy: signal) }
       return finish(session.terminate(asking: false), beforeStart: true)
@@ -156,15 +168,15 @@ private final class GuestWatch {
     while true {
       let nextLook = looks.first.map { start + $0 }
       switch session.next(until: [deadline, nextLook].compactMap(\.self).min()) {
-      case .event(let event): if let end = react(to: event, look, examine) { return finish(end) }
+      case .event(let event): if let end = react(to: event, visitors) { return finish(end) }
       case .ended(let end): return finish(end)
       case .interrupted(let signal): return finish(interrupt(signal), interruptedBy: signal)
       case .deadlinePassed:
         guard let time = looks.first, deadline.map({ start + time < $0 }) ?? true else {
-          return finish(stopAtTimeLimit(examine))
+          return finish(stopAtTimeLimit(visitors))
         }
         looks.removeFirst()
-        lookAtRunningGuest { look(.ranFor(time), $0) }
+        lookAtRunningGuest { visitors.look(.ranFor(time), $0) }
       case .controlLost:
         _ = session.terminate(asking: false)
         throw .controlLost(program: run.commandLine.program)
@@ -214,33 +226,30 @@ private final class GuestWatch {
   // MARK: While it runs
 
   /// Returns how QEMU ended, if the event made it end.
-  private func react(
-    to event: QMPEvent, _ look: (GuestMoment, GuestScene) -> Void, _ examine: (GuestScene) -> Resumption
-  ) -> ProcessEnd? {
+  private func react(to event: QMPEvent, _ visitors: Visitors) -> ProcessEnd? {
     switch event.name {
     case "SHUTDOWN": cause = event.data?["reason"]?.string.map(ShutdownCause.init(rawValue:))
     case "GUEST_PANICKED": panic = event.data
     case "RESUME": lastFreeze = nil
-    case "STOP": return stopped(look, examine)
+    case "STOP": return stopped(visitors)
     default: break
     }
     return nil
   }
 
-  private func stopped(
-    _ look: (GuestMoment, GuestScene) -> Void, _ examine: (GuestScene) -> Resumption
-  ) -> ProcessEnd? {
+  private func stopped(_ visitors: Visitors) -> ProcessEnd? {
     guard
       let status = try? session.execute(.queryStatus), status["running"]?.bool == false,
       let state = status["status"]?.string.map(RunState.init(rawValue:))
     else { return nil }
-    if state == .debug, let debugger { return lookAtBreakpoint(debugger, look) }
+    if state == .debug, let debugger { return lookAtBreakpoint(debugger, visitors.look) }
     guard let freeze = freeze(in: state) else { return nil }
     // A reset that the user asks for in a monitor of his own is no death.
     if state == .shutdown, cause == .hostReset { return resume(from: .reset) }
     lastFreeze = freeze
-    switch show(freeze, examine) {
+    switch show(freeze, visitors.examine) {
     case .end: return session.terminate()
+    case .stay: return stay(visitors.stay)
     case .carryOn: return resume(from: freeze)
     }
   }
@@ -293,12 +302,25 @@ private final class GuestWatch {
   }
 
   /// A guest that stands still already has been shown.
-  private func stopAtTimeLimit(_ examine: (GuestScene) -> Resumption) -> ProcessEnd {
+  private func stopAtTimeLimit(_ visitors: Visitors) -> ProcessEnd {
     guard lastFreeze == nil else { return session.terminate() }
     _ = try? session.execute(.stop)
     lastFreeze = .timedOut
-    _ = show(.timedOut, examine)
-    return session.terminate()
+    return show(.timedOut, visitors.examine) == .stay ? stay(visitors.stay) : session.terminate()
+  }
+
+  /// Leaves the guest as it stands, until its user ends QEMU or this process.
+  private func stay(_ tell: (OpenDoors) -> Void) -> ProcessEnd {
+    // A console in raw mode would keep Ctrl-C from this process.
+    terminal?.restore()
+    tell(doors?.open(session, on: run.commandLine) ?? OpenDoors())
+    while true {
+      switch session.next(until: nil) {
+      case .event, .deadlinePassed: continue
+      case .ended(let end): return end
+      case .interrupted, .controlLost: return session.terminate()
+      }
+    }
   }
 
   /// Shows a guest that has come to a breakpoint, which is then taken out, and sets it going again.
@@ -346,7 +368,7 @@ private final class GuestWatch {
     let resumption = signals.unblocked { examine(scene) }
     switch resumption {
     case .carryOn: recorder?.pause(false)
-    case .end: recorder?.stop()
+    case .end, .stay: recorder?.stop()
     }
     return resumption
   }

@@ -56,6 +56,8 @@ public enum Resumption: Hashable, Sendable {
   case carryOn
   /// End QEMU.
   case end
+  /// Leave the guest as it stands, with ``GuestRun/Options/doors`` open, until its user ends QEMU or this process.
+  case stay
 }
 
 /// What a run came to.

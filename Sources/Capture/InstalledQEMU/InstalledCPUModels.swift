@@ -81,21 +81,16 @@ private struct CPUModelCache {
   }
 
   private static var cacheFolder: FilePath? {
-    if let base = environment("XDG_CACHE_HOME"), base.hasPrefix("/") { return FilePath(base).appending("inquest") }
-    return environment("HOME").map { FilePath($0).appending(".cache").appending("inquest") }
+    if let base = environmentVariable("XDG_CACHE_HOME"), base.hasPrefix("/") {
+      return FilePath(base).appending("inquest")
+    }
+    return environmentVariable("HOME").map { FilePath($0).appending(".cache").appending("inquest") }
   }
 
   /// The file that execvp would run.
   private static func path(of program: String) -> FilePath? {
     if program.contains("/") { return FilePath(program) }
-    let folders = (environment("PATH") ?? "/usr/bin:/bin").split(separator: ":")
+    let folders = (environmentVariable("PATH") ?? "/usr/bin:/bin").split(separator: ":")
     return folders.lazy.map { FilePath(String($0)).appending(program) }.first { unsafe access($0.string, X_OK) == 0 }
-  }
-
-  private static func environment(_ name: String) -> String? {
-    // The string is copied at once.
-    guard let value = unsafe getenv(name) else { return nil }
-    let text = unsafe String(cString: value)
-    return text.isEmpty ? nil : text
   }
 }

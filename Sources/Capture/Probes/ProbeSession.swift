@@ -228,30 +228,19 @@ extension ProbeSession {
   }
 }
 
-/// A process that removes an instance and its events when this process ends or lets go of it.
-private final class Guardian {
-  private let process: Int32
-  private var pipe: OwnedDescriptor?
-
-  init(instance: FilePath, definitions: FilePath, group: String, events: [String]) throws(ProbeRefusal) {
-    let ends: (reading: OwnedDescriptor, writing: OwnedDescriptor)
-    do throws(Errno) { ends = try makePipe() } catch {
-      throw .system(doing: "making a pipe", errno: error.rawValue)
-    }
-    pipe = ends.writing
+extension Guardian {
+  /// Removes an instance and its events.
+  fileprivate convenience init(
+    instance: FilePath, definitions: FilePath, group: String, events: [String]
+  ) throws(ProbeRefusal) {
     // The C strings are this function's own; the child has its copy of them when the call returns.
     var lines = unsafe events.map { unsafe strdup("-:\(group)/\($0)\n") }
     defer { unsafe lines.forEach { unsafe free($0) } }
-    process = unsafe clinux_guard_tracing(
-      ends.reading.descriptor.rawValue, instance.string, definitions.string, &lines, lines.count)
-    guard process > 0 else { throw .system(doing: "starting a process to clean up", errno: errno) }
-  }
-
-  /// Waits until everything is removed.
-  deinit {
-    pipe = nil
-    var status: CInt = 0
-    while unsafe waitpid(process, &status, 0) < 0, errno == EINTR { continue }
+    do throws(Errno) {
+      try self.init { unsafe clinux_guard_tracing($0, instance.string, definitions.string, &lines, lines.count) }
+    } catch {
+      throw .system(doing: "starting a process to clean up", errno: error.rawValue)
+    }
   }
 }
 

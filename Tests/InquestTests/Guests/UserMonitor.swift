@@ -36,7 +36,12 @@ struct UserMonitor: ~Copyable {
 
   /// - Parameter arguments: A JSON object.
   func send(_ command: String, arguments: String = "{}") throws {
-    let line = Array("{\"execute\": \"\(command)\", \"arguments\": \(arguments)}\n".utf8)
+    try type("{\"execute\": \"\(command)\", \"arguments\": \(arguments)}")
+  }
+
+  /// Sends a line as it is, as to a human monitor.
+  func type(_ line: String) throws {
+    let line = Array("\(line)\n".utf8)
     let sent = unsafe line.withUnsafeBytes { line in unsafe Glibc.send(socket, line.baseAddress, line.count, 0) }
     guard sent == line.count else { throw Failure.system(doing: "send", errno: errno) }
   }

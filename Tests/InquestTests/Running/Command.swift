@@ -88,6 +88,14 @@ struct RunningCommand: Sendable {
     try await eventually("it has printed \(text)") { try folder.text(of: "output").contains(text) }
   }
 
+  /// The same of its standard error.
+  func awaitErrors(_ text: String) async throws {
+    try await eventually("it has said \(text)") { try errors().contains(text) }
+  }
+
+  /// What it has written to standard error so far.
+  func errors() throws -> String { try folder.text(of: "error") }
+
   /// Waits until something is so, as long as the program runs.
   func eventually(_ what: String, _ condition: () throws -> Bool) async throws {
     while try !condition() {
