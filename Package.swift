@@ -61,13 +61,17 @@ let package = Package(
     + room("KernelTypes", ["CBPF"])
     + room("Files", ["CZstd", "CZlib", "CLZMA", system], tests: ["FileBuilding"])
     + room("Traces", ["Files", system], tests: ["CZstd", "CZlib", "FileBuilding"])
-    + room("GuestMemory", ["X86", "Files", "CLZO", "CSnappy"], tests: ["CZlib", "FileBuilding", "QEMU", system])
+    + room("GuestMemory", ["X86", "Files", "CLZO", "CSnappy", system], tests: ["CZlib", "FileBuilding", "QEMU"])
     + room("GuestImage", ["X86", "CZydis", "CElfutils"])
     + room("KVM", ["X86", "KernelTypes", "Files", "Traces"])
     + room("QEMU", ["X86"])
     + room("Investigation", ["X86", "GuestImage", "KVM", "QEMU"], tests: ["GuestMemory"])
     + room("Reports", ["X86", "QEMU", "Investigation"], tests: ["JSONDocuments"])
     + room("Capture", ["X86", "KernelTypes", "Files", "Traces", "KVM", "QEMU", "CLinux", system])
+    + room(
+      "Cases",
+      ["X86", "Files", "Traces", "GuestMemory", "GuestImage", "KVM", "QEMU", "Investigation", "Capture", system],
+      tests: ["FileBuilding"])
     + [
       // The page walk against KVM's own and TCG's; the only tests that drive /dev/kvm.
       .testTarget(
@@ -78,7 +82,7 @@ let package = Package(
         dependencies: [
           "X86", "KernelTypes", "Files", "Traces", "GuestMemory", "GuestImage", "KVM", "QEMU", "Investigation",
           "Reports",
-          "Capture",
+          "Capture", "Cases",
           argumentParser, system,
         ],
         swiftSettings: settings),

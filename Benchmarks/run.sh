@@ -49,7 +49,7 @@ round() {
 
 for _ in $(seq "$rounds"); do
   round plain "${qemu[@]}" -kernel "$living"
-  round run "$inquest" run -- "${qemu[@]}" -kernel "$living"
+  round run "$inquest" run --no-save -- "${qemu[@]}" -kernel "$living"
   round perf perf record -q -o "$work/perf.data" -e 'kvm:*' -e 'kvmmmu:*' "${qemu[@]}" -kernel "$living"
 done
 
@@ -68,7 +68,7 @@ row "perf record -e 'kvm:*' -e 'kvmmmu:*'" perf
 awk -v r="$guest_run" -v p="$guest_perf" 'BEGIN { printf "  inquest run takes %.2f of perf record'"'"'s time\n", r / p }'
 
 # The verdict on a guest that dies, with a recorder of 64 MiB that is full: of every event of the emulator.
-if "$inquest" run -v --trace-memory 64 -e 'kvm:*' -e 'kvmmmu:*' -- "${qemu[@]}" -kernel "$dying" > "$work/out" 2>&1; then
+if "$inquest" run --no-save -v --trace-memory 64 -e 'kvm:*' -e 'kvmmmu:*' -- "${qemu[@]}" -kernel "$dying" > "$work/out" 2>&1; then
   echo "  the guest with 1 GiB pages lives here: no death to time"
 else
   grep -E 'events in all|ms after the end' "$work/out" | sed 's/^inquest: */  /'

@@ -53,6 +53,23 @@ public struct GuestImage: Sendable {
   }
 }
 
+// MARK: The file
+
+extension GuestImage {
+  /// The size of the file in bytes.
+  public var fileSize: UInt64 { file.size }
+
+  /// The GNU build ID in hexadecimal, by which tools know one build from another; nil where the file has none.
+  public var buildID: String? {
+    file.buildID.map { $0.map { String($0 >> 4, radix: 16) + String($0 & 0xF, radix: 16) }.joined() }
+  }
+
+  /// Calls `body` with the contents of the file.
+  public func withContents<Result>(_ body: (Span<UInt8>) -> Result) -> Result {
+    file.withBytes(at: 0, count: .max, body)
+  }
+}
+
 // MARK: Addresses
 
 extension GuestImage {

@@ -116,8 +116,16 @@ extension Scene {
     try add(files: files)
   }
 
-  /// Adds what the files tell.
+  /// Adds what the files tell. A case, of which there may be one, tells first.
   mutating func add(files: [String]) throws {
+    let cases = try files.compactMap { try CaseExhibit(at: $0) }
+    guard cases.count < 2 else { throw Failure("two cases are of two guests: give one") }
+    if let record = cases.first { self = record.scene }
+    try add(files: files.filter { file in cases.allSatisfy { $0.path != file } }, of: cases.first)
+  }
+
+  private mutating func add(files: [String], of record: CaseExhibit?) throws {
+    defer { record?.addImage(to: &self) }
     for file in files {
       if file == "-", isatty(STDIN_FILENO) == 1 {
         standardError.write("Paste the dump or the trace, then press Ctrl-D.\n")

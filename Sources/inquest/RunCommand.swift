@@ -2,6 +2,7 @@ import ArgumentParser
 import Capture
 import Foundation
 import GuestImage
+import GuestMemory
 import Investigation
 import QEMU
 import Reports
@@ -44,6 +45,8 @@ struct RunCommand: ParsableCommand {
   @Flag(help: "If the guest dies, leave it as it stands, and print how to reach QEMU's monitor.")
   var keep = false
 
+  @OptionGroup var cases: CaseOptions
+
   @Flag(name: .shortAndLong, help: "Say what is recorded and why, and how it went.")
   var verbose = false
 
@@ -63,7 +66,8 @@ struct RunCommand: ParsableCommand {
 
   func run() throws {
     let commandLine = QEMUCommandLine(program: command[0], arguments: Array(command.dropFirst()))
-    let path = image ?? commandLine.kernelPath
+    try cases.check()
+    let imagePath = image ?? commandLine.kernelPath
     let image = try GuestImage(of: commandLine, at: image)
     var options = GuestRun.Options()
     options.timeLimit = timeout.map { .seconds($0) }
@@ -72,15 +76,16 @@ struct RunCommand: ParsableCommand {
     if gdb { options.doors.insert(.debugger) }
     if keep { options.doors.insert(.monitor) }
     let examination = Examination(
-      commandLine: commandLine, image: image, afterDeath: options.doors.isEmpty ? .end : .stay, show: show)
+      commandLine: commandLine, image: image, afterDeath: options.doors.isEmpty ? .end : .stay,
+      keeper: CaseKeeper(options: cases, commandLine: commandLine, image: image, imagePath: imagePath), show: show)
     let start = ContinuousClock.now
     let outcome: GuestOutcome
     do {
       outcome = try GuestRun(commandLine, options: options).run(
         stay: { doors in
           KeptGuest(
-            doors: doors, wanted: options.doors, verdict: examination.last?.verdict, scene: examination.lastScene,
-            imagePath: image == nil ? nil : path
+            doors: doors, wanted: options.doors, verdict: examination.last?.judgement.verdict,
+            scene: examination.last?.judgement.scene, imagePath: image == nil ? nil : imagePath
           ).tell()
         }, examine: { examination.examine($0) })
     } catch {

@@ -8,8 +8,10 @@ import X86
 extension Scene {
   /// What a run left of its guest.
   ///
-  /// - Parameter image: The guest's own ELF file, where it has one.
-  init(_ guest: GuestScene, of commandLine: QEMUCommandLine, image: GuestImage?) {
+  /// - Parameters:
+  ///   - image: The guest's own ELF file, where it has one.
+  ///   - host: What the host can do; nil asks this machine, on which the guest ran.
+  init(_ guest: GuestScene, of commandLine: QEMUCommandLine, image: GuestImage?, host: HostFacts? = nil) {
     self.init(ending: Ending(guest.ending))
     self.commandLine = commandLine
     self.image = image
@@ -21,7 +23,7 @@ extension Scene {
     takeProcessors(guest)
     takeFeatures(guest.identity)
     if case .recorded(let recording) = guest.recording { trace = recording.records() }
-    host = HostFacts(asking: accelerator?.value)
+    self.host = host ?? HostFacts(asking: accelerator?.value)
   }
 
   static func accelerator(_ identity: GuestIdentity?) -> Sourced<Accelerator>? {

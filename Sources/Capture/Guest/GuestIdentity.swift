@@ -9,6 +9,13 @@ public struct GuestIdentity: Hashable, Sendable {
   public var usesKVM: Bool?
   public var processors: [Processor]
 
+  /// What was known of a QEMU elsewhere, or earlier.
+  public init(version: QEMUVersion, usesKVM: Bool?, processors: [Processor]) {
+    self.version = version
+    self.usesKVM = usesKVM
+    self.processors = processors
+  }
+
   /// A vCPU and what its CPUID is made of after the accelerator has taken away what it lacks.
   public struct Processor: Hashable, Sendable {
     public var cpu: VirtualCPU
@@ -23,6 +30,12 @@ public struct GuestIdentity: Hashable, Sendable {
     /// The highest basic and extended leaf; nil where QEMU did not say.
     public var level: UInt32?
     public var extendedLevel: UInt32?
+
+    /// A vCPU of which nothing else is known.
+    public init(cpu: VirtualCPU) {
+      self.cpu = cpu
+      filteredFeatures = FeatureSet()
+    }
   }
 
   /// What the first vCPU has; nil where QEMU did not say.
@@ -52,7 +65,7 @@ extension GuestIdentity {
 
 extension GuestIdentity.Processor {
   fileprivate init(cpu: VirtualCPU, property: (String) -> JSONValue?) {
-    self.cpu = cpu
+    self.init(cpu: cpu)
     features = property("feature-words").flatMap(FeatureReport.init(featureWords:))
     filteredFeatures =
       property("filtered-features").flatMap(FeatureReport.init(featureWords:))?.features ?? FeatureSet()

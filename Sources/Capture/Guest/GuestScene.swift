@@ -24,6 +24,25 @@ public struct GuestScene {
   public let recording: KVMRecording
   /// Why QEMU last said it would shut down or reset; nil if it never did.
   public let shutdownCause: ShutdownCause?
+
+  /// A scene that was not met here, or not now: every part as its property says.
+  public init(
+    ending: GuestEnding, moment: ContinuousClock.Instant, identity: GuestIdentity?, registers: String?, log: [UInt8],
+    logsTripleFaults: Bool, standardError: [UInt8], standardOutput: [UInt8] = [], memory: CapturedMemory,
+    recording: KVMRecording, shutdownCause: ShutdownCause?
+  ) {
+    self.ending = ending
+    self.moment = moment
+    self.identity = identity
+    self.registers = registers
+    self.log = log
+    self.logsTripleFaults = logsTripleFaults
+    self.standardError = standardError
+    self.standardOutput = standardOutput
+    self.memory = memory
+    self.recording = recording
+    self.shutdownCause = shutdownCause
+  }
 }
 
 extension GuestScene {

@@ -37,6 +37,13 @@ public final class CapturedMemory: PhysicalMemory {
     }
   }
 
+  /// Memory of a guest that is gone: what of its RAM and ROM was kept.
+  ///
+  /// - Parameter pages: Read in whole pages.
+  public convenience init(map: MemoryMap?, keptIn pages: any PhysicalMemory) {
+    self.init(map: map, reader: KeptPages(memory: pages)) { _ in nil }
+  }
+
   /// Ends reading from QEMU: the guest runs again or QEMU goes. What was read stays.
   func disconnect() { reader = nil }
 
@@ -99,6 +106,17 @@ public final class CapturedMemory: PhysicalMemory {
     // Memory that shares its page with a device is left alone: a read of the page would read the device.
     guard region.first <= page, region.last >= page | 0xFFF else { return nil }
     return pages.page(at: page) { reader?.page(at: page) }
+  }
+}
+
+/// Pages out of other memory.
+private struct KeptPages: PageReader {
+  let memory: any PhysicalMemory
+
+  func page(at address: UInt64) -> [UInt8]? {
+    var page = [UInt8](repeating: 0, count: 4096)
+    var span = page.mutableSpan
+    return (try? memory.read(PhysicalAddress(address), into: &span)) == nil ? nil : page
   }
 }
 

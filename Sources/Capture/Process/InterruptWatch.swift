@@ -1,19 +1,20 @@
 import CLinux
 import Dispatch
 import Glibc
-import SystemPackage
+public import SystemPackage
 
 /// Does something before SIGINT, SIGTERM or SIGHUP ends this process, also while the thread that began the watch is
 /// busy.
 ///
 /// To be ended on the thread that began it.
-final class InterruptWatch {
+public final class InterruptWatch {
   private let signals: InterruptSignals
   /// The watching thread ends when the writing end of its pipe is closed.
   private var end: OwnedDescriptor?
   private let hasEnded = DispatchSemaphore(value: 0)
 
-  init(_ act: @escaping @Sendable () -> Void) throws(Errno) {
+  /// - Throws: What keeps signals from being watched for.
+  public init(_ act: @escaping @Sendable () -> Void) throws(Errno) {
     signals = try InterruptSignals()
     let pipe = try makePipe()
     end = pipe.writing

@@ -11,6 +11,16 @@ public struct FlightRecording: Sendable {
   public var isCut: Bool
   public var account: Account
 
+  public init(
+    tracepoints: [Tracepoint], samples: [PerfSample], threadNames: [Int32: String], isCut: Bool, account: Account
+  ) {
+    self.tracepoints = tracepoints
+    self.samples = samples
+    self.threadNames = threadNames
+    self.isCut = isCut
+    self.account = account
+  }
+
   /// How many of a thread's last events a verdict needs: a delivery that fails takes a few dozen.
   static let eventsOfADeath = 4096
 
@@ -25,6 +35,14 @@ public struct FlightRecording: Sendable {
     public var dropped: UInt64
     /// The size of all rings in bytes.
     public var memory: Int
+
+    public init(choice: EventChoice, shortage: Int32?, met: UInt64, dropped: UInt64, memory: Int) {
+      self.choice = choice
+      self.shortage = shortage
+      self.met = met
+      self.dropped = dropped
+      self.memory = memory
+    }
   }
 }
 
@@ -36,6 +54,13 @@ public struct PerfSample: Sendable {
   public var threadID: Int32
   /// The record, from its common_type on; perf's padding at the end included.
   public var payload: ArraySlice<UInt8>
+
+  public init(time: UInt64, cpu: Int, threadID: Int32, payload: ArraySlice<UInt8>) {
+    self.time = time
+    self.cpu = cpu
+    self.threadID = threadID
+    self.payload = payload
+  }
 
   /// The layout: pid and tid, time, cpu, raw data.
   static let type = UInt64(

@@ -9,4 +9,12 @@ public struct Tracepoint: Hashable, Sendable {
   public var format: String
   /// The kernel's filter expression; nil for every record.
   public var filter: String?
+
+  public init(system: String, name: String, id: UInt64, format: String, filter: String?) {
+    self.system = system
+    self.name = name
+    self.id = id
+    self.format = format
+    self.filter = filter
+  }
 }

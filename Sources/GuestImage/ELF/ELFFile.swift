@@ -29,6 +29,16 @@ final class ELFFile: Sendable {
 
   var size: UInt64 { contents.withLock { UInt64(unsafe $0.bytes.count) } }
 
+  /// The GNU build ID (`.note.gnu.build-id`); nil where the file has none.
+  var buildID: [UInt8]? {
+    contents.withLock { contents in
+      var bytes: UnsafeRawPointer?
+      let count = unsafe dwelf_elf_gnu_build_id(contents.elf, &bytes)
+      guard count > 0, let bytes = unsafe bytes else { return nil }
+      return unsafe Array(UnsafeRawBufferPointer(start: bytes, count: count))
+    }
+  }
+
   // MARK: Program headers
 
   var entryPoint: UInt64 {

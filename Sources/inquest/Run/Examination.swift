@@ -1,5 +1,6 @@
 import Capture
 import GuestImage
+import GuestMemory
 import Investigation
 import QEMU
 
@@ -7,48 +8,64 @@ import QEMU
 final class Examination {
   let commandLine: QEMUCommandLine
   let image: GuestImage?
-  private let show: (Verdict, GuestScene) throws -> Void
-  /// The last examination of a guest that stood still.
-  private(set) var last: (ending: GuestEnding, verdict: Verdict)?
-  /// What the last verdict is on.
-  private(set) var lastScene: Scene?
   /// What becomes of a guest that died.
   private let afterDeath: Resumption
+  private let keeper: CaseKeeper?
+  private let show: (Verdict, GuestScene) throws -> Void
+  /// The last examination of a guest that stood still.
+  private(set) var last: (ending: GuestEnding, judgement: Judgement)?
   /// Whether the verdict has been shown, or why it could not be; nil as long as it was not.
   private var shown: Result<Void, any Error>?
 
-  /// - Parameter show: Shows a verdict that is final.
+  /// - Parameters:
+  ///   - keeper: Keeps a guest that died as a case; nil for none.
+  ///   - show: Shows a verdict that is final.
   init(
-    commandLine: QEMUCommandLine, image: GuestImage?, afterDeath: Resumption = .end,
+    commandLine: QEMUCommandLine, image: GuestImage?, afterDeath: Resumption = .end, keeper: CaseKeeper? = nil,
     show: @escaping (Verdict, GuestScene) throws -> Void = { _, _ in }
   ) {
     self.commandLine = commandLine
     self.image = image
     self.afterDeath = afterDeath
+    self.keeper = keeper
     self.show = show
   }
 
-  func judge(_ scene: GuestScene) -> Verdict {
-    let scene = Scene(scene, of: commandLine, image: image)
-    lastScene = scene
-    return Investigator.verdict(on: scene)
+  /// A verdict, and what it was given on.
+  struct Judgement {
+    let guest: GuestScene
+    let scene: Scene
+    let memory: RecordingMemory
+    let verdict: Verdict
   }
 
-  /// A dead guest is ended, for it would only begin again, or left as it stands, and the verdict is shown before QEMU takes its time to go; one
-  /// that reset or turned off the machine goes its way.
+  private func judge(_ guest: GuestScene) -> Judgement {
+    var scene = Scene(guest, of: commandLine, image: image)
+    let memory = RecordingMemory(guest.memory)
+    scene.memory = memory
+    return Judgement(guest: guest, scene: scene, memory: memory, verdict: Investigator.verdict(on: scene))
+  }
+
+  private func present(_ judgement: Judgement) -> Result<Void, any Error> {
+    defer { keeper?.keep(judgement.verdict, judgement.guest, judgement.scene, judgement.memory) }
+    return Result { try show(judgement.verdict, judgement.guest) }
+  }
+
+  /// A dead guest is ended, for it would only begin again, or left as it stands, and the verdict is shown before QEMU
+  /// takes its time to go; one that reset or turned off the machine goes its way.
   func examine(_ scene: GuestScene) -> Resumption {
-    let verdict = judge(scene)
-    last = (scene.ending, verdict)
-    guard verdict.outcome != .ended else { return .carryOn }
-    shown = Result { try show(verdict, scene) }
+    let judgement = judge(scene)
+    last = (scene.ending, judgement)
+    guard judgement.verdict.outcome != .ended else { return .carryOn }
+    shown = present(judgement)
     return afterDeath
   }
 
   /// The verdict on a run that is over, shown if it was not yet: the one from when the guest stood still, while its
   /// registers could be read, unless it went on after that and came to another end.
   func conclude(_ scene: GuestScene) throws -> Verdict {
-    let verdict = last.flatMap { $0.ending == scene.ending ? $0.verdict : nil } ?? judge(scene)
-    try (shown ?? Result { try show(verdict, scene) }).get()
-    return verdict
+    let judgement = last.flatMap { $0.ending == scene.ending ? $0.judgement : nil } ?? judge(scene)
+    try (shown ?? present(judgement)).get()
+    return judgement.verdict
   }
 }

@@ -20,6 +20,7 @@ struct Places: Sendable {
     let usual = [
       "PATH": ProcessInfo.processInfo.environment["PATH"] ?? "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8",
       "HOME": folder.path, "TMPDIR": temporary, "XDG_RUNTIME_DIR": runtime,
+      "XDG_STATE_HOME": folder.path("state"),
     ]
     return .custom(
       usual.merging(changes) { $1 }.reduce(into: [:]) { $0[Environment.Key(stringLiteral: $1.key)] = $1.value })
