@@ -35,14 +35,15 @@ struct Places: Sendable {
 
   /// What the command left behind: files in its temporary folders, and processes that do not go away. Ends those.
   func leftovers(after patience: Duration) async throws -> [String] {
-    var files: [String] = []
-    for place in [temporary, runtime] {
-      files += try FileManager.default.subpathsOfDirectory(atPath: place).map { "\(place)/\($0)" }
-    }
     let limit = ContinuousClock.now + patience
     while !processes.isEmpty, ContinuousClock.now < limit { try await Task.sleep(for: .milliseconds(50)) }
     let processes = processes
     for process in processes { kill(process, SIGKILL) }
+    // A process may be there to remove the files of one that was killed.
+    var files: [String] = []
+    for place in [temporary, runtime] {
+      files += try FileManager.default.subpathsOfDirectory(atPath: place).map { "\(place)/\($0)" }
+    }
     return files + processes.map { "process \($0)" }
   }
 
