@@ -3,8 +3,8 @@ public import X86
 /// Memory that notes which of its pages were read, so that just those can be kept.
 ///
 /// One thread at a time is to use it.
-public final class RecordingMemory: PhysicalMemory {
-  private let source: any PhysicalMemory
+public final class RecordingMemory: NotingMemory {
+  public let plain: any PhysicalMemory
   private var numbers: Set<UInt64> = []
   private var last: UInt64?
   /// The most pages that are noted.
@@ -14,7 +14,7 @@ public final class RecordingMemory: PhysicalMemory {
 
   /// - Parameter limit: How many pages are noted at most, 64 MiB of them unless told otherwise.
   public init(_ source: any PhysicalMemory, limit: Int = 1 << 14) {
-    self.source = source
+    plain = source
     self.limit = limit
   }
 
@@ -22,7 +22,7 @@ public final class RecordingMemory: PhysicalMemory {
   public var pages: [PhysicalAddress] { numbers.sorted().map { PhysicalAddress($0 * UInt64(SparseMemory.pageSize)) } }
 
   public func read(_ address: PhysicalAddress, into buffer: inout MutableSpan<UInt8>) throws(UnavailableMemory) {
-    try source.read(address, into: &buffer)
+    try plain.read(address, into: &buffer)
     guard buffer.count > 0 else { return }
     let size = UInt64(SparseMemory.pageSize)
     let first = address.rawValue / size

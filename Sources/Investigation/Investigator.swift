@@ -8,7 +8,11 @@ import X86
 /// Two ways lead to the first fault: the trace's record of it, and the reenactment from registers and memory. Where both
 /// are there they are held against each other.
 public struct Investigator {
+  /// As it is seen from the level of virtual machines at which the vCPU ran.
   private let scene: Scene
+  private let level: GuestLevel
+  /// What a nested guest's physical addresses are to its hypervisor.
+  private var nestedMemory: NestedMemory? { scene.memory as? NestedMemory }
   private let deaths: [RecordedDeath]
   private let death: RecordedDeath?
   /// The vCPU that died, as far as it can be told from the others.
@@ -29,23 +33,27 @@ public struct Investigator {
     Investigator(scene).verdict()
   }
 
-  private init(_ scene: Scene) {
-    self.scene = scene
-    let deaths = RecordedDeath.deaths(in: scene.trace, holes: scene.traceHoles)
+  private init(_ whole: Scene) {
+    let deaths = RecordedDeath.deaths(in: whole.trace, holes: whole.traceHoles)
     self.deaths = deaths
     let death =
-      deaths.last { death in scene.processors.contains { $0.state.rip == death.rip } } ?? deaths.last
+      deaths.last { death in whole.processors.contains { $0.state.rip == death.rip } } ?? deaths.last
     self.death = death
     let rip = death?.rip
-    let processor = scene.processors.first { $0.state.rip == rip } ?? scene.processorThatCannotGoOn
+    let processor = whole.processors.first { $0.state.rip == rip } ?? whole.processorThatCannotGoOn
     self.processor = processor
+    let level = whole.level(of: death, processor)
+    self.level = level
+    let scene = whole.seen(from: level)
+    self.scene = scene
     let isSameDeath = Self.isSameDeath(death, processor?.state)
     self.isSameDeath = isSameDeath
     rules = scene.rules(of: scene.walker, for: isSameDeath ? processor?.state : nil)
     // Without RIP to compare, only the registers of the run that was traced are known to go with the walk.
     let isSameRun = rip != nil || scene.ending != .unknown
     let root = isSameDeath && isSameRun ? processor?.state.cr3 : nil
-    recorded = death?.firstFailedWalk.flatMap { FailedAccess($0, root: root) }
+    // What KVM walked for a nested guest may have been its hypervisor's tables.
+    recorded = level.isFirst ? death?.firstFailedWalk.flatMap { FailedAccess($0, root: root) } : nil
     (reenacted, delivery) = processor.map(scene.reenact) ?? (nil, nil)
     conclusion =
       death.map(scene.conclusion) ?? scene.requestedReset(processor, reenacted, delivery) ?? scene.loggedConclusion
@@ -54,6 +62,10 @@ public struct Investigator {
 
   private func verdict() -> Verdict {
     var verdict = Verdict(outcome: conclusion.outcome, ending: conclusion.sentence)
+    verdict.level = level.number
+    if case .nested = level, conclusion.outcome == .died {
+      verdict.ending = "\(conclusion.sentence.dropLast()), while it ran a guest of its own."
+    }
     verdict.evidence = conclusion.evidence
     if conclusion.outcome == .died {
       explain(&verdict)
@@ -200,7 +212,7 @@ extension Investigator {
 
   private func explain(_ verdict: inout Verdict) {
     verdict.chain = death?.chain(isSameDeath ? processor?.state : nil) ?? []
-    verdict.path = death?.path(release: scene.linux) ?? []
+    verdict.path = level.isFirst ? death?.path(release: scene.linux) ?? [] : []
     guard let fault = firstFault else { return showOther(&verdict) }
     if verdict.chain.isEmpty { verdict.chain = reenactedChain(fault.exception) }
     verdict.fault = self.fault(fault.exception)
@@ -210,7 +222,7 @@ extension Investigator {
     }
     compareAccounts(&verdict)
     guard let cause = Causes.cause(of: fault, in: scene) else { return }
-    verdict.walk = cause.walk
+    verdict.walk = cause.walk.map(inBothDimensions)
     guard cause.isExplained else {
       verdict.observations.append(Evidence(cause.summary, fault.record ?? .reenactment))
       return
@@ -218,9 +230,20 @@ extension Investigator {
     verdict.cause = Cause(
       id: cause.id, title: cause.title, summary: cause.summary,
       confidence: confidence(in: cause, of: fault))
-    verdict.remedies = cause.remedies
+    // Of a nested guest's processor its hypervisor decides, not QEMU's command line.
+    verdict.remedies = level.isFirst ? cause.remedies : cause.remedies.filter { $0.kind == .guest }
     verdict.evidence += cause.evidence
     verdict.observations += cause.circumstances
+  }
+
+  /// A walk with what its hypervisor makes of a nested guest's physical addresses.
+  private func inBothDimensions(_ walk: WalkAccount) -> WalkAccount {
+    guard let nestedMemory else { return walk }
+    var walk = walk
+    for index in walk.levels.indices {
+      walk.levels[index].hypervisorAddress = walk.levels[index].entryAddress.flatMap(nestedMemory.hypervisorAddress)
+    }
+    return walk
   }
 
   private func explain(_ cause: any CauseOfHang, _ verdict: inout Verdict) {
@@ -373,8 +396,29 @@ extension Investigator {
 
 extension Investigator {
   private var observations: [Evidence] {
-    scene.reportObservations(of: processor) + scene.processors.flatMap(scene.observations)
+    [level.observation].compactMap(\.self) + reflectedExits + scene.reportObservations(of: processor)
+      + scene.processors.flatMap(scene.observations)
       + scene.featureDisagreements + staleBytes + otherDeaths
+  }
+
+  /// The nested guest's last exit that KVM handed to the guest, its hypervisor, with the walk of the hypervisor's nested tables
+  /// that failed before.
+  private var reflectedExits: [Evidence] {
+    guard level.isFirst, let death else { return [] }
+    let records = scene.trace.filter { $0.threadID == death.threadID }
+    guard
+      let place = records.lastIndex(where: { if case .nestedExitReflected = $0.event { true } else { false } }),
+      case .nestedExitReflected(let exit) = records[place].event
+    else { return [] }
+    var text =
+      "The guest had a guest of its own, which was left before: KVM handed its exit \(exit.reasonName) to the guest"
+    if let walk = RecordedWalk.walks(in: records[..<place]).last, let error = walk.error {
+      let last = walk.elements.last.map { ", at the level \($0.level) entry \($0.entry.hexadecimal)" } ?? ""
+      text +=
+        "; the walk of its physical address \(walk.address.rawValue.hexadecimal) through the guest's nested tables "
+        + "failed (\(error.words))\(last)"
+    }
+    return [Evidence(text, .trace(event: "kvm_nested_vmexit_inject", time: records[place].time))]
   }
 
   /// The deaths of other threads; a thread that dies again and again is a guest that reboots.
@@ -421,7 +465,7 @@ extension Investigator {
           what: "KVM's own account, the events of kvm and kvmmmu",
           how: "sudo inquest run -- qemu-system-x86_64 …, or sudo trace-cmd record -e kvm -e kvmmmu while it dies"))
     }
-    if scene.memory == nil, recorded == nil, let root = processor.flatMap({ $0.state.pagingRoot }) {
+    if scene.memory == nil, level.isFirst, recorded == nil, let root = processor.flatMap({ $0.state.pagingRoot }) {
       missing.append(
         Missing(
           what: "the page tables, in memory from physical \(root.hexadecimal) on",
@@ -433,7 +477,9 @@ extension Investigator {
           what: "the registers at the death", how: "inquest examine TRACE DUMP, or in QEMU's monitor: info registers -a"
         ))
     }
-    if scene.commandLine == nil, isExplained {
+    if !level.isFirst {
+      if !isExplained { missing += level.missing }
+    } else if scene.commandLine == nil, isExplained {
       missing.append(
         Missing(
           what: "the QEMU command line, which decides the guest's CPUID",

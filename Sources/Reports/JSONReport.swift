@@ -21,6 +21,7 @@ private struct VerdictDocument: Encodable {
   let ending: String
   @Null var cause: CauseDocument?
   @Null var fault: FaultDocument?
+  @Null var level: Int?
   let chain: [EvidenceDocument]
   @Null var walk: WalkDocument?
   let path: [PathStepDocument]
@@ -36,6 +37,7 @@ private struct VerdictDocument: Encodable {
     ending = verdict.ending
     cause = verdict.cause.map(CauseDocument.init)
     fault = verdict.fault.map(FaultDocument.init)
+    level = verdict.level
     chain = verdict.chain.map(EvidenceDocument.init)
     walk = verdict.walk.map(WalkDocument.init)
     path = verdict.path.map(PathStepDocument.init)
@@ -97,6 +99,7 @@ private struct LevelDocument: Encodable {
   let table: String
   let index: Int
   @Null var entryAddress: String?
+  @Null var hypervisorAddress: String?
   let value: String
   let flags: [String]
   let offendingBits: String
@@ -110,6 +113,7 @@ private struct LevelDocument: Encodable {
     offendingBits = level.offendingBits.hexadecimal
     verdict = level.verdict
     entryAddress = level.entryAddress.map { $0.rawValue.hexadecimal }
+    hypervisorAddress = level.hypervisorAddress.map { $0.rawValue.hexadecimal }
   }
 }
 

@@ -15,7 +15,7 @@ public struct TerminalReport {
   public func text(of verdict: Verdict) -> String {
     var report = self
     report.answer(verdict)
-    report.place(verdict.fault)
+    report.place(verdict.fault, level: verdict.level)
     if let walk = verdict.walk { report.walk(walk) }
     report.list("What happened", verdict.chain)
     report.path(verdict.path)
@@ -41,7 +41,7 @@ public struct TerminalReport {
     }
   }
 
-  private mutating func place(_ fault: Fault?) {
+  private mutating func place(_ fault: Fault?, level: Int?) {
     guard let fault else { return }
     if let pointer = fault.instructionPointer {
       page.entry("where", [pointer.rawValue.hexadecimal, fault.instruction].joined(separator: "  "))
@@ -49,6 +49,7 @@ public struct TerminalReport {
       if !place.isEmpty { page.entry("", place) }
     }
     page.entry("fault", fault.description)
+    if level == 2 { page.entry("level", "2: in the guest's own guest") }
   }
 
   private mutating func walk(_ walk: WalkAccount) {
@@ -62,6 +63,9 @@ public struct TerminalReport {
       let entry = "\(level.table)[\(level.index)]"
       page.line(
         "  \(padded(entry, to: 10))  \(padded(place, to: placeWidth)) \(value)  \(level.flags.joined(separator: " "))")
+      if let address = level.hypervisorAddress {
+        page.item("    = ", "\(address.rawValue.hexadecimal) to its hypervisor", as: .faint)
+      }
       guard level.offendingBits != 0 || level.verdict != "ok" else { continue }
       page.item("    ^ ", level.verdict, as: .alarm)
     }

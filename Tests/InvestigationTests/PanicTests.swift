@@ -6,15 +6,26 @@ import X86
 
 @Suite("Kernels that panicked")
 struct PanicTests {
-  /// A scene with 2 MiB of RAM that holds `texts`, each at its address.
-  private func scene(_ ending: Ending, _ texts: [UInt64: String]) -> Scene {
+  /// A scene with 2 MiB of RAM that holds `texts`, each at its address, mapped where Linux has its image and executes.
+  private func scene(
+    _ ending: Ending, rip: UInt64 = 0xFFFF_FFFF_8010_0010, _ texts: [UInt64: String]
+  ) -> Scene {
     var memory = SparseMemory()
     for page in UInt64(0)..<512 {
       memory.insert(page: [UInt8](repeating: 0, count: 4096), at: PhysicalAddress(page << 12))
     }
+    memory.store(0x7003, at: 0x6000 + 511 * 8)
+    memory.store(0x8003, at: 0x7000 + 510 * 8)
+    memory.store(0x83, at: 0x8000)
+    // PAUSE and a jump back to it, with interrupts on: panic() waits so, or reboots.
+    memory.store([UInt8](repeating: 0x90, count: 16) + [0xF3, 0x90, 0xEB, 0xFC], at: 0x10_0000)
     for (address, text) in texts { memory.store(Array(text.utf8), at: address) }
     var scene = Scene(ending: ending)
     scene.memory = memory
+    var state = Story.state(rip: rip, cr3: 0x6000)
+    state.rflags.insert(.interruptEnable)
+    state.cs = SmallGuest.segment(8, 0x00AF_9B00)
+    scene.processors = [Story.processor(state)]
     scene.memoryMap = MemoryMap(ranges: [
       MemoryMap.Range(
         first: PhysicalAddress(0), last: PhysicalAddress(0x1F_FFFF), kind: .ram, name: "pc.ram", offset: 0)
@@ -44,9 +55,15 @@ struct PanicTests {
     #expect(panicked.observations.contains { $0.text.contains("\"Attempted to kill init!\"") })
   }
 
+  @Test("a guest that executes elsewhere is no Linux, and is not searched")
+  func elsewhere() {
+    let verdict = Investigator.verdict(on: scene(.reset, rip: 0x10_0000, [0x3000: message]))
+    #expect(!verdict.observations.contains { $0.text.contains("panicked") })
+  }
+
   @Test("a guest that turned itself off is not searched")
   func poweredOff() {
     let verdict = Investigator.verdict(on: scene(.poweredOff, [0x3000: message]))
-    #expect(verdict.observations.isEmpty)
+    #expect(!verdict.observations.contains { $0.text.contains("panicked") })
   }
 }

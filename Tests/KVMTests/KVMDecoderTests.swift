@@ -160,7 +160,9 @@ func record(_ format: EventFormat, _ values: [String: UInt64], bytes: [UInt8] = 
         "__u64 rip:8", "__u64 vmcb:8", "__u64 nested_rip:8", "__u32 int_ctl:4", "__u32 event_inj:4", "bool npt:1",
       ],
       values: ["rip": 1, "vmcb": 2, "nested_rip": 3, "event_inj": 0x8000_0030, "npt": 1],
-      event: .nestedEntry(rip: 1, nestedRIP: 3, eventInjection: EventInformation(rawValue: 0x8000_0030))),
+      event: .nestedEntry(
+        KVMNestedEntry(
+          rip: 1, nestedRIP: 3, eventInjection: EventInformation(rawValue: 0x8000_0030), usesNestedPaging: true))),
     Layout(
       kernel: "4.5", name: "kvm_nested_vmexit",
       fields: [

@@ -63,6 +63,22 @@ import X86
           vendor: .pvm, reasonName: "HC_LOAD_PGTBL", reason: nil, rip: 1, info1: 1, info2: 2, interruptionInfo: 3,
           errorCode: 4))),
     Text(
+      "kvm_nested_vmenter",
+      "rip: 0x00000000001000dc vmcb: 0x0000000006000000 nested_rip: 0x0000000000008000 int_ctl: 0x00000000 "
+        + "event_inj: 0x00000000 nested_npt=y nested_cr3: 0x0000000000108000",
+      .nestedEntry(
+        KVMNestedEntry(
+          rip: 0x1000DC, nestedRIP: 0x8000, eventInjection: EventInformation(rawValue: 0), usesNestedPaging: true,
+          root: 0x108000, vendor: .svm))),
+    Text(
+      "kvm_nested_vmenter",
+      "rip: 0x0000000000000001 vmcs: 0x0000000000000002 nested_rip: 0x0000000000000003 int_ctl: 0x00000000 "
+        + "event_inj: 0x00000000 nested_ept=n guest_cr3: 0x0000000000005000",
+      .nestedEntry(
+        KVMNestedEntry(
+          rip: 1, nestedRIP: 3, eventInjection: EventInformation(rawValue: 0), usesNestedPaging: false, root: 0x5000,
+          vendor: .vmx))),
+    Text(
       "kvm_nested_vmexit", "vcpu 0 reason npf rip 0x1 info1 0x1 info2 0x2 intr_info 0x3 error_code 0x4",
       .nestedExit(
         KVMExit(
@@ -231,7 +247,9 @@ import X86
       "kvm_nested_vmrun",
       "rip: 0x0000000000000001 vmcb: 0x0000000000000002 nrip: 0x0000000000000003 int_ctl: 0x00000000 "
         + "event_inj: 0x80000030 npt: on",
-      .nestedEntry(rip: 1, nestedRIP: 3, eventInjection: EventInformation(rawValue: 0x8000_0030))),
+      .nestedEntry(
+        KVMNestedEntry(
+          rip: 1, nestedRIP: 3, eventInjection: EventInformation(rawValue: 0x8000_0030), usesNestedPaging: true))),
     Text(
       "kvm_nested_vmexit",
       "rip: 0x0000000000000001 reason: npf ext_inf1: 0x0000000000000002 ext_inf2: 0x0000000000000003 "

@@ -354,3 +354,11 @@ static inline uint64_t initialStackTop(void) {
   extern char stackTop[];
   return (uint64_t)stackTop;
 }
+
+/// VMRUN with the control block at `block`. The virtual machine leaves its registers behind.
+static inline void runVirtualMachine(uint64_t block) {
+  __asm__ volatile("push %%rbp; push %%rbx; vmrun %0; pop %%rbx; pop %%rbp"
+                   : "+a"(block)
+                   :
+                   : "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "memory");
+}

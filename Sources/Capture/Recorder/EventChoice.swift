@@ -20,7 +20,7 @@ extension EventChoice {
   /// What tells of the guest's last acts.
   private static let circumstances = [
     "kvm:kvm_cr", "kvm:kvm_msr", "kvm:kvm_cpuid", "kvm:kvm_pio", "kvm:kvm_mmio", "kvm:kvm_inj_virq",
-    "kvm:kvm_nested_vmenter_failed",
+    "kvm:kvm_nested_vmenter_failed", "kvm:kvm_nested_vmenter", "kvm:kvm_nested_vmexit", "kvm:kvm_nested_vmexit_inject",
   ]
 
   /// The events that tell how a guest came to its end, as far as they cost a guest on this host next to nothing.

@@ -1,40 +1,71 @@
 import QEMU
 import X86
 
-/// What a Linux kernel that panicked left in its log, somewhere in the guest's memory.
+/// What a Linux kernel that panicked left in its log, somewhere in its own image: the log's first buffer is a static one
+/// (kernel/printk/printk.c: __log_buf, 3.5 to 6.19).
 ///
 /// `panic()` begins its message with these words (Linux kernel/panic.c, 2.4 to 6.19). The format itself is in every kernel's
 /// memory, with a `%` behind them.
 enum PanicMessage {
   private static let prefix = Array("Kernel panic - not syncing: ".utf8)
-  /// How much memory is searched, from its beginning.
-  private static let mostBytes: UInt64 = 8 << 30
-  private static let chunk: UInt64 = 1 << 20
   private static let longestMessage = 160
+  /// The image is mapped in such pages, or in smaller ones side by side.
+  private static let blockSize: UInt64 = 2 << 20
+  /// More than any kernel's image takes.
+  private static let mostBlocks = 64
 
-  /// The shortest of the messages in the guest's RAM: there are several copies, and some have the end of another text behind.
-  static func find(in memory: some PhysicalMemory, map: MemoryMap) -> (text: String, address: PhysicalAddress)? {
+  /// Where kernels of a mode have their image (Documentation/x86/x86_64/mm.rst, 6.1; of 32 bits, what lies at PAGE_OFFSET).
+  private static func imageAddresses(_ state: ProcessorState) -> Range<UInt64>? {
+    let range: Range<UInt64> =
+      state.mode == .long64 ? 0xFFFF_FFFF_8000_0000..<0xFFFF_FFFF_C000_0000 : 0xC000_0000..<0xF800_0000
+    return range.contains(state.instructionAddress.rawValue) ? range : nil
+  }
+
+  /// The shortest of the messages in the image: there are several copies, and some have the end of another text behind.
+  ///
+  /// What is searched is not noted by memory that notes what is read, but what is found.
+  static func find(
+    of state: ProcessorState, by paging: Paging, in memory: any PhysicalMemory
+  ) -> (text: String, address: PhysicalAddress)? {
+    guard let addresses = imageAddresses(state) else { return nil }
+    let searched = (memory as? any NotingMemory)?.plain ?? memory
     var best: (text: String, address: PhysicalAddress)?
-    var searched: UInt64 = 0
-    var buffer = [UInt8](repeating: 0, count: Int(chunk))
-    for range in map.ranges where range.kind == .ram {
-      var address = range.first.rawValue
-      // Chunks overlap by what a message may be long.
-      while address < range.last.rawValue, searched < mostBytes {
-        let count = min(chunk, range.last.rawValue - address + 1)
-        if buffer.count != Int(count) { buffer = [UInt8](repeating: 0, count: Int(count)) }
-        var span = buffer.mutableSpan
-        if (try? memory.read(PhysicalAddress(address), into: &span)) != nil {
-          for (offset, text) in messages(in: buffer) where text.utf8.count < best?.text.utf8.count ?? .max {
-            best = (text, PhysicalAddress(address + UInt64(offset)))
-          }
-        }
-        searched += count
-        guard count == chunk else { break }
-        address += chunk - UInt64(prefix.count + longestMessage)
+    for block in blocks(of: addresses, by: paging, in: searched) {
+      for (offset, text) in messages(in: bytes(of: block, in: searched))
+      where text.utf8.count < best?.text.utf8.count ?? .max {
+        best = (text, PhysicalAddress(block + UInt64(offset)))
       }
     }
+    if let best { _ = try? memory.bytes(at: best.address, count: prefix.count + longestMessage) }
     return best
+  }
+
+  /// The physical addresses of the blocks that are mapped there, each once.
+  private static func blocks(
+    of addresses: Range<UInt64>, by paging: Paging, in memory: any PhysicalMemory
+  ) -> [UInt64] {
+    var blocks: [UInt64] = []
+    for address in stride(from: addresses.lowerBound, to: addresses.upperBound, by: Int(blockSize)) {
+      // Of a block that is mapped in small pages the first need not be.
+      let walks = [0, blockSize / 2, blockSize - 0x1000].lazy.map {
+        paging.walk(LinearAddress(address + $0), for: PageAccess(.read, by: .supervisor), in: memory)
+      }
+      guard let physical = walks.compactMap(\.outcome.physicalAddress).first else { continue }
+      let block = physical.rawValue / blockSize * blockSize
+      if !blocks.contains(block) { blocks.append(block) }
+      if blocks.count == mostBlocks { break }
+    }
+    return blocks
+  }
+
+  /// A block's bytes; zeroes for what cannot be read of it.
+  private static func bytes(of block: UInt64, in memory: any PhysicalMemory) -> [UInt8] {
+    if let whole = try? memory.bytes(at: PhysicalAddress(block), count: Int(blockSize)) { return whole }
+    var bytes: [UInt8] = []
+    for page in stride(from: block, to: block + blockSize, by: 0x1000) {
+      bytes += (try? memory.bytes(at: PhysicalAddress(page), count: 0x1000)) ?? [UInt8](repeating: 0, count: 0x1000)
+    }
+    return bytes
   }
 
   /// A search that skips as far as the last byte of the window allows (Horspool).
@@ -72,7 +103,13 @@ extension Scene {
     case .reset, .panicked, .timedOut, .paused: break
     default: return nil
     }
-    guard let memory, let memoryMap, let found = PanicMessage.find(in: memory, map: memoryMap) else { return nil }
+    guard let memory else { return nil }
+    let found = processors.lazy.compactMap { processor -> (text: String, address: PhysicalAddress)? in
+      let rules = rules(of: walker, for: processor.state)
+      guard let paging = Paging(processor.state, rules: rules) else { return nil }
+      return PanicMessage.find(of: processor.state, by: paging, in: memory)
+    }.first
+    guard let found else { return nil }
     return Evidence(
       "The memory at physical \(found.address.rawValue.hexadecimal) holds the message of a Linux kernel that panicked: \"\(found.text)\"",
       .guestMemory)

@@ -8,10 +8,13 @@ public struct Verdict: Hashable, Sendable {
   /// Nil where no cause was found, and for a guest that did not die.
   public var cause: Cause?
   public var fault: Fault?
+  /// The level of virtual machines inside each other at which the fault was: 1 for the guest that QEMU runs, 2 for a guest
+  /// of that one; nil where that is not known.
+  public var level: Int?
   /// The events from the first fault to the death, in order.
   public var chain: [Evidence]
   public var walk: WalkAccount?
-  /// The way through KVM's code to the walk that failed, from the outermost function in; empty where no probe recorded it.
+  /// The way through KVM's code to the walk that failed, from the outermost function in; empty where nothing tells it.
   public var path: [KVMPathStep]
   public var remedies: [Remedy]
   /// What came of running the guest again with them, in order; empty where that was not asked for.
@@ -108,6 +111,8 @@ public struct WalkAccount: Hashable, Sendable {
     public var index: Int
     /// Where the entry lies; nil where the table's address is not known.
     public var entryAddress: PhysicalAddress?
+    /// In a nested guest: the same place by its hypervisor's physical addresses; nil where that is not known.
+    public var hypervisorAddress: PhysicalAddress?
     public var value: UInt64
     public var flags: [String]
     /// The bits that made the walk fail here; zero for an entry that was accepted.

@@ -61,15 +61,22 @@ extension KVMTracepoint {
 
   private static func nestedEntry(_ name: String) -> KVMTracepoint {
     KVMTracepoint(
-      name, ["rip", "nested_rip", "event_inj", "npt"],
+      name, ["rip", "nested_rip", "event_inj", "npt|tdp_enabled", "guest_pgd", "isa"],
       text: [
+        "rip: {rip:x} vmcb: {*} nested_rip: {nested_rip:x} int_ctl: {*} event_inj: {event_inj:x} "
+          + "nested_npt={npt=y:1|n:0} {isa=nested_cr3:2|guest_cr3:2}: {guest_pgd:x}",
+        "rip: {rip:x} vmcs: {*} nested_rip: {nested_rip:x} int_ctl: {*} event_inj: {event_inj:x} "
+          + "nested_ept={npt=y:1|n:0} {isa=nested_eptp:1|guest_cr3:1}: {guest_pgd:x}",
         "rip: {rip:x} {*}: {*} nested_rip: {nested_rip:x} int_ctl: {*} event_inj: {event_inj:x}",
         "rip: {rip:x} vmcb: {*} nrip: {nested_rip:x} int_ctl: {*} event_inj: {event_inj:x} npt: {npt=on:1|off:0}",
       ]
     ) { f throws(KVMDecodingError) in
       .nestedEntry(
-        rip: try f.required(0), nestedRIP: try f.required(1),
-        eventInjection: EventInformation(rawValue: try f.required(2, as: UInt32.self)))
+        KVMNestedEntry(
+          rip: try f.required(0), nestedRIP: try f.required(1),
+          eventInjection: EventInformation(rawValue: try f.required(2, as: UInt32.self)),
+          usesNestedPaging: f[3].map { $0 & 0xFF != 0 }, root: f[4],
+          vendor: f[5].flatMap { $0 == 1 ? .vmx : $0 == 2 ? .svm : nil }))
     }
   }
 }

@@ -90,7 +90,7 @@ public enum KVMEvent: Hashable, Sendable {
   case sev(SEVEvent)
 
   /// kvm_nested_vmenter, kvm_nested_vmrun: a hypervisor in the guest enters its own guest.
-  case nestedEntry(rip: UInt64, nestedRIP: UInt64, eventInjection: EventInformation)
+  case nestedEntry(KVMNestedEntry)
   /// kvm_nested_vmenter_failed: the checks of such an entry refused it.
   case nestedEntryFailed(message: String, error: UInt32?)
   /// kvm_nested_vmexit: the guest's guest was left.

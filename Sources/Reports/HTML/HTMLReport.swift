@@ -22,7 +22,7 @@ public struct HTMLReport {
   private static func add(_ verdict: Verdict, to html: inout HTMLText) {
     html.add("p", with: [("class", "ending \(verdict.outcome.rawValue)")], verdict.ending)
     answer(verdict, &html)
-    if let fault = verdict.fault { place(fault, &html) }
+    if let fault = verdict.fault { place(fault, level: verdict.level, &html) }
     if let walk = verdict.walk { add(walk, to: &html) }
     list("What happened", verdict.chain, &html)
     if !verdict.path.isEmpty {
@@ -61,7 +61,7 @@ public struct HTMLReport {
     html.add("p", cause.summary)
   }
 
-  private static func place(_ fault: Fault, _ html: inout HTMLText) {
+  private static func place(_ fault: Fault, level: Int?, _ html: inout HTMLText) {
     section("Where", &html) { html in
       html.add("dl") { list in
         func entry(_ name: String, _ value: String?) {
@@ -74,6 +74,7 @@ public struct HTMLReport {
           "instruction", [fault.instructionPointer?.rawValue.hexadecimal, fault.instruction].joined(separator: "  "))
         entry("function", fault.symbol)
         entry("source", fault.source)
+        if level == 2 { entry("level", "2: in the guest's own guest") }
       }
     }
   }
@@ -94,7 +95,12 @@ public struct HTMLReport {
     let isBad = level.offendingBits != 0 || level.verdict != "ok"
     table.add("tr", with: isBad ? [("class", "bad")] : []) { row in
       row.add("td") { $0.add("code", "\(level.table)[\(level.index)]") }
-      row.add("td") { $0.add("code", level.entryAddress?.rawValue.hexadecimal ?? "unknown") }
+      row.add("td") { cell in
+        cell.add("code", level.entryAddress?.rawValue.hexadecimal ?? "unknown")
+        if let address = level.hypervisorAddress {
+          cell.add("span", with: [("class", "source")], " = \(address.rawValue.hexadecimal) to its hypervisor")
+        }
+      }
       row.add("td", with: [("class", "value")]) { $0.add(bits(of: level)) }
       row.add("td") { $0.add("code", level.flags.joined(separator: " ")) }
       row.add("td", level.verdict)

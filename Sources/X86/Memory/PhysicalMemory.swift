@@ -14,6 +14,12 @@ public protocol PhysicalMemory {
   func loadUInt32(at address: PhysicalAddress) throws(UnavailableMemory) -> UInt32
 }
 
+/// Memory that notes what of it is read. A search through much of it is for ``plain``.
+public protocol NotingMemory: PhysicalMemory {
+  /// The same memory, which notes nothing.
+  var plain: any PhysicalMemory { get }
+}
+
 /// Memory that could not be read.
 public struct UnavailableMemory: Error, Hashable, Sendable {
   /// Why the bytes cannot be had.

@@ -14,7 +14,7 @@ struct VerdictDocument: Decodable {
   struct Walk: Decodable {
     struct Level: Decodable {
       let table, value, offendingBits: String
-      let entryAddress: String?
+      let entryAddress, hypervisorAddress: String?
     }
 
     let address: String
@@ -57,6 +57,7 @@ struct VerdictDocument: Decodable {
   let outcome, ending: String
   let cause: Cause?
   let fault: Fault?
+  let level: Int?
   let walk: Walk?
   let path: [PathStep]?
   let remedies: [Remedy]
