@@ -263,16 +263,25 @@ extension Investigator {
       verdict.remedies = panic.remedies
       return
     }
+    let failure = ReportedFailure(
+      scene: scene, processor: isSameDeath ? processor : nil, next: isSameDeath ? reenacted : nil)
+    if let cause = failure.cause {
+      verdict.cause = Cause(id: cause.id, title: cause.title, summary: cause.summary, confidence: cause.confidence)
+      verdict.remedies = cause.remedies
+      verdict.evidence += cause.evidence
+      return
+    }
     guard isSameDeath, recordedException == nil, let processor, let reenacted else { return showUnexplained(&verdict) }
     if let cause = FetchOutsideMemory(
-      reenacted, at: processor.state, isFailedEmulation: conclusion.isFailedEmulation)
+      reenacted, at: processor.state, isFailedEmulation: conclusion.isFailedEmulation,
+      named: scene.executionOutsideMemory)
     {
       verdict.cause = Cause(
         id: cause.id, title: cause.title, summary: cause.summary,
         confidence: conclusion.isTripleFault || cause.isAssumed ? .likely : .proven)
       verdict.remedies = cause.remedies
     } else if conclusion.isFailedEmulation,
-      let cause = UnsupportedEmulation(reenacted, at: scene.instant(of: processor))
+      let cause = UnsupportedEmulation(reenacted, at: scene.instant(of: processor), in: scene)
     {
       verdict.cause = Cause(id: cause.id, title: cause.title, summary: cause.summary, confidence: cause.confidence)
       verdict.remedies = cause.remedies
@@ -398,7 +407,7 @@ extension Investigator {
   private var observations: [Evidence] {
     [level.observation].compactMap(\.self) + reflectedExits + scene.reportObservations(of: processor)
       + scene.processors.flatMap(scene.observations)
-      + scene.featureDisagreements + staleBytes + otherDeaths
+      + scene.processorListingObservations + scene.featureDisagreements + staleBytes + otherDeaths
   }
 
   /// The nested guest's last exit that KVM handed to the guest, its hypervisor, with the walk of the hypervisor's nested tables

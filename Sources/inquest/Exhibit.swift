@@ -83,9 +83,9 @@ enum Exhibit {
       let source = Source.log(name: name, line: entry.lines.lowerBound)
       switch entry.message {
       case .kvmInternalError, .kvmEntryFailed, .kvmExceptionExit, .kvmUnknownExit, .kvmUnknownExitReason, .kvmRunFailed,
-        .kvmNotifyExit:
+        .kvmNotifyExit, .registersRefused, .vmcs, .vmcb:
         return Sourced(.kvm, source)
-      case .interrupt, .exceptionCheck, .tripleFault: return Sourced(.tcg, source)
+      case .interrupt, .exceptionCheck, .tripleFault, .executionOutsideMemory: return Sourced(.tcg, source)
       default: continue
       }
     }

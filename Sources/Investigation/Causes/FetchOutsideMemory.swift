@@ -13,12 +13,16 @@ struct FetchOutsideMemory: SingleCause {
 
   /// Nil unless the instruction at RIP has to be fetched from there.
   ///
-  /// - Parameter isFailedEmulation: Whether KVM says that it could not emulate the instruction.
-  init?(_ next: NextInstruction, at state: ProcessorState, isFailedEmulation: Bool) {
+  /// - Parameters:
+  ///   - isFailedEmulation: Whether KVM says that it could not emulate the instruction.
+  ///   - named: The address that TCG's message names, which lies behind RIP: that is where the block began.
+  init?(_ next: NextInstruction, at state: ProcessorState, isFailedEmulation: Bool, named: UInt64?) {
     pointer = state.instructionAddress
-    isAssumed = next.outsideMemory == nil
+    isAssumed = next.outsideMemory == nil && named == nil
     if let memory = next.outsideMemory {
       self.memory = memory
+    } else if let named {
+      memory = UnavailableMemory(address: PhysicalAddress(named), reason: .unbacked)
     } else if isFailedEmulation, PCMemory.vgaWindow.contains(pointer.rawValue), next.certainException == nil {
       memory = UnavailableMemory(address: PhysicalAddress(pointer.rawValue), reason: .device)
     } else {
@@ -31,9 +35,22 @@ struct FetchOutsideMemory: SingleCause {
     let what =
       PCMemory.vgaWindow.contains(place)
       ? "the window of the VGA" : memory.reason == .device ? "a device" : "no memory at all"
+    if pointer.rawValue != place, place &- pointer.rawValue < 0x1_0000 {
+      return
+        "Execution ran on from RIP \(pointer.rawValue.hexadecimal) to \(place.hexadecimal): \(what). Instructions cannot be fetched from there: TCG gives up with a fatal message, KVM with an internal error. "
+        + resetVector
+    }
     return
       "RIP is \(pointer.rawValue.hexadecimal), which is physical \(place.hexadecimal): \(what). Instructions cannot be fetched from there: KVM "
       + "gives up with an internal error (suberror 1), TCG with a fatal message."
+  }
+
+  /// The end of the flash below 4 GiB is the code of the reset vector, which is of 16 and 32 bits.
+  private var resetVector: String {
+    guard (0xFFFF_FF00...0xFFFF_FFFF).contains(pointer.rawValue) else { return "" }
+    return
+      "RIP is at the end of the flash, in the 16- and 32-bit code of the reset vector: what led there was a wrong jump, of the firmware or of what executes it. If the same firmware lives under KVM, or with another version of "
+      + "QEMU, TCG is at fault."
   }
 
   var remedies: [Remedy] {

@@ -10,13 +10,19 @@ struct UnsupportedEmulation: SingleCause {
   private let instruction: Instruction
   /// Where an operand leads, if that is no memory.
   private let device: PhysicalAddress?
+  /// Whether newer emulators know the instruction: then the host's kernel is older.
+  private let isKnownNow: Bool
+  /// Whether nothing but the instruction can have been the reason: it was fetched without paging.
+  private let isFetched: Bool
 
-  /// Nil unless the instruction is one that the emulator lacks.
-  init?(_ next: NextInstruction, at instant: Instant) {
-    guard let instruction = next.instruction, instruction.isUnknownToEmulator, next.certainException == nil else {
-      return nil
-    }
+  /// Nil unless the instruction is one that the emulator lacks, or lacked.
+  init?(_ next: NextInstruction, at instant: Instant, in scene: Scene) {
+    guard let instruction = next.instruction, next.certainException == nil,
+      instruction.isUnknownToEmulator || instruction.isLearnedLate(by: scene.linux)
+    else { return nil }
     self.instruction = instruction
+    isKnownNow = !instruction.isUnknownToEmulator
+    isFetched = !instant.state.cr0.contains(.paging)
     device =
       instruction.memoryOperands.lazy.compactMap { operand -> PhysicalAddress? in
         guard operand.memory?.purpose == .access,
@@ -33,7 +39,10 @@ struct UnsupportedEmulation: SingleCause {
       }.first
   }
 
-  var confidence: Confidence { device == nil ? .likely : .proven }
+  var confidence: Confidence {
+    if isKnownNow { return isFetched ? .likely : .possible }
+    return device == nil ? .likely : .proven
+  }
 
   var summary: String {
     let why =
@@ -41,8 +50,11 @@ struct UnsupportedEmulation: SingleCause {
         "Its operand is at physical \($0.rawValue.hexadecimal), where a device answers, so KVM had to emulate it"
       }
       ?? "KVM emulates an instruction that touches a device, and on some hosts (kvm_pvm, VMX without unrestricted guests) every one"
-    return
-      "`\(instruction.text)` is an instruction that KVM's emulator does not know. \(why), and gave up: an internal error, suberror 1."
+    let knowledge =
+      isKnownNow
+      ? "is an instruction that only newer emulators of KVM know\(instruction.mnemonic.hasPrefix("fx") ? " (FXSAVE and FXRSTOR since Linux 4.10)" : ""): the host's kernel is older, unless KVM could not even fetch it"
+      : "is an instruction that KVM's emulator does not know"
+    return "`\(instruction.text)` \(knowledge). \(why), and gave up: an internal error, suberror 1."
   }
 
   var remedies: [Remedy] {
@@ -84,6 +96,15 @@ struct UnsupportedEmulation: SingleCause {
 }
 
 extension Instruction {
+  /// Whether the emulator of older kernels had no code for it (Linux arch/x86/kvm/emulate.c: FXSAVE and FXRSTOR came with 4.10, the others
+  /// between 3.0 and 4.0), as far as the host's kernel is not known to be newer.
+  fileprivate func isLearnedLate(by linux: SoftwareVersion?) -> Bool {
+    let since = ["fxsave", "fxrstor"].contains(mnemonic) ? SoftwareVersion(4, 10) : SoftwareVersion(4, 0)
+    if let linux, linux >= since { return false }
+    return ["fxsave", "fxrstor", "leave", "enter", "movdqa", "movaps", "movapd", "movntps", "movntpd", "movntdq"]
+      .contains(mnemonic)
+  }
+
   /// Whether KVM's emulator has no code for the instruction (Linux arch/x86/kvm/emulate.c, 6.1; with VEX 6.19 knows some moves).
   fileprivate var isUnknownToEmulator: Bool {
     switch encoding {

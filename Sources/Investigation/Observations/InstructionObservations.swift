@@ -98,7 +98,13 @@ struct InstructionObservations {
     )
     if let meaning = instruction.meaning(in: state) { note(meaning) }
     if let words = enabling(instruction) { note(words) }
-    neighbours(of: instruction)
+    if ResetObservations.isReset(state) {
+      if instruction.bytes == [0xEA, 0x5B, 0xE0, 0x00, 0xF0] {
+        note("That is the first instruction of a PC's BIOS, SeaBIOS too: the jump at the reset vector to F000:E05B")
+      }
+    } else {
+      neighbours(of: instruction)
+    }
   }
 
   /// Where its operands in memory are, with the registers that say so.
@@ -129,12 +135,10 @@ struct InstructionObservations {
   }
 
   private func alignment(_ instruction: Instruction, _ operand: Operand, _ address: UInt64) -> String {
-    guard operand.size >= 16, operand.size.nonzeroBitCount == 1 || instruction.mnemonic.hasPrefix("fx") else {
-      return ""
-    }
-    guard instruction.needsAlignment else { return "" }
-    let isAligned = address & 15 == 0
-    return isAligned ? ", aligned as it must be" : ", not aligned to 16 bytes: #GP"
+    let alignment = instruction.alignment(of: operand)
+    guard alignment >= 16, alignment.nonzeroBitCount == 1, instruction.needsAlignment else { return "" }
+    let isAligned = address & UInt64(alignment - 1) == 0
+    return isAligned ? ", aligned to \(alignment) as it must be" : ", not aligned to \(alignment) bytes: #GP"
   }
 
   /// The enable bits that the registers show, where the instruction needs any.

@@ -7,7 +7,21 @@ extension Scene {
   ///
   /// - Parameter processor: The vCPU that died.
   func reportObservations(of processor: ObservedProcessor?) -> [Evidence] {
-    internalErrors.flatMap { InternalErrorObservations($0.value, $0.source, in: self, processor: processor).evidence }
+    let errors = internalErrors.flatMap {
+      InternalErrorObservations($0.value, $0.source, in: self, processor: processor).evidence
+    }
+    let entry = failedEntry.map {
+      EntryFailureObservations(hardwareError: $0.value, $0.source, in: self, processor: processor).evidence
+    }
+    return errors + (entry ?? []) + messageObservations + statementObservations + hostDumpObservations
+      + partialDumpObservations
+  }
+
+  /// The last dump, where it is too small for a processor's state.
+  private var partialDumpObservations: [Evidence] {
+    guard processors.isEmpty, let entry = log.last(where: \.value.isDump), case .registerDump(let dump) = entry.value
+    else { return [] }
+    return PartialDumpObservations(dump, entry.source).evidence
   }
 
   /// The last internal error of each kind.
@@ -23,8 +37,12 @@ extension Scene {
 
   /// What the registers of one processor, and the bytes at its RIP, prove.
   func observations(of processor: ObservedProcessor) -> [Evidence] {
+    // QEMU reads the bytes by the registers it has: where those are of two moments, the bytes are not those at RIP.
+    let isWhole = !ResetObservations.isHalfRestored(processor.state)
     let instruction =
-      code(of: processor).map { InstructionObservations($0.value, at: processor.state, $0.source).evidence } ?? []
+      isWhole
+      ? code(of: processor).map { InstructionObservations($0.value, at: processor.state, $0.source).evidence } ?? []
+      : []
     return instruction + ProcessorObservations(of: processor).evidence
   }
 
@@ -36,6 +54,20 @@ extension Scene {
       guard case .log(let name, _) = entry.source else { return Sourced(code, entry.source) }
       return Sourced(code, .log(name: name, line: code.line))
     }
-    return nil
+    return orphanedCode(of: processor)
+  }
+
+  /// The one `Code=` line that lost its dump, as where a dump that repeats was pasted from its middle; nil where it may be of another.
+  private func orphanedCode(of processor: ObservedProcessor) -> Sourced<CodeBytes>? {
+    var codes: [Sourced<CodeBytes>] = []
+    var states: Set<UInt64> = []
+    for entry in log {
+      guard case .registerDump(let dump) = entry.value else { continue }
+      if let rip = dump[.rip] { states.insert(rip) }
+      guard let code = dump.code else { continue }
+      guard dump.registers.isEmpty else { return nil }
+      codes.append(Sourced(code, entry.source))
+    }
+    return codes.count == 1 && states == [processor.state.rip] ? codes.first : nil
   }
 }

@@ -114,7 +114,7 @@ enum SegmentObservations {
   }
 
   /// A table of eight-byte entries has a limit of 8n-1, or 8n where somebody forgot the 1; an IDT has at most 256 gates.
-  private static func tables(_ state: ProcessorState) -> [String] {
+  static func tables(_ state: ProcessorState) -> [String] {
     var wrong: [String] = []
     let (gdt, idt) = (state.gdtr, state.idtr)
     if gdt.limit != 0, ![0, 7].contains(gdt.limit & 7) {

@@ -69,6 +69,7 @@ extension Scene {
   /// Before any of the changes to KVM's walker: by the guest's CPUID alone.
   private static let oldLinux = SoftwareVersion(5, 13)
 
+  /// The host's kernel.
   var linux: SoftwareVersion? { host.kernelRelease.flatMap { SoftwareVersion(release: $0.value) } }
 
   /// Under EPT or NPT the processor goes by itself, and KVM's walker by the guest's CPUID before Linux 5.14 and by the

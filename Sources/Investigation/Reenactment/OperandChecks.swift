@@ -49,9 +49,10 @@ extension InstructionChecks {
   /// Legacy SSE and the aligned moves of VEX and EVEX raise #GP for an operand that is not aligned to its size (SDM vol. 2,
   /// 2.4, exception types 1 to 4).
   private mutating func checkAlignment(of operand: Operand, at address: LinearAddress) {
-    guard operand.size.nonzeroBitCount == 1, address.rawValue & UInt64(operand.size - 1) != 0 else { return }
-    if operand.size >= 16, instruction.needsAlignment {
-      return raise(.generalProtection(.misaligned(address, operand.size)))
+    let alignment = instruction.alignment(of: operand)
+    guard alignment.nonzeroBitCount == 1, address.rawValue & UInt64(alignment - 1) != 0 else { return }
+    if alignment >= 16, instruction.needsAlignment {
+      return raise(.generalProtection(.misaligned(address, alignment)))
     }
     // SDM vol. 3, 6.15, "Interrupt 17": at CPL 3, with CR0.AM and RFLAGS.AC.
     guard (2...8).contains(operand.size), instant.currentPrivilegeLevel == 3, state.cr0.contains(.alignmentMask),
@@ -104,6 +105,9 @@ extension Instruction {
   ///
   /// MXCSR can lift it for what is neither a move nor non-temporal on AMD (misaligned SSE mode), so only moves count.
   var needsAlignment: Bool { Self.alignedMoves.contains(mnemonic) || mnemonic == "cmpxchg16b" }
+
+  /// To how many bytes an operand has to be aligned, if to any: to its size, but for FXSAVE's area of 512 bytes to 16 (SDM vol. 2, FXSAVE).
+  func alignment(of operand: Operand) -> Int { mnemonic.hasPrefix("fx") ? min(operand.size, 16) : operand.size }
 
   private static let alignedMoves: Set<String> = [
     "movaps", "movapd", "movdqa", "movntps", "movntpd", "movntdq", "movntdqa", "vmovaps", "vmovapd", "vmovdqa",

@@ -60,7 +60,11 @@ extension Scene {
         outcome: .died, sentence: failure.text,
         evidence: [failure])
     }
-    return nil
+    return fatalStatement.map { statement in
+      Conclusion(
+        outcome: .died, sentence: "QEMU gave up, or did not start the guest: \(statement.value.text.prefix(160))",
+        evidence: [Evidence(statement.value.text, statement.source)])
+    }
   }
 
   /// Whether every internal error is a failed emulation at CPL 3, after which QEMU lets the guest go on: KVM has injected
@@ -180,6 +184,10 @@ extension Sourced<QEMUMessage> {
       case .kvmUnknownExitReason(let reason): "QEMU does not know KVM's exit reason \(reason)."
       case .kvmRunFailed(let error): "KVM could not run the guest: \(error)."
       case .kvmNotifyExit: "KVM gave up on the guest: a notify exit with invalid context."
+      case .registersRefused(let operation, let error):
+        "KVM refused the registers that QEMU put \(operation): \(error)."
+      case .executionOutsideMemory(let address):
+        "QEMU gave up: code was to be executed at \(address.hexadecimal), outside RAM and ROM."
       case .fatal(let reason): "QEMU gave up: \(reason)."
       default: nil
       }

@@ -58,6 +58,14 @@ public enum QEMUMessage: Hashable, Sendable {
   case registerDump(RegisterDump)
   /// A command line that starts QEMU.
   case commandLine(RecordedCommandLine)
+  /// A VMCS that kvm_intel printed into the host's log.
+  case vmcs(VMCSDump)
+  /// A VMCB that kvm_amd printed into the host's log.
+  case vmcb(VMCBDump)
+  /// /proc/cpuinfo or lscpu, of the host or of the guest.
+  case processorListing(ProcessorListing)
+  /// Another line of QEMU, of the host's kernel or of the guest's that bears on a death.
+  case statement(Statement)
 }
 
 /// A log of QEMU: its standard error, its `-d` log, its monitor, or a text that somebody pasted one into.
@@ -83,8 +91,9 @@ private struct QEMULogParser {
 
   mutating func take(_ line: LogLine) {
     if takeCommandLine(line) || continueEntry(line) { return }
-    if let message = QEMUMessage(line) {
-      endDump()
+    if let message = QEMUMessage(line) ?? QEMUMessage(hostLog: line) {
+      // Lines of a console or of the host's log may stand inside a dump.
+      if case .statement = message {} else { endDump() }
       entries.append(QEMULogEntry(message: message, lines: line.number...line.number))
       if case .cpuReset(let cpu) = message { dumps.announce(cpu: cpu) }
       if case .interrupt = message { brokenLine = line }
@@ -112,6 +121,9 @@ private struct QEMULogParser {
     entries.append(QEMULogEntry(message: .commandLine(found.commandLine), lines: found.lines))
   }
 
+  /// How many lines of others may stand between two of a VMCS or VMCB.
+  private static let mostForeignLines = 8
+
   /// Adds to the last entry what its next lines say.
   private mutating func continueEntry(_ line: LogLine) -> Bool {
     guard let last = entries.indices.last, line.number > entries[last].lines.upperBound else { return false }
@@ -126,6 +138,15 @@ private struct QEMULogParser {
       else { return false }
       brokenLine = nil
       entries[last].message = .interrupt(whole)
+    case .vmcs(var dump):
+      guard distance <= Self.mostForeignLines, dump.take(line) else { return false }
+      entries[last].message = .vmcs(dump)
+    case .vmcb(var dump):
+      guard distance <= Self.mostForeignLines, dump.take(line) else { return false }
+      entries[last].message = .vmcb(dump)
+    case .processorListing(var listing):
+      guard distance == 1, listing.take(line) else { return false }
+      entries[last].message = .processorListing(listing)
     default: return false
     }
     entries[last].lines = entries[last].lines.lowerBound...line.number
@@ -141,6 +162,23 @@ private struct QEMULogParser {
     guard !dumps.finished.isEmpty else { return }
     for dump in dumps.takeFinished() {
       entries.append(QEMULogEntry(message: .registerDump(dump), lines: dump.lines))
+    }
+  }
+}
+
+extension QEMUMessage {
+  /// What a line of a host's log begins or says.
+  fileprivate init?(hostLog line: LogLine) {
+    if VMCSDump.begins(line) {
+      self = .vmcs(VMCSDump())
+    } else if VMCBDump.begins(line) {
+      self = .vmcb(VMCBDump())
+    } else if let listing = ProcessorListing(line) {
+      self = .processorListing(listing)
+    } else if let statement = Statement(line) {
+      self = .statement(statement)
+    } else {
+      return nil
     }
   }
 }

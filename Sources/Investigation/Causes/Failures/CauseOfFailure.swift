@@ -1,0 +1,69 @@
+import KVM
+import QEMU
+import X86
+
+/// What KVM or QEMU gave up on, beyond exceptions of the guest: an entry that failed, an internal error, a refusal.
+struct ReportedFailure {
+  var scene: Scene
+  /// The vCPU whose registers were dumped.
+  var processor: ObservedProcessor?
+  /// Its next instruction.
+  var next: NextInstruction?
+
+  var state: ProcessorState? { processor?.state }
+
+  /// The failed VM entry, if that is what was reported.
+  var entry: EntryFailureObservations? {
+    scene.failedEntry.map {
+      EntryFailureObservations(hardwareError: $0.value, $0.source, in: scene, processor: processor)
+    }
+  }
+
+  /// The last internal error of this suberror, with its words in order.
+  func internalError(_ suberror: InternalError.Suberror) -> Sourced<[Int: UInt64]>? {
+    for entry in scene.log.reversed() {
+      guard case .kvmInternalError(let error) = entry.value else { continue }
+      return error.suberror == Int(suberror.rawValue) ? Sourced(error.extraData, entry.source) : nil
+    }
+    return nil
+  }
+}
+
+/// A cause that no exception of the guest tells: why KVM or QEMU gave up.
+protocol CauseOfFailure: SingleCause {
+  /// Nil where the failure has another cause.
+  init?(_ failure: ReportedFailure)
+
+  var id: String { get }
+  var title: String { get }
+  var summary: String { get }
+  var confidence: Confidence { get }
+  var remedies: [Remedy] { get }
+  var evidence: [Evidence] { get }
+
+  /// The pages of the manual; one for most.
+  static var manuals: [ManualPage] { get }
+}
+
+extension CauseOfFailure {
+  var confidence: Confidence { .likely }
+  var evidence: [Evidence] { [] }
+}
+
+extension ReportedFailure {
+  /// A special case stands before the general one.
+  static var causes: [any CauseOfFailure.Type] {
+    [
+      MSRRefused.self, KVMNotUsable.self, HostMemoryError.self, HalfRestoredState.self, EntryInstructionFailed.self,
+      InvalidGuestState.self, InvalidVMCB.self, ContradictoryExit.self, DeliveryToDevice.self, ReturnFromSMM.self,
+      RegistersRefused.self,
+    ]
+  }
+
+  var cause: (any CauseOfFailure)? {
+    for cause in Self.causes {
+      if let found = cause.init(self) { return found }
+    }
+    return nil
+  }
+}

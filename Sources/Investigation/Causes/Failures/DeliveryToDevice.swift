@@ -1,0 +1,88 @@
+import KVM
+import X86
+
+/// `interrupt.delivery-to-device`: what an event's delivery reads or writes lies in device memory.
+struct DeliveryToDevice: CauseOfFailure {
+  static let id = "interrupt.delivery-to-device"
+  static let title = "An exception or interrupt is delivered through device memory"
+
+  private let exit: VMExit
+  private let event: EventInformation
+  private let address: UInt64?
+  private let state: ProcessorState?
+  private let source: Source
+
+  init?(_ failure: ReportedFailure) {
+    guard let error = failure.internalError(.deliveryEvent), let vectoring = error.value[0], let reason = error.value[1]
+    else { return nil }
+    exit = VMExit(reason: UInt32(truncatingIfNeeded: reason))
+    event = EventInformation(rawValue: UInt32(truncatingIfNeeded: vectoring))
+    source = error.source
+    state = failure.state
+    let fourth = error.value[3].flatMap { $0 == .max ? nil : $0 }
+    address = error.value[4] != nil || exit == .eptMisconfiguration ? fourth : nil
+    switch exit {
+    case .eptMisconfiguration, .nestedPageFault: break
+    case .eptViolation where address != nil: break
+    default: return nil
+    }
+    guard event.isValid || exit == .nestedPageFault else { return nil }
+  }
+
+  /// What of the delivery lies there, as far as the registers tell.
+  private var part: String {
+    guard let state, let address else { return "the stack, the IDT, the GDT or the TSS" }
+    let stack = state.stackAddress
+    let pages = [
+      ("the stack (ESP is \(stack.hexadecimal))", stack), ("the stack (ESP is \(stack.hexadecimal))", stack &- 8),
+      ("the IDT", state.idtr.base.rawValue), ("the GDT", state.gdtr.base.rawValue), ("the TSS", state.tr.base),
+    ]
+    // With paging the page's offset is all that linear and physical addresses have in common, but for what is mapped to itself or by a
+    // fixed distance.
+    let candidates = pages.filter { page in
+      state.cr0.contains(.paging)
+        ? (page.1 & 0x3FFF_FFFF) >> 12 == (address & 0x3FFF_FFFF) >> 12 : page.1 >> 12 == address >> 12
+    }
+    return candidates.first?.0 ?? "the stack, the IDT, the GDT or the TSS"
+  }
+
+  var summary: String {
+    let place =
+      address.map { " at guest-physical \($0.hexadecimal)\(PCMemory.place(of: $0).map { ", in \($0)" } ?? "")" } ?? ""
+    return
+      "While \(event.name ?? "an event") was being delivered, the processor came upon device memory\(place): \(part) lies there, where there is no RAM. KVM cannot emulate a delivery and gave up (suberror 3)."
+  }
+
+  var confidence: Confidence { address == nil ? .possible : .likely }
+
+  var evidence: [Evidence] { [Evidence("Suberror 3: \(event.name ?? "an event") and \(exit.words)", source)] }
+
+  var remedies: [Remedy] {
+    [
+      .guest(
+        "find out how the stack pointer, or the table's address, came to be there: a stack that ran down through memory, a pointer that was overwritten, a stack placed beyond RAM",
+        "IDT, GDT, TSS and stacks must be in RAM.")
+    ]
+  }
+
+  static let manual = """
+    Delivering an exception or interrupt reads the IDT and the GDT, perhaps the TSS, and writes the stack. If one of them is where there is
+    no RAM, the VGA's window or a device, KVM would have to emulate the delivery, which it cannot: `KVM internal error. Suberror: 3`.
+
+    ## How to recognise it
+
+    data[0] is the event, data[1] 31 (EPT misconfiguration) or 30 (EPT violation), and data[3], where the kernel gives it, the
+    guest-physical address. Compare it with RSP, and with the bases of IDT, GDT and TSS.
+
+    ## Why
+
+    A stack pointer that is wrong: overwritten, or grown down below its memory and through what lies below, into the hole from A0000H to
+    BFFFFH. Or a table put there.
+
+    ## The cure
+
+    Stacks in RAM, with a guard page below.
+
+    Linux arch/x86/kvm/vmx/vmx.c: __vmx_handle_exit, 6.1.
+    """
+}

@@ -1,0 +1,82 @@
+import KVM
+import QEMU
+import X86
+
+/// `entry.invalid-vmcb`: AMD's VMRUN refused the VMCB, and no rule of the guest's state that is shown says why.
+struct InvalidVMCB: CauseOfFailure {
+  static let id = "entry.invalid-vmcb"
+  static let title = "VMRUN refused the VMCB"
+
+  private let failure: ReportedFailure
+  private let dump: RegisterDump?
+
+  init?(_ failure: ReportedFailure) {
+    guard failure.entry?.failure == .invalidVMCB else { return nil }
+    self.failure = failure
+    dump =
+      failure.scene.log.reversed().lazy.compactMap { entry -> RegisterDump? in
+        if case .registerDump(let dump) = entry.value { dump } else { nil }
+      }.first
+  }
+
+  private var isEnteringSMM: Bool { dump?[.smm] == 1 }
+
+  /// The MSR that ECX names, where it has a name.
+  private var msr: String? {
+    guard let rcx = dump?[.rcx], rcx <= 0xFFFF_FFFF, rcx > 0xFF else { return nil }
+    let words = KnownMSR.words(UInt32(truncatingIfNeeded: rcx))
+    return words.contains("(") ? words : nil
+  }
+
+  var summary: String {
+    if isEnteringSMM {
+      return
+        "VMRUN refused the processor's state in system-management mode (SMM 1\(dump?[.rip] == 0x8000 ? ", EIP 8000, the first instruction of the SMI handler" : "")): entering SMM is what failed, not the guest's system "
+        + "or its disk. KVM on AMD, above all where the host is itself a guest (nested SVM), did not carry SMM through."
+    }
+    if let msr {
+      return
+        "VMRUN refused the VMCB. ECX names \(msr), so a WRMSR of it was just executed: what KVM turned on or off in the VMCB because of that write is what the processor refuses. The host's KVM is at fault, not "
+        + "the guest; with encrypted guests (SEV-ES) some controls may not be changed at all."
+    }
+    return
+      "VMRUN refused the VMCB: the guest's state that is shown breaks no rule, so it is a control that the host's KVM, or the hypervisor below it, set wrongly."
+  }
+
+  var confidence: Confidence { isEnteringSMM || msr != nil ? .likely : .possible }
+
+  var remedies: [Remedy] {
+    var remedies: [Remedy] = []
+    if isEnteringSMM {
+      remedies.append(
+        Remedy(
+          kind: .commandLine, change: "-machine q35,smm=off with firmware built without SMM (not OVMF's secboot build)",
+          reason: "No SMI, no entry to SMM.", available: nil))
+      remedies.append(
+        Remedy(kind: .commandLine, change: "-accel tcg", reason: "TCG carries SMM through by itself.", available: true))
+    }
+    remedies.append(
+      .host(
+        "a newer host kernel; kvm_amd dump_invalid_vmcb=1 shows the VMCB in the host's log",
+        "Its controls tell which rule of APM vol. 2, 15.5.1 is broken."))
+    return remedies
+  }
+
+  static let manual = """
+    `KVM: entry failed, hardware error 0xffffffff` is AMD's VMEXIT_INVALID: VMRUN checked the VMCB, the guest's state and the controls, and
+    refused. Inquest first checks the state against the rules (entry.invalid-guest-state); this page is for where it breaks none.
+
+    ## Why
+
+    - The processor enters SMM (SMM=1, EIP=8000) on a host that is itself a guest: nested SVM did not carry SMM through. Secure Boot
+      firmware (OVMF with SMM) enters SMM at once, so it looks as if the disk did not boot.
+    - A control that KVM changed just now: LBR virtualization after a write to DEBUGCTL, for one, which for SEV-ES guests must always be on.
+    - ASID 0, an illegal event to inject, intercepts that SEV-ES does not allow.
+
+    ## The cure
+
+    On the host. `kvm_amd dump_invalid_vmcb=1` prints the VMCB into its log.
+
+    APM vol. 2, 15.5.1; Linux arch/x86/kvm/svm/svm.c: svm_handle_exit, dump_vmcb, 6.1.
+    """
+}

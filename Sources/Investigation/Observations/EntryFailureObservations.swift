@@ -1,0 +1,147 @@
+import KVM
+import QEMU
+import X86
+
+/// What a failed VM entry proves: which kind of failure it was, and which rule the guest's state breaks.
+struct EntryFailureObservations {
+  let failure: EntryFailure
+  /// The rules that the state breaks for certain, as far as it is shown.
+  let violations: [GuestStateViolation]
+  private(set) var evidence: [Evidence] = []
+
+  /// - Parameter processor: The registers that were dumped with the error.
+  init(hardwareError: UInt64, _ source: Source, in scene: Scene, processor: ObservedProcessor?) {
+    let failure = EntryFailure(hardwareError: hardwareError)
+    self.failure = failure
+    let states = scene.entryStates(processor)
+    evidence.append(Evidence("Hardware error \(hardwareError.hexadecimal): \(failure.meaning)", source))
+    switch failure {
+    case .failedEntry(33), .invalidVMCB: break
+    case .instructionError(let number):
+      violations = []
+      if let note = Self.note(on: number) { evidence.append(Evidence(note, source)) }
+      return
+    default:
+      violations = []
+      return
+    }
+    let isVMX = failure != .invalidVMCB
+    var found: [GuestStateViolation] = []
+    for state in states {
+      for violation in isVMX ? state.value.vmxViolations : state.value.svmViolations where !found.contains(violation) {
+        found.append(violation)
+        evidence.append(Evidence("The rule that is broken: \(violation.words) (\(violation.rule))", state.source))
+      }
+    }
+    violations = found
+    if isVMX, scene.log.contains(where: \.value.isDump) {
+      evidence.append(Evidence(Self.onQEMUsParagraph(isExplained: !found.isEmpty, processor?.state), source))
+    }
+  }
+
+  /// QEMU prints its paragraph for 0x80000021 on Intel whatever the state is (target/i386/kvm/kvm.c: kvm_arch_handle_exit, 7.2).
+  private static func onQEMUsParagraph(isExplained: Bool, _ state: ProcessorState?) -> String {
+    if isExplained {
+      return "QEMU's text about big real mode is its standing guess for this number; the state shows another reason"
+    }
+    let isRealMode = state?.mode == .real
+    return
+      "The state that is shown breaks none of the rules that Inquest checks"
+      + (isRealMode
+        ? ""
+        : ", and it is not in real mode, so that QEMU's text about big real mode, its standing guess, does not fit")
+      + "; the VMCS itself, in the host's log with kvm_intel dump_invalid_vmcs=1, would tell"
+  }
+
+  private static func note(on number: UInt32) -> String? {
+    switch number {
+    case 4, 5, 6, 16...19:
+      "That is about the VMCS as KVM uses it, on the host; nothing that a guest does can bring it about"
+    case 7, 8:
+      "That is about fields that the host's KVM writes (controls and host state), not about the guest's state: the host's kernel or the "
+        + "hypervisor below it is at fault, never the guest's image"
+    default: nil
+    }
+  }
+}
+
+extension Scene {
+  /// The guest's state at the failed entry: as the host's log shows it, and as QEMU does.
+  func entryStates(_ processor: ObservedProcessor?) -> [Sourced<GuestEntryState>] {
+    var states = log.compactMap { entry -> Sourced<GuestEntryState>? in
+      switch entry.value {
+      case .vmcs(let dump): Sourced(dump.guest, entry.source)
+      case .vmcb(let dump): Sourced(dump.guest, entry.source)
+      default: nil
+      }
+    }.suffix(1)
+    if states.isEmpty, let processor { states.append(Sourced(GuestEntryState(processor.state), processor.source)) }
+    return Array(states)
+  }
+
+  /// The last failed entry in the log.
+  var failedEntry: Sourced<UInt64>? {
+    for entry in log.reversed() {
+      if case .kvmEntryFailed(let error) = entry.value { return Sourced(error, entry.source) }
+    }
+    return nil
+  }
+
+  /// What VMCS and VMCB dumps in the host's log show beyond the rules.
+  var hostDumpObservations: [Evidence] {
+    log.flatMap { entry -> [Evidence] in
+      switch entry.value {
+      case .vmcs(let dump): dump.words.map { Evidence($0, entry.source) }
+      case .vmcb(let dump): dump.words.map { Evidence($0, entry.source) }
+      default: []
+      }
+    }
+  }
+}
+
+extension QEMUMessage {
+  var isDump: Bool { if case .registerDump = self { true } else { false } }
+}
+
+extension VMCSDump {
+  /// What the dump shows, each a sentence.
+  fileprivate var words: [String] {
+    var words: [String] = []
+    if let rip = guest.rip, let rsp {
+      words.append("The VMCS has RIP \(rip.hexadecimal) and RSP \(rsp.hexadecimal), whole")
+    }
+    if let cr0 = guest.cr0, let cr4 = guest.cr4 {
+      let shadow = shadowCR0.map { ", as the guest reads it \($0.hexadecimal)" } ?? ""
+      words.append("CR0 in the VMCS is \(cr0.rawValue.hexadecimal)\(shadow); CR4 is \(cr4.rawValue.hexadecimal)")
+    }
+    if let exitReason { words.append("The exit reason in the VMCS is \(exitReason.hexadecimal)") }
+    if let interruptStatus, interruptStatus & 0xFF != 0 {
+      words.append(
+        "The interrupt status is \(interruptStatus.hexadecimal): interrupt \((interruptStatus & 0xFF).hexadecimal) is pending in the virtual APIC (RVI)"
+      )
+    }
+    if let event = guest.event, let name = EventInformation(rawValue: event).name {
+      words.append("\(name) was to be injected at the entry")
+    }
+    return words
+  }
+}
+
+extension VMCBDump {
+  fileprivate var words: [String] {
+    var words: [String] = []
+    if let rip = guest.rip { words.append("The VMCB has RIP \(rip.hexadecimal)\(cpl.map { " at CPL \($0)" } ?? "")") }
+    if let nestedControl {
+      let parts = [(0, "nested paging"), (1, "SEV"), (2, "SEV-ES")].filter { nestedControl >> UInt64($0.0) & 1 == 1 }
+        .map(\.1)
+      if !parts.isEmpty { words.append("The VMCB turns on \(parts.joined(separator: ", "))") }
+    }
+    if let virtualExtensions, virtualExtensions & 1 == 1 {
+      words.append("The VMCB turns on LBR virtualization (virt_ext bit 0)")
+    }
+    if let event = guest.event, let name = EventInformation(rawValue: event).name {
+      words.append("\(name) was to be injected at the entry")
+    }
+    return words
+  }
+}

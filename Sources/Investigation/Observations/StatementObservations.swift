@@ -1,0 +1,264 @@
+import QEMU
+import X86
+
+/// What a line of QEMU, of the host's kernel or of the guest's means: what it says, what it rules out, and what to do next.
+struct StatementMeaning: Hashable {
+  /// Who is at fault, as far as the line tells.
+  enum Side: Hashable {
+    case host
+    case commandLine
+    case guest
+    /// It says something without saying that anything is wrong.
+    case none
+  }
+
+  var side: Side
+  var words: String
+  /// Whether QEMU ends at once, so that the guest runs no more.
+  var isFatal = false
+}
+
+extension Statement {
+  /// Nil for what is said elsewhere in the verdict.
+  var meaning: StatementMeaning? { ofQEMU ?? ofHost ?? ofGuest }
+
+  private func fatal(_ side: StatementMeaning.Side, _ words: String) -> StatementMeaning {
+    StatementMeaning(side: side, words: words, isFatal: true)
+  }
+
+  /// QEMU 7.2, the functions named.
+  private var ofQEMU: StatementMeaning? {
+    switch kind {
+    case .msrNotSet:
+      let what = msr.map { "\(KnownMSR.words($0.index))\($0.value.map { " to \($0.hexadecimal)" } ?? "")" } ?? "an MSR"
+      return fatal(
+        .host,
+        "QEMU could not set \(what): this host's KVM refuses the MSR or the value, and QEMU aborts (target/i386/kvm/kvm.c: kvm_buf_set_msrs). The guest ran no instruction "
+          + "since; the value comes from the CPU model, a migration or a snapshot, not from a fault of the guest")
+    case .msrNotRead:
+      let what = msr.map { KnownMSR.words($0.index) } ?? "an MSR"
+      return fatal(.host, "QEMU could not read \(what): this host's KVM does not have it, and QEMU aborts")
+    case .msrAssertion:
+      return fatal(
+        .host,
+        "QEMU aborts because KVM took fewer MSRs than it was given (KVM_SET_MSRS or KVM_GET_MSRS). The line before, `error: failed to set MSR`, names the MSR; the guest is not at fault"
+      )
+    case .cannotAccessKVM:
+      return fatal(
+        .host,
+        text.lowercased().contains("permission denied")
+          ? "/dev/kvm is there, but this user may not open it: the guest did not start"
+          : "/dev/kvm is not there: the kvm_intel or kvm_amd module is not loaded, virtualization is off in the firmware, or the host is itself a guest without nested virtualization. The guest did not start"
+      )
+    case .cannotInitializeKVM: return fatal(.host, "QEMU could not use KVM: the guest did not start")
+    case .invalidAccelerator:
+      return fatal(
+        .commandLine, "This QEMU was built without the accelerator, or its name is misspelt: the guest did not start")
+    case .noAccelerator, .kvmNotSupported: return fatal(.host, "No accelerator could be used: the guest did not start")
+    case .featuresMissing:
+      return fatal(
+        .host,
+        "The CPU model with `enforce` (or the migration) asks for features that this host's KVM does not have: the guest did not start. The warnings before name them"
+      )
+    case .cpuidRefused: return fatal(.host, "KVM refused the guest's CPUID (KVM_SET_CPUID2): the guest did not start")
+    case .memorySlotRefused:
+      return fatal(
+        .host,
+        "KVM refused a range of guest memory (KVM_SET_USER_MEMORY_REGION): too many or overlapping slots, or a backing that cannot be mapped"
+      )
+    case .vcpuNotCreated: return fatal(.host, "KVM made no vCPU (KVM_CREATE_VCPU): the guest did not start")
+    case .vmNotCreated: return fatal(.host, "KVM made no virtual machine (KVM_CREATE_VM): the guest did not start")
+    case .hostModelNeedsKVM: return fatal(.commandLine, "-cpu host was asked for without KVM: the guest did not start")
+    case .memoryNotAllocated:
+      return fatal(.host, "The host could not give QEMU the guest's memory (-m): the guest did not start")
+    case .terminating:
+      return StatementMeaning(side: .none, words: "Somebody ended QEMU with a signal: the guest did not end by itself")
+    case .hardwareError:
+      return fatal(.host, "A device of QEMU gave up on itself: hw_error, a defect of QEMU or of its configuration")
+    case .unsupportedMachine: return fatal(.commandLine, "This QEMU has no such machine type: the guest did not start")
+    case .fileNotLoaded:
+      return fatal(.commandLine, "QEMU could not read a file that it was given: the guest did not start")
+    case .diskLocked: return fatal(.commandLine, "Another process has the disk image open: the guest did not start")
+    case .bootProtocolMissing:
+      return fatal(
+        .commandLine,
+        "-kernel was given a 64-bit ELF without a PVH note, which QEMU cannot start: the guest did not run")
+    case .assertion:
+      return fatal(.host, "An assertion failed: QEMU aborted by itself, a defect of QEMU or of what it was given")
+    default: return nil
+    }
+  }
+
+  /// Linux 5.15 to 6.19, arch/x86/kvm unless another file is named.
+  private var ofHost: StatementMeaning? {
+    switch kind {
+    case .vmptrldFailed:
+      StatementMeaning(
+        side: .host,
+        words:
+          "VMPTRLD failed: the host's processor did not accept a VMCS that KVM had used before. VMX instructions after it work on the wrong VMCS or on none. Nothing that a guest does can cause it: the "
+          + "host's memory or processor, or another hypervisor")
+    case .vmwriteFailed, .vmreadFailed, .vmclearFailed:
+      StatementMeaning(
+        side: .host,
+        words: "A VMX instruction on the host failed: KVM has no valid VMCS current. That is never the guest's doing")
+    case .disabledByBIOS:
+      StatementMeaning(
+        side: .host,
+        words:
+          "The host's firmware has virtualization (VT-x or SVM) turned off: KVM cannot be used until it is turned on there"
+      )
+    case .noVirtualization:
+      StatementMeaning(
+        side: .host,
+        words:
+          "The host's processor offers no VT-x or SVM: it has none, or the host is a guest without nested virtualization"
+      )
+    case .kvmBusy:
+      StatementMeaning(
+        side: .host, words: "Another hypervisor, or the other KVM module, has the processor's virtualization")
+    case .unhandledMSRRead, .unhandledMSRWrite:
+      StatementMeaning(
+        side: .none,
+        words:
+          "The guest used \(msr.map { KnownMSR.words($0.index) } ?? "an MSR"), which KVM does not have: it was given #GP. Booting systems probe MSRs so and live"
+      )
+    case .ignoredMSR:
+      StatementMeaning(
+        side: .none,
+        words:
+          "kvm.ignore_msrs is 1: KVM let an access to \(msr.map { KnownMSR.words($0.index) } ?? "an unknown MSR") pass with 0"
+      )
+    case .unexpectedExit:
+      StatementMeaning(
+        side: .host,
+        words: "The processor left the guest for a reason that this KVM does not know: suberror 4, the host's side")
+    case .exchangeAsWrite:
+      StatementMeaning(
+        side: .none,
+        words:
+          "A locked instruction was emulated on device memory, not atomically: the guest uses a lock in MMIO; no death by itself"
+      )
+    case .invalidVMCSHint: nil
+    case .nestedPagingOn:
+      StatementMeaning(
+        side: .none, words: "kvm_amd uses nested paging (npt=1): the processor itself walks the guest's tables")
+    case .nestedPagingOff:
+      StatementMeaning(
+        side: .none, words: "kvm_amd uses no nested paging (npt=0): KVM walks the guest's tables itself (shadow paging)"
+      )
+    case .seamcallFailed:
+      StatementMeaning(
+        side: .host,
+        words:
+          "A call of the host's kernel into the TDX module failed: the guest is a trust domain, and what failed is on the host"
+      )
+    case .unstableTSC:
+      StatementMeaning(side: .none, words: "The host's TSC is unstable: the guest's clock may jump; no death by itself")
+    case .mitigationNote: nil
+    case .machineCheck:
+      StatementMeaning(
+        side: .host, words: "The host had a machine check: an error of its memory or processor, not of the guest")
+    case .memoryFailure:
+      StatementMeaning(
+        side: .host,
+        words:
+          "The host's kernel took a page with a memory error out of use, and tells or ends who has it mapped: a fault of the host's hardware, or an injected one"
+      )
+    case .outOfMemory:
+      StatementMeaning(
+        side: .host, words: "The host had no memory left and killed a process",
+        isFatal: text.lowercased().contains("qemu"))
+    case .kernelOops, .generalProtectionInHost:
+      StatementMeaning(
+        side: .none,
+        words:
+          "A kernel met a bad address in its own code (an oops). If the line is of the host's log, the host is at fault; if it is of the guest's console, the guest's kernel is"
+      )
+    case .softLockup:
+      StatementMeaning(
+        side: .none,
+        words: "A processor did not schedule for many seconds; in a guest that is often a host that has no time for it")
+    case .splitLock:
+      StatementMeaning(
+        side: .none,
+        words:
+          "The guest locks data across cache lines, which this host slows down (split_lock_detect); no death by itself")
+    default: nil
+    }
+  }
+
+  private var ofGuest: StatementMeaning? {
+    switch kind {
+    case .trapInProgram, .illegalInstruction:
+      StatementMeaning(
+        side: .guest,
+        words:
+          "A user program of the guest met an exception. \"invalid opcode\" is an instruction that the guest's processor does not have, or one that KVM had to emulate because it or its operand lies in "
+          + "device memory (MMIO) and that its emulator does not know")
+    case .missingLevel:
+      StatementMeaning(
+        side: .guest,
+        words:
+          "A program was built for a level of x86-64 (\(level?.name ?? "one above the first")) that this processor does not have: it ends before its first line"
+      )
+    case .hypervisorBelow:
+      StatementMeaning(
+        side: .none,
+        words:
+          "A hypervisor is named below this system (\(text.prefix(60))): it is a virtual machine itself, so virtualization in it is nested"
+      )
+    case .guestPanic: StatementMeaning(side: .guest, words: "A Linux kernel panicked: \(text.prefix(120))")
+    default: nil
+    }
+  }
+
+  /// The MSR's number, and the value where one is named: `0x48f to 0x7ff`, `0x1d9 data 0x4`.
+  var msr: (index: UInt32, value: UInt64?)? {
+    let numbers = text.split { !($0.isHexDigit || $0 == "x") }.filter { $0.hasPrefix("0x") }
+      .compactMap { UInt64($0.dropFirst(2), radix: 16) }
+    return numbers.first.flatMap { UInt32(exactly: $0) }.map { ($0, numbers.dropFirst().first) }
+  }
+
+  /// The level of x86-64 that is named.
+  var level: MicroarchitectureLevel? {
+    text.split(separator: " ").lazy.compactMap { MicroarchitectureLevel(name: String($0)) }.first
+  }
+}
+
+extension Scene {
+  /// What the known lines of the log mean, each kind once, with how often it came.
+  var statementObservations: [Evidence] {
+    var seen: [Statement.Kind: Int] = [:]
+    for entry in log {
+      if case .statement(let statement) = entry.value { seen[statement.kind, default: 0] += 1 }
+    }
+    var told: Set<Statement.Kind> = []
+    return log.compactMap { entry in
+      guard case .statement(let statement) = entry.value, let meaning = statement.meaning,
+        told.insert(statement.kind).inserted
+      else { return nil }
+      let count = seen[statement.kind, default: 1]
+      return Evidence(meaning.words + (count > 1 ? " (\(count) such lines)" : ""), entry.source)
+    }
+  }
+
+  /// The first line by which QEMU ended itself.
+  var fatalStatement: Sourced<Statement>? {
+    for entry in log {
+      if case .statement(let statement) = entry.value, statement.meaning?.isFatal == true {
+        return Sourced(statement, entry.source)
+      }
+    }
+    return nil
+  }
+
+  func statement(_ kinds: Statement.Kind...) -> Sourced<Statement>? {
+    for entry in log {
+      if case .statement(let statement) = entry.value, kinds.contains(statement.kind) {
+        return Sourced(statement, entry.source)
+      }
+    }
+    return nil
+  }
+}

@@ -1,0 +1,115 @@
+/// A line by which QEMU, the host's kernel or the guest's says something that bears on a death, beyond KVM's errors and registers.
+public struct Statement: Hashable, Sendable {
+  public var kind: Kind
+  /// The line from the known words on, without its time and prefix.
+  public var text: String
+
+  public init(_ kind: Kind, text: String) { (self.kind, self.text) = (kind, text) }
+
+  /// What is said. The words are those of QEMU 2.x to 10.2 and Linux 3.x to 6.19, of the file that each names.
+  public enum Kind: Hashable, Sendable, CaseIterable {
+    // QEMU, target/i386/kvm/kvm.c and accel/kvm/kvm-all.c
+    case msrNotSet, msrNotRead, msrAssertion, cannotAccessKVM, cannotInitializeKVM, invalidAccelerator, noAccelerator
+    case cpuidRefused, memorySlotRefused, vcpuNotCreated, vmNotCreated, ioctlFailed, featuresMissing, hostModelNeedsKVM
+    case memoryNotAllocated, terminating, assertion, hardwareError, unsupportedMachine, fileNotLoaded, diskLocked
+    case bootProtocolMissing, kvmNotSupported
+    // The host's kernel, arch/x86/kvm
+    case vmptrldFailed, vmwriteFailed, vmreadFailed, vmclearFailed, disabledByBIOS, noVirtualization, kvmBusy
+    case unhandledMSRRead, unhandledMSRWrite, ignoredMSR, unexpectedExit, exchangeAsWrite, invalidVMCSHint
+    case nestedPagingOn, nestedPagingOff, seamcallFailed, unstableTSC, mitigationNote
+    case machineCheck, memoryFailure, outOfMemory, kernelOops, generalProtectionInHost, softLockup, splitLock
+    // The guest's kernel or programs, or a machine that is a guest
+    case trapInProgram, illegalInstruction, missingLevel, hypervisorBelow, guestPanic
+  }
+}
+
+extension Statement {
+  /// The first statement in a line; nil where there is none.
+  init?(_ line: LogLine) {
+    for index in line.bytes.indices {
+      for phrase in Self.byFirstByte[Int(Self.lowercased(line.bytes[index]))]
+      where Self.has(phrase.bytes, at: index, in: line.bytes) {
+        self.init(phrase.kind, text: String(decoding: line.bytes[index...], as: UTF8.self))
+        return
+      }
+    }
+    return nil
+  }
+
+  /// Whether a phrase stands at `index`; ASCII letters of either case count as the same.
+  private static func has(_ phrase: [UInt8], at index: Int, in bytes: ArraySlice<UInt8>) -> Bool {
+    guard bytes.endIndex - index >= phrase.count else { return false }
+    for (offset, byte) in phrase.enumerated() where lowercased(bytes[index + offset]) != byte { return false }
+    return true
+  }
+
+  private struct Phrase {
+    var bytes: [UInt8]
+    var kind: Kind
+  }
+
+  private static let byFirstByte: [[Phrase]] = {
+    var table = [[Phrase]](repeating: [], count: 256)
+    for (text, kind) in phrases {
+      guard let first = text.utf8.first else { continue }
+      table[Int(first)].append(Phrase(bytes: Array(text.utf8), kind: kind))
+    }
+    return table
+  }()
+
+  private static func lowercased(_ byte: UInt8) -> UInt8 { (0x41...0x5A).contains(byte) ? byte | 0x20 : byte }
+
+  /// In lower case; one that holds another stands before it.
+  private static let phrases: [(String, Kind)] = [
+    // target/i386/kvm/kvm.c: kvm_buf_set_msrs, kvm_get_msrs
+    ("error: failed to set msr 0x", .msrNotSet), ("error: failed to get msr 0x", .msrNotRead),
+    ("kvm_buf_set_msrs: assertion", .msrAssertion), ("kvm_put_msrs: assertion", .msrAssertion),
+    ("kvm_get_msrs: assertion", .msrAssertion), ("kvm_msr_buf->nmsrs", .msrAssertion),
+    // accel/kvm/kvm-all.c: kvm_init, kvm_init_vcpu, kvm_set_user_memory_region
+    ("could not access kvm kernel module", .cannotAccessKVM), ("failed to initialize kvm", .cannotInitializeKVM),
+    ("invalid accelerator", .invalidAccelerator), ("no accelerator found", .noAccelerator),
+    ("kvm not supported for", .kvmNotSupported), ("host doesn't support requested features", .featuresMissing),
+    ("kvm_set_cpuid2 failed", .cpuidRefused), ("kvm_set_user_memory_region failed", .memorySlotRefused),
+    ("kvm_set_user_memory_region: ", .memorySlotRefused), ("ioctl(kvm_create_vcpu)", .vcpuNotCreated),
+    ("kvm_init_vcpu failed", .vcpuNotCreated), ("kvm_init_vcpu: kvm_get_vcpu failed", .vcpuNotCreated),
+    ("ioctl(kvm_create_vm) failed", .vmNotCreated), ("kvm_create_vm failed", .vmNotCreated),
+    ("requires kvm or hvf", .hostModelNeedsKVM), ("cpu model 'host' requires kvm", .hostModelNeedsKVM),
+    ("cannot set up guest memory", .memoryNotAllocated),
+    ("unable to map backing store for guest ram", .memoryNotAllocated),
+    ("terminating on signal", .terminating), ("qemu: hardware error:", .hardwareError),
+    ("unsupported machine type", .unsupportedMachine), ("could not load kernel", .fileNotLoaded),
+    ("could not load pc bios", .fileNotLoaded), ("could not open disk image", .fileNotLoaded),
+    ("failed to get \"write\" lock", .diskLocked),
+    ("error loading uncompressed kernel without pvh elf note", .bootProtocolMissing),
+    // arch/x86/kvm/vmx/vmx.c
+    ("vmptrld failed", .vmptrldFailed), ("kvm: vmptrld ", .vmptrldFailed), ("vmwrite failed", .vmwriteFailed),
+    ("vmwrite error", .vmwriteFailed), ("vmread failed", .vmreadFailed), ("vmread error", .vmreadFailed),
+    ("vmclear failed", .vmclearFailed), ("vmclear fail:", .vmclearFailed),
+    ("dump_invalid_vmcs=1", .invalidVMCSHint), ("dump_invalid_vmcb=1", .invalidVMCSHint),
+    ("unexpected exit reason", .unexpectedExit), ("seamcall[", .seamcallFailed), ("seamcall (", .seamcallFailed),
+    ("disabled by bios", .disabledByBIOS), ("disabled (by bios)", .disabledByBIOS),
+    ("vmx not supported by cpu", .noVirtualization), ("svm not supported by cpu", .noVirtualization),
+    ("kvm: no hardware support", .noVirtualization), ("vt-x not available", .noVirtualization),
+    ("kvm: already loaded vendor module", .kvmBusy), ("can't enable virtualization", .kvmBusy),
+    ("nested paging enabled", .nestedPagingOn), ("nested paging disabled", .nestedPagingOff),
+    // arch/x86/kvm/x86.c
+    ("unhandled rdmsr", .unhandledMSRRead), ("unhandled wrmsr", .unhandledMSRWrite), ("ignored rdmsr", .ignoredMSR),
+    ("ignored wrmsr", .ignoredMSR), ("emulating exchange as write", .exchangeAsWrite),
+    ("smp vm created on host with unstable tsc", .unstableTSC), ("l1tf cpu bug present", .mitigationNote),
+    ("mds cpu bug present", .mitigationNote), ("mmio stale data cpu bug present", .mitigationNote),
+    // arch/x86/kernel/cpu/mce, mm/memory-failure.c, mm/oom_kill.c, arch/x86/mm/fault.c, kernel/watchdog.c
+    ("memory error not recovered", .machineCheck), ("machine check exception", .machineCheck),
+    ("uncorrected hardware memory error", .machineCheck), ("memory failure: 0x", .memoryFailure),
+    ("mce: killing ", .memoryFailure), ("hardware memory corruption", .memoryFailure),
+    ("out of memory: killed process", .outOfMemory),
+    ("out of memory: kill process", .outOfMemory), ("bug: unable to handle", .kernelOops),
+    ("unable to handle kernel", .kernelOops), ("general protection fault, probably for", .generalProtectionInHost),
+    ("general protection fault: ", .generalProtectionInHost), ("soft lockup - cpu", .softLockup),
+    ("split lock detection: #ac", .splitLock), ("split_lock", .splitLock),
+    // The guest
+    ("trap invalid opcode ip:", .trapInProgram), ("trap divide error ip:", .trapInProgram),
+    ("illegal instruction (core dumped)", .illegalInstruction), ("does not support x86-64-v", .missingLevel),
+    ("hypervisor vendor:", .hypervisorBelow), ("hypervisor detected:", .hypervisorBelow),
+    ("kernel panic - not syncing", .guestPanic), ("assertion `", .assertion), ("assertion failed: ", .assertion),
+  ]
+}

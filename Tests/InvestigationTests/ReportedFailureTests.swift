@@ -1,0 +1,214 @@
+import Investigation
+import QEMU
+import Testing
+import X86
+
+/// Why KVM or QEMU gave up: what no exception of the guest tells.
+@Suite("reported failures")
+struct ReportedFailureTests {
+  private func verdict(
+    _ text: String, command: String = "qemu-system-x86_64 -accel kvm -m 512",
+    _ change: ((inout ProcessorState) -> Void)? = nil
+  ) -> Verdict {
+    var scene = Scene()
+    scene.log = Sourced.messages(of: QEMULog.parse(text), named: "log")
+    scene.accelerator = Sourced(.kvm, .commandLine)
+    let words = command.split(separator: " ").map(String.init)
+    scene.commandLine = QEMUCommandLine(program: words[0], arguments: Array(words.dropFirst()))
+    if let change {
+      var state = Story.state()
+      (state.tr.limit, state.ldtr.limit) = (0x67, 0xFFFF)
+      change(&state)
+      scene.processors = [Story.processor(state)]
+    }
+    return Investigator.verdict(on: scene)
+  }
+
+  private static func reset(_ state: inout ProcessorState) {
+    state.cr0 = CR0(rawValue: 0x6000_0010)
+    (state.cr3, state.cr4, state.efer, state.rip) = (0, [], [], 0xFFF0)
+    state.cs = Segment(
+      selector: SegmentSelector(rawValue: 0xF000), base: 0xFFFF_0000, limit: 0xFFFF,
+      attributes: SegmentAttributes(rawValue: 0x9b00))
+    state.gdtr = DescriptorTableRegister(base: LinearAddress(0), limit: 0xFFFF)
+    state.idtr = state.gdtr
+    state.generalPurpose = GeneralPurposeRegisters()
+  }
+
+  private static let failures:
+    [(String, String, cause: String?, words: String, @Sendable (inout ProcessorState) -> Void)] = [
+      (
+        "controls", "KVM: entry failed, hardware error 0x8", "entry.vmx-instruction-failed", "host-state fields",
+        { reset(&$0) }
+      ),
+      (
+        "a VMCS that was lost",
+        "KVM: entry failed, hardware error 0x5\n[1.0] kvm_intel: vmptrld failed: ffff888101234000/101234000",
+        "entry.vmx-instruction-failed", "could not be made current", { _ in }
+      ),
+      (
+        "a reset with PCIDE", "KVM: entry failed, hardware error 0x80000021", "entry.half-restored-state",
+        "CR4.PCIDE (bit 17) is 1",
+        {
+          reset(&$0)
+          $0.cr4 = [.processContextIdentifiers, .physicalAddressExtension]
+        }
+      ),
+      (
+        "half-restored", "KVM: entry failed, hardware error 0x80000021", "entry.half-restored-state", "KVM_SET_SREGS",
+        {
+          reset(&$0)
+          $0.rip = 0x8112_3456
+        }
+      ),
+      (
+        "a state that breaks a rule", "KVM: entry failed, hardware error 0x80000021", "entry.invalid-guest-state",
+        "TR is not present",
+        { $0.tr.attributes = SegmentAttributes(rawValue: 0x0b00) }
+      ),
+      ("a legal state", "KVM: entry failed, hardware error 0x80000021", nil, "", { _ in }),
+      (
+        "AMD: L and D", "KVM: entry failed, hardware error 0xffffffffffffffff", "entry.invalid-guest-state",
+        "both L and D",
+        { $0.cs.attributes.insert(.long) }
+      ),
+      (
+        "AMD: nothing shown", "KVM: entry failed, hardware error 0xffffffff", "entry.invalid-vmcb", "set wrongly",
+        { _ in }
+      ),
+      (
+        "an instruction's exit during a delivery",
+        "KVM internal error. Suberror: 3\nextra data[0]: 0x0000000080000031\nextra data[1]: 0x000000000000000a\nextra data[2]: 0x0\nextra data[3]: 0x1",
+        "host.contradictory-exit", "CPUID", { _ in }
+      ),
+      (
+        "a stack in the VGA window",
+        "KVM internal error. Suberror: 3\nextra data[0]: 0x0000000080000b0d\nextra data[1]: 0x0000000000000031\nextra data[2]: 0x0\nextra data[3]: 0x00000000000afff8\nextra data[4]: 0x2",
+        "interrupt.delivery-to-device", "the stack (ESP is 0xb0000)",
+        {
+          $0.cr0 = .protectionEnable
+          $0.efer = []
+          $0.generalPurpose.rsp = 0xB_0000
+        }
+      ),
+      (
+        "an event that meets RAM",
+        "KVM internal error. Suberror: 3\nextra data[0]: 0x80000020\nextra data[1]: 0x30\nextra data[2]: 0x181\nextra data[3]: 0x1",
+        nil, "", { _ in }
+      ),
+      (
+        "registers refused", "qemu: Failed to put registers after init: Invalid argument", "host.registers-refused",
+        "CS has L set",
+        {
+          $0.efer = []
+          $0.cs.attributes.insert(.long)
+        }
+      ),
+      (
+        "registers refused for no rule", "qemu: Failed to put registers after init: Invalid argument", nil, "", { _ in }
+      ),
+      (
+        "an MSR refused", "qemu-system-x86_64: error: failed to set MSR 0x38f to 0x7000000ff", "host.msr-refused",
+        "IA32_PERF_GLOBAL_CTRL", { _ in }
+      ),
+      (
+        "memory of the host",
+        "[1.0] mce: Uncorrected hardware memory error in user-access at 12345000\nerror: kvm run failed Bad address",
+        "host.memory-error", "did nothing wrong", { _ in }
+      ),
+      (
+        "a machine check, and an instruction that cannot be emulated",
+        "[1.0] mce: Uncorrected hardware memory error\nKVM internal error. Suberror: 1\nemulation failure", nil, "",
+        { _ in }
+      ),
+    ]
+
+  @Test("each failure has its cause, and no other")
+  func causes() {
+    for (what, text, cause, words, change) in Self.failures {
+      let verdict = verdict(text, change)
+      #expect(verdict.outcome == .died, "\(what)")
+      #expect(verdict.cause?.id == cause, "\(what): \(verdict.observations.map(\.text))")
+      #expect(verdict.cause?.summary.contains(words) ?? true, "\(what): \(verdict.cause?.summary ?? "")")
+    }
+  }
+
+  @Test("a VMCS in the host's log proves the rule that is broken")
+  func vmcs() {
+    let text = """
+      KVM: entry failed, hardware error 0x80000021
+      kvm_intel: *** Guest State ***
+      kvm_intel: CR0: actual=0x0000000080000031, shadow=0x80000031, gh_mask=ff
+      kvm_intel: CR4: actual=0x0000000000002020, shadow=0x20, gh_mask=ff
+      kvm_intel: RSP = 0x0000000000001000  RIP = 0x0000000000200000
+      kvm_intel: RFLAGS=0x00000002         DR7 = 0x0000000000000400
+      kvm_intel: TR:   sel=0x0008, attr=0x00089, limit=0x00000067, base=0x0000000000000000
+      kvm_intel: *** Control State ***
+      kvm_intel: PinBased=0000003f EntryControls=0000d3ff ExitControls=002befff
+      """
+    let verdict = verdict(text)
+    #expect(verdict.cause?.id == "entry.invalid-guest-state")
+    #expect(verdict.cause?.confidence == .proven)
+    #expect(verdict.cause?.summary.contains("TR has the type 9: must be a busy TSS (11)") == true)
+  }
+
+  @Test("RSM that fails, with the hypervisor below under suspicion where the command line asks for the flag")
+  func smm() {
+    func summary(_ command: String) -> String? {
+      let text = """
+        KVM internal error. Suberror: 1
+        emulation failure
+        """
+      var scene = Scene()
+      var state = Story.state()
+      state.isInSMM = true
+      (state.cr0, state.efer) = ([], [])
+      state.cs.attributes = SegmentAttributes(rawValue: 0x9b00)
+      scene.processors = [Story.processor(state)]
+      var memory = Story.memory()
+      memory.store([0x0F, 0xAA], at: state.instructionAddress.rawValue)
+      scene.memory = memory
+      scene.log = Sourced.messages(of: QEMULog.parse(text), named: "log")
+      let words = command.split(separator: " ").map(String.init)
+      scene.commandLine = QEMUCommandLine(program: words[0], arguments: Array(words.dropFirst()))
+      let verdict = Investigator.verdict(on: scene)
+      #expect(verdict.cause?.id == "emulation.smm-return")
+      return verdict.cause?.summary
+    }
+    #expect(summary("qemu-kvm -accel kvm -cpu Haswell,hypervisor=on")?.contains("or rather the one below it") == true)
+    #expect(summary("qemu-kvm -accel kvm -cpu Haswell")?.contains("or rather the one below it") == false)
+  }
+
+  @Test("QEMU that did not start the guest")
+  func notStarted() {
+    let denied = verdict(
+      "Could not access KVM kernel module: Permission denied\nqemu-system-x86_64: failed to initialize kvm: Permission denied"
+    )
+    #expect(denied.cause?.id == "host.kvm-not-usable")
+    #expect(denied.remedies.first?.change.contains("usermod -aG kvm") == true)
+    let off = verdict("[ 2.0] kvm: disabled by bios\nCould not access KVM kernel module: No such file or directory")
+    #expect(off.cause?.confidence == .proven)
+    #expect(off.remedies.first?.change.contains("firmware") == true)
+    // A line of a boot alone says nothing of a guest.
+    #expect(verdict("[ 2.0] kvm: disabled by bios").outcome == .undetermined)
+    #expect(verdict("qemu-system-x86_64: terminating on signal 15 from pid 1 (init)").cause == nil)
+  }
+
+  @Test("a cut dump, and registers that nobody could read")
+  func partial() {
+    func texts(_ text: String) -> [String] { verdict(text).observations.map(\.text) }
+    #expect(
+      texts("KVM: entry failed, hardware error 0xffffffff\nEAX=00000001 EBX=00000000 ECX=00000277 EDX=00000002")
+        .contains { $0.contains("IA32_PAT) and EDX:EAX 0x200000001") })
+    #expect(
+      texts(
+        "KVM internal error. Suberror: 4\nextra data[0]: 0xc000000000000000\nEAX=00000000 EBX=00000000\nEIP=00000000 EFL=00000000 [-------] CPL=0 II=0 A20=1 SMM=0 HLT=0"
+      )
+      .contains { $0.contains("these are not the guest's registers") })
+    #expect(
+      texts(
+        "KVM: entry failed, hardware error 0xffffffff\nEIP=00008000 EFL=00000002 [-------] CPL=0 II=0 A20=1 SMM=1 HLT=0"
+      )
+      .contains { $0.contains("entering SMM") })
+  }
+}
