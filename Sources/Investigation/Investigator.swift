@@ -71,6 +71,12 @@ public struct Investigator {
       explain(&verdict)
     } else if let cause = Hang(scene)?.cause {
       explain(cause, &verdict)
+    } else if conclusion.outcome == .undetermined, let fault = scene.suspectedFault {
+      explain(fault, &verdict)
+    } else if conclusion.outcome == .undetermined, let cause = RefusedEmulation(scene) {
+      verdict.cause = Cause(id: cause.id, title: cause.title, summary: cause.summary, confidence: cause.confidence)
+      verdict.remedies = cause.remedies
+      verdict.evidence += cause.evidence
     } else {
       verdict.warnings = LatentReservedBits(in: scene)?.warnings ?? []
     }
@@ -271,7 +277,11 @@ extension Investigator {
       verdict.evidence += cause.evidence
       return
     }
-    guard isSameDeath, recordedException == nil, let processor, let reenacted else { return showUnexplained(&verdict) }
+    guard isSameDeath, recordedException == nil, let processor, let reenacted else {
+      showUnexplained(&verdict)
+      if let fault = scene.loggedFault, fault.isTripleFault, death == nil { explain(fault, &verdict) }
+      return
+    }
     if let cause = FetchOutsideMemory(
       reenacted, at: processor.state, isFailedEmulation: conclusion.isFailedEmulation,
       named: scene.executionOutsideMemory)
@@ -288,6 +298,22 @@ extension Investigator {
     } else {
       showUnexplained(&verdict)
     }
+  }
+
+  /// What a log alone tells of an exception.
+  private func explain(_ logged: LoggedFault, _ verdict: inout Verdict) {
+    var fault = Fault(
+      vector: logged.vector, errorCode: logged.vector.hasErrorCode ? logged.errorCode : nil,
+      address: logged.address.map { LinearAddress($0) },
+      instructionPointer: logged.programCounter.map { LinearAddress($0) })
+    fillPlace(&fault)
+    fault.instruction = logged.instruction?.text
+    verdict.fault = fault
+    guard let cause = logged.cause(in: scene) else { return }
+    verdict.cause = Cause(id: cause.id, title: cause.title, summary: cause.summary, confidence: cause.confidence)
+    verdict.remedies = cause.remedies
+    verdict.evidence +=
+      [Evidence("\(logged.vector.name) was the first exception of the chain", logged.source)] + cause.evidence
   }
 
   /// What was recorded of a fault for which no rule was found.

@@ -30,7 +30,7 @@ public struct TerminalReport {
 
   private mutating func answer(_ verdict: Verdict) {
     page.item("", verdict.ending, as: verdict.outcome.style)
-    guard verdict.outcome == .died || verdict.outcome == .hung else { return }
+    guard verdict.outcome == .died || verdict.outcome == .hung || verdict.cause != nil else { return }
     page.line("")
     if let cause = verdict.cause {
       page.entry("cause", "\(cause.title) [\(cause.confidence.rawValue)]", as: .strong)

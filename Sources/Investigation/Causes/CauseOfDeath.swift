@@ -55,7 +55,8 @@ enum Causes {
   /// The manual: a page for each cause, in the order of their names.
   static var manual: [ManualPage] {
     (all.flatMap { $0.manuals } + Hang.causes.flatMap { $0.manuals } + FetchOutsideMemory.manuals + GuestPanic.manuals
-      + UnsupportedEmulation.manuals + ReportedFailure.causes.flatMap { $0.manuals })
+      + UnsupportedEmulation.manuals + ReportedFailure.causes.flatMap { $0.manuals }
+      + RefusedEmulation.manuals + LoggedFault.causes.flatMap { $0.manuals })
       .sorted {
         $0.id < $1.id
       }

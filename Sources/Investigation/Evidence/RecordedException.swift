@@ -51,7 +51,7 @@ extension Scene {
   /// only those before it count which the next shows not to have been: a device's interrupt begins a chain, and so does an
   /// exception that nothing says was raised while another was delivered. INT n is in the log too.
   var loggedException: RecordedException? {
-    guard let end = log.lastIndex(where: \.value.endsChain) else { return nil }
+    guard let end = log.lastIndex(where: \.value.isShutdown) ?? undeliverableException else { return nil }
     var first: (index: Int, interrupt: InterruptLog)?
     var second: InterruptLog?
     for (index, entry) in log[...end].enumerated().reversed() {
@@ -71,6 +71,19 @@ extension Scene {
       address: interrupt.vector == .pageFault ? interrupt.cr2.map { LinearAddress($0) } : nil,
       isInterrupt: isInterrupt, obstacle: second.flatMap { obstacle(of: interrupt.vector, by: $0) },
       source: log[index].source)
+  }
+
+  /// Where a log ends with an exception that the IDT of the dump behind it has no gate for, nor for #GP and #DF: then the triple fault is
+  /// certain, whether or not the log shows it.
+  var undeliverableException: Int? {
+    guard let index = log.lastIndex(where: { if case .interrupt = $0.value { true } else { false } }),
+      case .interrupt(let interrupt) = log[index].value,
+      let state = processors.first?.state, state.mode != .real,
+      interrupt.instructionPointer == state.rip || interrupt.programCounter == state.instructionAddress.rawValue
+    else { return nil }
+    let table = InterruptDescriptorTable(register: state.idtr, isLongModeActive: state.isLongModeActive)
+    let isGone = [interrupt.vector, .generalProtection, .doubleFault].allSatisfy { !table.contains($0) }
+    return isGone ? index : nil
   }
 
   /// What kept an event from its handler, as far as the exception that came of it tells: a #GP may be of the limit, the type or an
@@ -123,15 +136,6 @@ extension Scene {
 }
 
 extension QEMUMessage {
-  /// Whether TCG says that the processor shuts down.
-  fileprivate var endsChain: Bool {
-    switch self {
-    case .tripleFault: true
-    case .exceptionCheck(let old, _): old == .doubleFault
-    default: false
-    }
-  }
-
   /// Whether it says that a device's interrupt of this vector is about to be delivered.
   fileprivate func announces(_ vector: ExceptionVector) -> Bool {
     if case .hardwareInterrupt(vector.rawValue, _) = self { return true }

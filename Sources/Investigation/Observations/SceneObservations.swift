@@ -13,7 +13,8 @@ extension Scene {
     let entry = failedEntry.map {
       EntryFailureObservations(hardwareError: $0.value, $0.source, in: self, processor: processor).evidence
     }
-    return errors + (entry ?? []) + messageObservations + statementObservations + hostDumpObservations
+    return errors + (entry ?? []) + traceObservations + loggedFaultObservations + messageObservations
+      + statementObservations + hostDumpObservations
       + partialDumpObservations
   }
 
@@ -51,10 +52,20 @@ extension Scene {
     for entry in log.reversed() {
       guard case .registerDump(let dump) = entry.value, dump.state?.rip == processor.state.rip, let code = dump.code
       else { continue }
+      // The line of the bytes themselves is nearer than that of the dump.
       guard case .log(let name, _) = entry.source else { return Sourced(code, entry.source) }
       return Sourced(code, .log(name: name, line: code.line))
     }
-    return orphanedCode(of: processor)
+    return orphanedCode(of: processor) ?? listedCode(of: processor)
+  }
+
+  /// What a listing has around RIP.
+  private func listedCode(of processor: ObservedProcessor) -> Sourced<CodeBytes>? {
+    guard let (before, from) = listedCode(processor.state.instructionAddress.rawValue),
+      let entry = log.first(where: { if case .codeListing = $0.value { true } else { false } })
+    else { return nil }
+    let near = before.suffix(20)
+    return Sourced(CodeBytes(bytes: near.map { $0 } + from, marked: near.count, line: 0), entry.source)
   }
 
   /// The one `Code=` line that lost its dump, as where a dump that repeats was pasted from its middle; nil where it may be of another.

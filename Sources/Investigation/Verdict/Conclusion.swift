@@ -44,7 +44,7 @@ extension Scene {
   }
 
   private var loggedDeath: Conclusion? {
-    if let entry = log.last(where: \.value.isTripleFault) {
+    if let entry = log.last(where: \.value.isShutdown) {
       return Conclusion(
         outcome: .died, sentence: "The guest died of a triple fault.",
         evidence: [Evidence("QEMU logged a triple fault", entry.source)],
@@ -59,6 +59,15 @@ extension Scene {
       return Conclusion(
         outcome: .died, sentence: failure.text,
         evidence: [failure])
+    }
+    if let index = undeliverableException, ending == .unknown {
+      return Conclusion(
+        outcome: .died,
+        sentence: "The guest died of a triple fault: the IDT has no gate for the exception that the log ends with.",
+        evidence: [
+          Evidence("The IDT's limit leaves no gate for the exception, for #GP and for #DF", log[index].source)
+        ],
+        recordsTripleFault: true, isTripleFault: true)
     }
     return fatalStatement.map { statement in
       Conclusion(
@@ -157,18 +166,6 @@ extension Scene {
     case 11: "QEMU crashed: SIGSEGV."
     case 15: "QEMU was ended from outside: SIGTERM."
     default: "QEMU was ended by signal \(signal)."
-    }
-  }
-}
-
-extension QEMUMessage {
-  /// Whether TCG says that it shuts down: in so many words with `-d cpu_reset`, and with `-d int` by an exception while it
-  /// delivers #DF (target/i386/tcg/excp_helper.c: check_exception, 7.2).
-  fileprivate var isTripleFault: Bool {
-    switch self {
-    case .tripleFault: true
-    case .exceptionCheck(let old, _): old == .doubleFault
-    default: false
     }
   }
 }

@@ -32,12 +32,15 @@ public struct InterruptLog: Hashable, Sendable {
 
   /// Reads what follows `v=` in `     0: v=0e e=0002 i=0 cpl=0 IP=0008:1311 pc=1311 SP=0010:7bf8 CR2=20c000`.
   init?(_ scanner: inout LineScanner, before: ArraySlice<UInt8>) {
-    guard let vector = scanner.hex(), vector.digits == 2, scanner.skip(" e="), let error = scanner.hex(),
-      error.digits <= 8
-    else { return nil }
-    self.init(
-      vector: ExceptionVector(rawValue: UInt8(truncatingIfNeeded: vector.value)),
-      errorCode: UInt32(truncatingIfNeeded: error.value))
+    guard let vector = scanner.hex(), vector.digits == 2 else { return nil }
+    let exception = ExceptionVector(rawValue: UInt8(truncatingIfNeeded: vector.value))
+    if scanner.isAtEnd, before.isEmpty, !exception.hasErrorCode {
+      // A log cut down to the vectors.
+      self.init(vector: exception, errorCode: 0)
+      return
+    }
+    guard scanner.skip(" e="), let error = scanner.hex(), error.digits <= 8 else { return nil }
+    self.init(vector: exception, errorCode: UInt32(truncatingIfNeeded: error.value))
     number = Self.number(before)
     readFields(&scanner)
   }

@@ -62,6 +62,10 @@ public enum QEMUMessage: Hashable, Sendable {
   case vmcs(VMCSDump)
   /// A VMCB that kvm_amd printed into the host's log.
   case vmcb(VMCBDump)
+  /// Instructions with their addresses, as a disassembler lists them.
+  case codeListing(CodeListing)
+  /// A symbol of an image, as nm lists it.
+  case symbol(name: String, address: UInt64)
   /// /proc/cpuinfo or lscpu, of the host or of the guest.
   case processorListing(ProcessorListing)
   /// Another line of QEMU, of the host's kernel or of the guest's that bears on a death.
@@ -93,8 +97,12 @@ private struct QEMULogParser {
     if takeCommandLine(line) || continueEntry(line) { return }
     if let message = QEMUMessage(line) ?? QEMUMessage(hostLog: line) {
       // Lines of a console or of the host's log may stand inside a dump.
-      if case .statement = message {} else { endDump() }
-      entries.append(QEMULogEntry(message: message, lines: line.number...line.number))
+      switch message {
+      case .statement, .codeListing: break
+      default: endDump()
+      }
+      let entry = QEMULogEntry(message: message, lines: line.number...line.number)
+      entries += [QEMULogEntry](repeating: entry, count: Self.count(of: message, in: line))
       if case .cpuReset(let cpu) = message { dumps.announce(cpu: cpu) }
       if case .interrupt = message { brokenLine = line }
       return
@@ -102,6 +110,17 @@ private struct QEMULogParser {
     dumps.take(line)
     collectDumps()
   }
+
+  /// How many interrupts a line stands for: a log may be condensed to `234 Servicing hardware INT=0x59`, as by `uniq -c`, or with an x
+  /// behind the number.
+  private static func count(of message: QEMUMessage, in line: LogLine) -> Int {
+    guard case .hardwareInterrupt = message else { return 1 }
+    var scanner = LineScanner(line.bytes)
+    guard let count = scanner.decimal(), scanner.skip(" x Servicing") || scanner.skip(" Servicing") else { return 1 }
+    return min(max(count, 1), mostRepeated)
+  }
+
+  private static let mostRepeated = 1000
 
   mutating func finish() -> [QEMULogEntry] {
     endDump()
@@ -144,6 +163,9 @@ private struct QEMULogParser {
     case .vmcb(var dump):
       guard distance <= Self.mostForeignLines, dump.take(line) else { return false }
       entries[last].message = .vmcb(dump)
+    case .codeListing(var listing):
+      guard distance == 1, listing.take(line) else { return false }
+      entries[last].message = .codeListing(listing)
     case .processorListing(var listing):
       guard distance == 1, listing.take(line) else { return false }
       entries[last].message = .processorListing(listing)
@@ -167,8 +189,23 @@ private struct QEMULogParser {
 }
 
 extension QEMUMessage {
-  /// What a line of a host's log begins or says.
+  /// What a line of a host's log, or of what people paste beside one, begins or says.
   fileprivate init?(hostLog line: LogLine) {
+    if let listing = CodeListing(line) {
+      self = .codeListing(listing)
+    } else if let symbol = QEMUMessage(symbol: line) {
+      self = symbol
+    } else if Self.hasWords(line), let words = QEMUMessage(words: line) {
+      self = words
+    } else {
+      return nil
+    }
+  }
+
+  /// Whether a line has letters beyond those of hexadecimal numbers, which the many lines of register dumps have not.
+  private static func hasWords(_ line: LogLine) -> Bool { line.bytes.contains { (0x67...0x7A).contains($0) } }
+
+  private init?(words line: LogLine) {
     if VMCSDump.begins(line) {
       self = .vmcs(VMCSDump())
     } else if VMCBDump.begins(line) {
@@ -180,5 +217,20 @@ extension QEMUMessage {
     } else {
       return nil
     }
+  }
+}
+
+extension QEMUMessage {
+  /// `0000000000101000 d p4_table`: 16 digits, a letter, a name (nm, POSIX.1-2017).
+  fileprivate init?(symbol line: LogLine) {
+    var scanner = LineScanner(line.bytes)
+    guard let address = scanner.hex(), address.digits == 16, scanner.skip(" "), let kind = scanner.rest.first,
+      (0x61...0x7A).contains(kind | 0x20)
+    else { return nil }
+    scanner.skipByte()
+    guard scanner.skip(" ") else { return nil }
+    let name = scanner.text()
+    guard !name.isEmpty, !name.utf8.contains(UInt8(ascii: " ")) else { return nil }
+    self = .symbol(name: name, address: address.value)
   }
 }

@@ -29,6 +29,31 @@ struct ReportedFailure {
   }
 }
 
+/// An event whose delivery an exit cut short: suberror 3.
+struct InterruptedDelivery {
+  var event: EventInformation
+  var exit: VMExit
+  /// The words of the error by their number.
+  var data: [Int: UInt64]
+  var source: Source
+
+  /// `interrupt 0x2f`.
+  var eventName: String { event.name ?? "an event" }
+
+  var evidence: [Evidence] { [Evidence("Suberror 3: \(eventName) and \(exit.words)", source)] }
+}
+
+extension ReportedFailure {
+  var interruptedDelivery: InterruptedDelivery? {
+    guard let error = internalError(.deliveryEvent), let vectoring = error.value[0], let reason = error.value[1] else {
+      return nil
+    }
+    return InterruptedDelivery(
+      event: EventInformation(rawValue: UInt32(truncatingIfNeeded: vectoring)),
+      exit: VMExit(reason: UInt32(truncatingIfNeeded: reason)), data: error.value, source: error.source)
+  }
+}
+
 /// A cause that no exception of the guest tells: why KVM or QEMU gave up.
 protocol CauseOfFailure: SingleCause {
   /// Nil where the failure has another cause.
@@ -56,7 +81,7 @@ extension ReportedFailure {
     [
       MSRRefused.self, KVMNotUsable.self, HostMemoryError.self, HalfRestoredState.self, EntryInstructionFailed.self,
       InvalidGuestState.self, InvalidVMCB.self, ContradictoryExit.self, DeliveryToDevice.self, ReturnFromSMM.self,
-      RegistersRefused.self,
+      RegistersRefused.self, RefusedFetch.self,
     ]
   }
 

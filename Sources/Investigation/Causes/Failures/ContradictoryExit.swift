@@ -6,25 +6,21 @@ struct ContradictoryExit: CauseOfFailure {
   static let id = "host.contradictory-exit"
   static let title = "What the processor reported contradicts itself"
 
-  private let exit: VMExit
-  private let event: EventInformation
-  private let source: Source
+  private let delivery: InterruptedDelivery
 
   init?(_ failure: ReportedFailure) {
-    guard let error = failure.internalError(.deliveryEvent), let vectoring = error.value[0], let reason = error.value[1]
-    else { return nil }
-    exit = VMExit(reason: UInt32(truncatingIfNeeded: reason))
-    event = EventInformation(rawValue: UInt32(truncatingIfNeeded: vectoring))
-    source = error.source
-    guard exit.isOfInstruction, event.isValid else { return nil }
+    guard let delivery = failure.interruptedDelivery, delivery.exit.isOfInstruction, delivery.event.isValid else {
+      return nil
+    }
+    self.delivery = delivery
   }
 
   var summary: String {
-    "KVM was told that \(event.name ?? "an event") was being delivered when the guest left by \(exit.words): such an exit comes from executing an instruction, never during a delivery (SDM vol. 3, 28.2.4). The guest cannot bring "
+    "KVM was told that \(delivery.eventName) was being delivered when the guest left by \(delivery.exit.words): such an exit comes from executing an instruction, never during a delivery (SDM vol. 3, 28.2.4). The guest cannot bring "
       + "that about: the host's processor (its microcode, with APICv) or the hypervisor below the host reported it wrongly."
   }
 
-  var evidence: [Evidence] { [Evidence("Suberror 3: \(event.name ?? "an event") and \(exit.words)", source)] }
+  var evidence: [Evidence] { delivery.evidence }
 
   var remedies: [Remedy] {
     [

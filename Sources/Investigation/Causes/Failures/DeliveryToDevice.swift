@@ -6,27 +6,23 @@ struct DeliveryToDevice: CauseOfFailure {
   static let id = "interrupt.delivery-to-device"
   static let title = "An exception or interrupt is delivered through device memory"
 
-  private let exit: VMExit
-  private let event: EventInformation
+  private let delivery: InterruptedDelivery
   private let address: UInt64?
   private let state: ProcessorState?
-  private let source: Source
 
   init?(_ failure: ReportedFailure) {
-    guard let error = failure.internalError(.deliveryEvent), let vectoring = error.value[0], let reason = error.value[1]
-    else { return nil }
-    exit = VMExit(reason: UInt32(truncatingIfNeeded: reason))
-    event = EventInformation(rawValue: UInt32(truncatingIfNeeded: vectoring))
-    source = error.source
+    guard let delivery = failure.interruptedDelivery, delivery.event.isValid || delivery.exit == .nestedPageFault else {
+      return nil
+    }
+    self.delivery = delivery
     state = failure.state
-    let fourth = error.value[3].flatMap { $0 == .max ? nil : $0 }
-    address = error.value[4] != nil || exit == .eptMisconfiguration ? fourth : nil
-    switch exit {
+    let fourth = delivery.data[3].flatMap { $0 == .max ? nil : $0 }
+    address = delivery.data[4] != nil || delivery.exit == .eptMisconfiguration ? fourth : nil
+    switch delivery.exit {
     case .eptMisconfiguration, .nestedPageFault: break
     case .eptViolation where address != nil: break
     default: return nil
     }
-    guard event.isValid || exit == .nestedPageFault else { return nil }
   }
 
   /// What of the delivery lies there, as far as the registers tell.
@@ -50,12 +46,12 @@ struct DeliveryToDevice: CauseOfFailure {
     let place =
       address.map { " at guest-physical \($0.hexadecimal)\(PCMemory.place(of: $0).map { ", in \($0)" } ?? "")" } ?? ""
     return
-      "While \(event.name ?? "an event") was being delivered, the processor came upon device memory\(place): \(part) lies there, where there is no RAM. KVM cannot emulate a delivery and gave up (suberror 3)."
+      "While \(delivery.eventName) was being delivered, the processor came upon device memory\(place): \(part) lies there, where there is no RAM. KVM cannot emulate a delivery and gave up (suberror 3)."
   }
 
   var confidence: Confidence { address == nil ? .possible : .likely }
 
-  var evidence: [Evidence] { [Evidence("Suberror 3: \(event.name ?? "an event") and \(exit.words)", source)] }
+  var evidence: [Evidence] { delivery.evidence }
 
   var remedies: [Remedy] {
     [

@@ -36,7 +36,7 @@ struct InvalidVMCB: CauseOfFailure {
     }
     if let msr {
       return
-        "VMRUN refused the VMCB. ECX names \(msr), so a WRMSR of it was just executed: what KVM turned on or off in the VMCB because of that write is what the processor refuses. The host's KVM is at fault, not "
+        "VMRUN refused the VMCB. ECX names \(msr), as a WRMSR of it leaves it: what KVM turned on or off in the VMCB because of that write is what the processor refuses, as far as the registers tell. The host's KVM is at fault, not "
         + "the guest; with encrypted guests (SEV-ES) some controls may not be changed at all."
     }
     return

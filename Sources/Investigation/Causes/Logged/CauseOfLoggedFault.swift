@@ -1,0 +1,43 @@
+import X86
+
+/// A cause as far as a log of `-d int` alone tells it, without the registers that the reenactment needs.
+protocol CauseOfLoggedFault {
+  /// The pages of the manual; none for a cause that another file explains.
+  static var manuals: [ManualPage] { get }
+
+  /// Nil where the fault has another cause.
+  init?(_ fault: LoggedFault, in scene: Scene)
+
+  var id: String { get }
+  var title: String { get }
+  var summary: String { get }
+  var confidence: Confidence { get }
+  var remedies: [Remedy] { get }
+  var evidence: [Evidence] { get }
+}
+
+extension CauseOfLoggedFault {
+  static var manuals: [ManualPage] { [] }
+  var confidence: Confidence { .likely }
+  var evidence: [Evidence] { [] }
+}
+
+extension LoggedFault {
+  /// A special case stands before the general one.
+  static var causes: [any CauseOfLoggedFault.Type] {
+    [
+      ReenteredInterrupt.self, WrongRoot.self, LoggedStackOverflow.self, LoggedUndefinedInstruction.self,
+      LoggedReservedBit.self, LoggedNonCanonicalAddress.self, LoggedMissingPage.self, LoggedDivideError.self,
+    ]
+  }
+
+  func cause(in scene: Scene) -> (any CauseOfLoggedFault)? {
+    for cause in Self.causes {
+      if let found = cause.init(self, in: scene) { return found }
+    }
+    return nil
+  }
+
+  /// The place as the middle of a sentence: ` at 0x1311`.
+  var place: String { programCounter.map { " at \($0.hexadecimal)" } ?? "" }
+}

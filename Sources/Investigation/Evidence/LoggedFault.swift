@@ -1,0 +1,184 @@
+import GuestImage
+import QEMU
+import X86
+
+/// The exception that a chain in a log of `-d int` began with, for where the log shows no registers: what its lines tell.
+struct LoggedFault {
+  var vector: ExceptionVector
+  /// Nil where the log does not show it.
+  var errorCode: UInt32?
+  /// CR2 of a page fault.
+  var address: UInt64?
+  /// CS.base + RIP.
+  var programCounter: UInt64?
+  var stackPointer: UInt64?
+  /// RAX, which the log shows for all but page faults.
+  var rax: UInt64?
+  /// The number of the exception in the run, counted from 0.
+  var number: Int?
+  var currentPrivilegeLevel: Int?
+  /// What was raised while it was being delivered.
+  var follower: InterruptLog?
+  /// Whether the log shows the triple fault that came of it.
+  var isTripleFault: Bool
+  /// The bytes at the instruction and in front of it, of a listing.
+  var code: (before: [UInt8], from: [UInt8])?
+  /// The dump next to it, or what there is of one.
+  var dump: RegisterDump?
+  var source: Source
+
+  var pageFault: PageFaultErrorCode? { vector == .pageFault ? errorCode.map(PageFaultErrorCode.init(rawValue:)) : nil }
+
+  /// Whether the fault is of fetching the instruction itself.
+  var isFetch: Bool {
+    guard vector == .pageFault else { return false }
+    return pageFault?.contains(.fetch) == true || address != nil && address == programCounter
+  }
+
+  /// CR2 less the stack pointer, where it is below it by less than a page.
+  var distanceBelowStack: UInt64? {
+    guard let address, let stackPointer, stackPointer > address, stackPointer - address <= 4096 else { return nil }
+    return stackPointer - address
+  }
+}
+
+extension LoggedFault {
+  /// The mode of the code, as far as selectors, widths and error codes tell.
+  var mode: ProcessorMode {
+    if let cs = dump?[.cs] {
+      return cs.attributes.contains(.long) ? .long64 : .protected(bits: cs.attributes.contains(.big) ? 32 : 16)
+    }
+    if let width = dump?.width { return width == .bits64 ? .long64 : .protected(bits: 32) }
+    // The GDT's entries of 16 bytes count twice in TCG's error codes for the IDT (measured with 7.2).
+    if let follower, follower.vector == .generalProtection, follower.errorCode & 2 != 0 {
+      return follower.errorCode >> 4 == UInt32(vector.rawValue) ? .long64 : .protected(bits: 32)
+    }
+    return .long64
+  }
+
+  /// The instruction, where a listing shows its bytes.
+  var instruction: Instruction? {
+    guard let code, let programCounter else { return nil }
+    return try? Instruction.decode(code.from, at: programCounter, mode: mode)
+  }
+
+  /// The instructions in front of it, as a listing shows them.
+  var instructionsBefore: [Instruction] {
+    guard let code, let programCounter else { return [] }
+    var found: [Instruction] = []
+    var index = 0
+    while index < code.before.count {
+      let address = programCounter &- UInt64(code.before.count - index)
+      guard let instruction = try? Instruction.decode(Array(code.before[index...]), at: address, mode: mode) else {
+        return []
+      }
+      found.append(instruction)
+      index += instruction.length
+    }
+    return found
+  }
+}
+
+extension Scene {
+  /// The first exception of the last chain in a log of `-d int`.
+  var loggedFault: LoggedFault? {
+    guard var (index, first) = lastLoggedException else { return checkedFault }
+    var follower: InterruptLog?
+    while let (before, earlier) = exception(before: index), follows(first, earlier, between: before, and: index) {
+      follower = first
+      (index, first) = (before, earlier)
+    }
+    let end = log[index...].contains { $0.value.isShutdown }
+    let dump = log[index...].lazy.compactMap { entry -> RegisterDump? in
+      if case .registerDump(let dump) = entry.value { dump } else { nil }
+    }.first
+    return LoggedFault(
+      vector: first.vector, errorCode: first.errorCode, address: first.vector == .pageFault ? first.cr2 : nil,
+      programCounter: first.programCounter ?? first.instructionPointer, stackPointer: first.stackPointer,
+      rax: first.rax, number: first.number,
+      currentPrivilegeLevel: first.currentPrivilegeLevel, follower: follower, isTripleFault: end,
+      code: (first.programCounter ?? first.instructionPointer).flatMap(listedCode), dump: dump,
+      source: log[index].source)
+  }
+
+  /// The exception that a log ends with, where nothing shows that it was handled: the run's first, in the kernel's own code. One that came
+  /// after others says nothing, since those were handled.
+  var suspectedFault: LoggedFault? {
+    guard trace.isEmpty, let fault = loggedFault, !fault.isTripleFault, fault.number == 0,
+      fault.currentPrivilegeLevel == 0
+    else { return nil }
+    return fault
+  }
+
+  /// The same where the log is cut down to its `check_exception` lines.
+  private var checkedFault: LoggedFault? {
+    guard let index = log.lastIndex(where: \.value.isShutdown) else { return nil }
+    for entry in log[...index].reversed() {
+      guard case .exceptionCheck(nil, let new) = entry.value else { continue }
+      return LoggedFault(vector: new, isTripleFault: true, source: entry.source)
+    }
+    return nil
+  }
+
+  private var lastLoggedException: (Int, InterruptLog)? { exception(before: log.count) }
+
+  private func exception(before end: Int) -> (Int, InterruptLog)? {
+    for index in log[..<end].indices.reversed() {
+      guard case .interrupt(let interrupt) = log[index].value else { continue }
+      return interrupt.isSoftware == true || interrupt.vector.rawValue > 31 ? nil : (index, interrupt)
+    }
+    return nil
+  }
+
+  /// Whether `later` was raised while `earlier` was being delivered, as far as place and the lines between tell.
+  private func follows(_ later: InterruptLog, _ earlier: InterruptLog, between start: Int, and end: Int) -> Bool {
+    let isSamePlace: Bool
+    if let one = later.programCounter, let other = earlier.programCounter {
+      isSamePlace = one == other
+    } else if let one = later.stackPointer, let other = earlier.stackPointer {
+      isSamePlace = one == other
+    } else {
+      return false
+    }
+    guard isSamePlace else { return false }
+    let checks = log[start..<end].compactMap { entry -> ExceptionVector?? in
+      if case .exceptionCheck(let old, _) = entry.value { .some(old) } else { nil }
+    }
+    if later.vector == .doubleFault { return true }
+    if checks.contains(earlier.vector) { return true }
+    // A benign exception is checked anew: what keeps it from its handler is a #GP for its gate.
+    let code = later.errorCode
+    return [.generalProtection, .segmentNotPresent].contains(later.vector) && code & 2 != 0
+      && (code >> 3 == UInt32(earlier.vector.rawValue) || code >> 4 == UInt32(earlier.vector.rawValue))
+  }
+
+  /// The bytes of a listing around an address: at the same address, or at one that differs by a multiple of 1 MiB, as a kernel moved by
+  /// KASLR has it.
+  func listedCode(_ address: UInt64) -> (before: [UInt8], from: [UInt8])? {
+    let listings = log.compactMap { entry -> CodeListing? in
+      if case .codeListing(let listing) = entry.value { listing } else { nil }
+    }
+    for listing in listings {
+      if let code = listing.bytes(around: address) { return code }
+    }
+    for listing in listings {
+      guard let moved = listing.lines.first(where: { ($0.address ^ address) & 0xF_FFFF == 0 })?.address else {
+        continue
+      }
+      if let code = listing.bytes(around: moved) { return code }
+    }
+    return nil
+  }
+}
+
+extension QEMUMessage {
+  /// Whether TCG says that it shuts down: in so many words with `-d cpu_reset`, and with `-d int` by an exception while it
+  /// delivers #DF (target/i386/tcg/excp_helper.c: check_exception, 7.2).
+  var isShutdown: Bool {
+    switch self {
+    case .tripleFault: true
+    case .exceptionCheck(let old, _): old == .doubleFault
+    default: false
+    }
+  }
+}
