@@ -74,9 +74,11 @@ public struct Investigator {
     } else if conclusion.outcome == .undetermined, let fault = scene.suspectedFault {
       explain(fault, &verdict)
     } else if conclusion.outcome == .undetermined, let cause = RefusedEmulation(scene) {
-      verdict.cause = Cause(id: cause.id, title: cause.title, summary: cause.summary, confidence: cause.confidence)
-      verdict.remedies = cause.remedies
-      verdict.evidence += cause.evidence
+      verdict.take(cause)
+    } else if conclusion.outcome == .undetermined, conclusion.isFailedEmulation, let processor, let reenacted,
+      let cause = UnsupportedEmulation(reenacted, at: scene.instant(of: processor), in: scene)
+    {
+      verdict.take(cause)
     } else {
       verdict.warnings = LatentReservedBits(in: scene)?.warnings ?? []
     }
@@ -256,10 +258,7 @@ extension Investigator {
     verdict.outcome = .hung
     let limit = scene.ending == .timedOut ? "it had not ended when the time limit was reached, and " : "it "
     verdict.ending = "The guest hangs: \(limit)cannot get anywhere."
-    verdict.cause = Cause(
-      id: cause.id, title: cause.title, summary: cause.summary, confidence: cause.confidence)
-    verdict.remedies = cause.remedies
-    verdict.evidence += cause.evidence
+    verdict.take(cause)
   }
 
   /// A death without a first fault: an instruction that cannot be fetched at all, or one that nothing explains.
@@ -272,9 +271,7 @@ extension Investigator {
     let failure = ReportedFailure(
       scene: scene, processor: isSameDeath ? processor : nil, next: isSameDeath ? reenacted : nil)
     if let cause = failure.cause {
-      verdict.cause = Cause(id: cause.id, title: cause.title, summary: cause.summary, confidence: cause.confidence)
-      verdict.remedies = cause.remedies
-      verdict.evidence += cause.evidence
+      verdict.take(cause)
       return
     }
     guard isSameDeath, recordedException == nil, let processor, let reenacted else {
@@ -293,8 +290,7 @@ extension Investigator {
     } else if conclusion.isFailedEmulation,
       let cause = UnsupportedEmulation(reenacted, at: scene.instant(of: processor), in: scene)
     {
-      verdict.cause = Cause(id: cause.id, title: cause.title, summary: cause.summary, confidence: cause.confidence)
-      verdict.remedies = cause.remedies
+      verdict.take(cause)
     } else {
       showUnexplained(&verdict)
     }
@@ -310,10 +306,8 @@ extension Investigator {
     fault.instruction = logged.instruction?.text
     verdict.fault = fault
     guard let cause = logged.cause(in: scene) else { return }
-    verdict.cause = Cause(id: cause.id, title: cause.title, summary: cause.summary, confidence: cause.confidence)
-    verdict.remedies = cause.remedies
-    verdict.evidence +=
-      [Evidence("\(logged.vector.name) was the first exception of the chain", logged.source)] + cause.evidence
+    verdict.evidence.append(Evidence("\(logged.vector.name) was the first exception of the chain", logged.source))
+    verdict.take(cause)
   }
 
   /// What was recorded of a fault for which no rule was found.

@@ -166,6 +166,26 @@ struct LoggedFaultTests {
     #expect(verdict(limit: 0xFFF).cause == nil)
   }
 
+  @Test("a loop that has filled a page table past its end")
+  func indexPastTable() {
+    func cause(_ index: UInt64) -> String? {
+      var state = Story.state(rip: 0x9000, cr3: 0x2_0000, cr2: 0x2_2000 + index << 12, idtLimit: 0)
+      state.cs.attributes = SegmentAttributes(rawValue: 0xa0_9b00)
+      state.generalPurpose.rcx = index
+      state.generalPurpose.r12 = index << 30 | 0x83
+      let text =
+        "  0: v=0e e=0002 i=0 cpl=0 IP=0008:0000000000009000 pc=0000000000009000 SP=0010:0000000000008000 CR2=\(RegisterDumpText.hex(state.cr2, 16))\n"
+        + RegisterDumpText(state).lines.joined(separator: "\n")
+      var scene = Scene()
+      scene.log = Sourced.messages(of: QEMULog.parse(text), named: "log")
+      scene.processors = [Story.processor(state)]
+      scene.accelerator = Sourced(.tcg, .commandLine)
+      return Investigator.verdict(on: scene).cause?.id
+    }
+    #expect(cause(515) == "paging.index-past-table")
+    #expect(cause(500) == "paging.not-present")
+  }
+
   @Test("a trace whose emulator refuses an ordinary instruction")
   func refusedEmulation() {
     func verdict(_ bytes: [UInt8], failed: Bool = true) -> Verdict {

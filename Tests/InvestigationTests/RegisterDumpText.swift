@@ -5,10 +5,7 @@ struct RegisterDumpText {
   var lines: [String]
 
   init(_ state: ProcessorState) {
-    func hex(_ value: UInt64, _ digits: Int) -> String {
-      let text = String(value, radix: 16)
-      return String(repeating: "0", count: max(0, digits - text.utf8.count)) + text.suffix(digits)
-    }
+    func hex(_ value: UInt64, _ digits: Int) -> String { Self.hex(value, digits) }
     func segment(_ name: String, _ segment: Segment) -> String {
       "\(name)=\(hex(UInt64(segment.selector.rawValue), 4)) \(hex(segment.base, 16)) \(hex(UInt64(segment.limit), 8)) "
         + hex(UInt64(segment.attributes.rawValue), 8)
@@ -29,5 +26,11 @@ struct RegisterDumpText {
       "CR0=\(hex(state.cr0.rawValue, 8)) CR2=\(hex(state.cr2, 16)) CR3=\(hex(state.cr3, 16)) CR4=\(hex(state.cr4.rawValue, 8))",
       "EFER=\(hex(state.efer?.rawValue ?? 0, 16))",
     ]
+  }
+
+  /// Exactly so many hexadecimal digits.
+  static func hex(_ value: UInt64, _ digits: Int) -> String {
+    let text = String(value, radix: 16)
+    return String(repeating: "0", count: max(0, digits - text.utf8.count)) + text.suffix(digits)
   }
 }

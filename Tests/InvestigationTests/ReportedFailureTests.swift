@@ -179,6 +179,17 @@ struct ReportedFailureTests {
     #expect(summary("qemu-kvm -accel kvm -cpu Haswell")?.contains("or rather the one below it") == false)
   }
 
+  @Test("a list of a processor's flags, against the level that a program asks for")
+  func level() {
+    let verdict = verdict(
+      "Fatal glibc error: CPU does not support x86-64-v2\nflags : fpu sse sse2 pni ssse3 cx16 lahf_lm popcnt hypervisor"
+    )
+    let texts = verdict.observations.map(\.text)
+    #expect(verdict.cause == nil)
+    #expect(texts.contains { $0.contains("For x86-64-v2 the flags lack") && $0.contains("sse4_1, sse4_2") }, "\(texts)")
+    #expect(texts.contains { $0.contains("virtual one") })
+  }
+
   @Test("QEMU that did not start the guest")
   func notStarted() {
     let denied = verdict(
@@ -192,6 +203,36 @@ struct ReportedFailureTests {
     // A line of a boot alone says nothing of a guest.
     #expect(verdict("[ 2.0] kvm: disabled by bios").outcome == .undetermined)
     #expect(verdict("qemu-system-x86_64: terminating on signal 15 from pid 1 (init)").cause == nil)
+  }
+
+  @Test("a Multiboot header beside the log")
+  func multiboot() {
+    func cause(_ flags: String, _ load: String) -> String? {
+      verdict(
+        "KVM internal error. Suberror: 1\nemulation failure\nmagic 0x1badb002 flags \(flags)\nheader_addr 0x100000 load_addr \(load) entry_addr 0x100020\n"
+      ).cause?.id
+    }
+    #expect(cause("0x10003", "0x0") == "boot.multiboot-addresses")
+    #expect(cause("0x10003", "0x100000") == nil)
+    #expect(cause("0x3", "0x0") == nil)
+  }
+
+  @Test("an instruction that only newer emulators know", arguments: [true, false])
+  func learnedLate(_ isNew: Bool) {
+    var scene = Scene()
+    scene.log = Sourced.messages(
+      of: QEMULog.parse("KVM internal error. Suberror: 1\nemulation failure\n7c00: 0f ae 06 00 80"), named: "log")
+    var state = Story.state()
+    (state.cr0, state.efer, state.cr3) = ([], [], 0)
+    for path in [\ProcessorState.cs, \.ds, \.ss] { state[keyPath: path].selector = SegmentSelector(rawValue: 0) }
+    state.cs.attributes = SegmentAttributes(rawValue: 0x9b00)
+    state.rip = 0x7C00
+    scene.processors = [Story.processor(state)]
+    scene.accelerator = Sourced(.kvm, .commandLine)
+    scene.host.kernelRelease = Sourced(isNew ? "6.1.0-18-amd64" : "4.4.0-21-generic", .host("uname"))
+    let cause = Investigator.verdict(on: scene).cause
+    #expect(cause?.id == (isNew ? nil : "emulation.unsupported-instruction"))
+    #expect(cause?.summary.contains("since Linux 4.10") ?? isNew)
   }
 
   @Test("a cut dump, and registers that nobody could read")

@@ -70,7 +70,7 @@ enum Causes {
       ControlRegisterReservedBit.self,
       UnknownMSR.self, TableOutsideRAM.self, ExecutingZeroes.self, SyscallTarget.self, HandlerNotMapped.self,
       NullCall.self, CodeNotMapped.self, StackOverflow.self, StackNotMapped.self,
-      NullPointer.self,
+      NullPointer.self, TableIndexOverflow.self,
       PageNotMapped.self, SupervisorModeExecutionPrevention.self, SupervisorModeAccessPrevention.self,
       SupervisorPage.self,
       ReadOnlyPage.self, ExecuteDisabledPage.self, ProtectionKey.self, TrapInstruction.self, UndefinedInstruction.self,

@@ -3,7 +3,7 @@ import QEMU
 import X86
 
 /// `emulation.unsupported-instruction`: KVM had to emulate an instruction that its emulator does not know.
-struct UnsupportedEmulation: SingleCause {
+struct UnsupportedEmulation: JudgedCause, SingleCause {
   static let id = "emulation.unsupported-instruction"
   static let title = "KVM cannot emulate the instruction"
 

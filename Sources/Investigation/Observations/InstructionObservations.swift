@@ -49,6 +49,11 @@ struct InstructionObservations {
       )
     } else {
       note("All bytes from RIP on are \(name): \(Self.meaning(ofFill: byte)), no code")
+      if byte == 0, !state.cr0.contains(.paging), state.instructionAddress.rawValue >= 0x10_0000 {
+        note(
+          "QEMU shows zeroes also where there is no memory: a processor runs through zeroes in RAM by itself, so RIP is beyond the guest's RAM, or what EAX points to (\((state.generalPurpose.rax & 0xFFFF_FFFF).hexadecimal)) is no RAM"
+        )
+      }
     }
     guard let before = fillBeforeRIP else {
       return note("The bytes before RIP are not such, so that RIP stands at the end of something, or jumped here")
@@ -64,7 +69,19 @@ struct InstructionObservations {
     }
     note(
       "\(words): execution slid through them (\(Self.sliding[before] ?? "")) up to the VGA window, where it ends. What jumped into them "
-        + "is not known" + (before == 0 ? "; memory that nobody filled is where a null or empty pointer leads" : ""))
+        + "is not known" + scanned(before)
+        + (before == 0 ? "; memory that nobody filled is where a null or empty pointer leads" : ""))
+  }
+
+  /// How far SCASW or SCASD, AFH, has walked: EDI rises by the operand's size each time (SDM vol. 2, SCAS).
+  private func scanned(_ byte: UInt8) -> String {
+    let width: UInt64 = state.cs.attributes.contains(.big) || state.mode == .long64 ? 4 : 2
+    let edi = state.generalPurpose.rdi & 0xFFFF_FFFF
+    guard byte == 0xAF, !state.rflags.contains(.direction), edi > 0, edi % width == 0, edi / width < state.rip else {
+      return ""
+    }
+    return
+      ". EDI is \(edi.hexadecimal): if it began at 0, SCAS ran \((edi / width).hexadecimal) times, from offset \((state.rip - edi / width).hexadecimal) of CS on: the memory was overwritten under code that ran up to there"
   }
 
   /// What memory full of one byte is (EDK2 MdePkg.dec: PcdDebugClearMemoryValue; Linux include/linux/poison.h; Microsoft's C runtime).

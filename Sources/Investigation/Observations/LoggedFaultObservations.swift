@@ -22,12 +22,25 @@ extension LoggedFault {
     }
     if let pageFault, let errorCode { words.append("Error code \(errorCode.hexadecimal): \(pageFault.sentence)") }
     words += relations + chain + before
+    if let operation = dump?.conditionCodeOperation, let meaning = Self.shifts[String(operation.prefix(3))] {
+      words.append("CCO=\(operation): the last instruction that set the flags was \(meaning)\(shifted)")
+    }
     if let rax, rax >> 31 == 1, rax & ~0xE005_003F == 0 {
       words.append(
         "EAX \(rax.hexadecimal) has the form of a value of CR0 (\(CR0(rawValue: rax).names.joined(separator: ", "))): it was read or written shortly before"
       )
     }
     return words
+  }
+
+  /// The names that TCG gives its lazy flags (target/i386/cpu.h: CC_OP_*, 7.2).
+  private static let shifts: [String: String] = ["SAR": "a right shift (SHR or SAR)", "SHL": "a left shift (SHL)"]
+
+  /// Registers that hold the shift's result.
+  private var shifted: String {
+    guard let result = dump?[.conditionCodeDestination], result > 0xFFFF else { return "" }
+    let names = [RegisterDump.Register.rax, .rbx, .rcx, .rdx, .rsi, .rdi].filter { dump?[$0] == result }.map(\.rawValue)
+    return names.isEmpty ? "" : ", and \(names.joined(separator: ", ")) holds its result, \(result.hexadecimal)"
   }
 
   private var relations: [String] {

@@ -20,6 +20,7 @@ struct ProcessorObservations {
     interruptTable()
     segments()
     halted()
+    userAccess()
     let facts =
       SegmentObservations.facts(of: state) + AddressObservations.facts(of: state)
       + RegisterObservations.facts(of: state)
@@ -49,7 +50,11 @@ struct ProcessorObservations {
       return
     }
     guard mode != .none else {
-      note("Paging is off")
+      let isOnTheWay = state.efer?.contains(.longModeEnable) == true
+      note(
+        isOnTheWay
+          ? "Paging is off; EFER.LME is set: the code is on its way into long mode, which begins when CR0.PG is set"
+          : "Paging is off")
       return
     }
     let root = state.cr3 & 0x000F_FFFF_FFFF_F000
@@ -86,6 +91,10 @@ struct ProcessorObservations {
       note(
         "The IDT has the place and size of real mode's vectors (\(place)): if nobody put gates there, no exception can be delivered"
       )
+    } else if state.isLongModeActive, state.idtr.base.rawValue == 0 {
+      note(
+        "The IDT is at linear address 0 (limit \(state.idtr.limit.hexadecimal)): no operating system puts it there, a program without one may"
+      )
     } else if !table.contains(.pageFault) {
       note("The IDT (\(place)) ends before the gate of #PF")
     }
@@ -95,13 +104,24 @@ struct ProcessorObservations {
   private mutating func segments() {
     guard state.mode != .real, state.mode != .virtual8086 else { return }
     let outside = [("CS", state.cs), ("SS", state.ss), ("DS", state.ds), ("ES", state.es)].filter {
-      !$0.1.selector.isNull && !$0.1.selector.isLocal && $0.1.selector.index * 8 + 7 > Int(state.gdtr.limit)
+      !$0.1.selector.isNull && !$0.1.selector.isLocal && $0.1.base != UInt64($0.1.selector.rawValue) << 4
+        && $0.1.selector.index * 8 + 7 > Int(state.gdtr.limit)
     }
     guard !outside.isEmpty else { return }
     let names = outside.map { "\($0.0) \($0.1.selector.rawValue.hexadecimal)" }.joined(separator: ", ")
     note(
       "\(names) lie\(outside.count == 1 ? "s" : "") outside the GDT (limit \(state.gdtr.limit.hexadecimal)): loaded "
         + "before this GDT was in force, and not to be loaded again")
+  }
+
+  /// STAC opens user pages to the supervisor (SDM vol. 3, 4.6.1).
+  private mutating func userAccess() {
+    guard state.rflags.contains(.alignmentCheck), state.currentPrivilegeLevel == 0,
+      state.cr4.contains(.supervisorAccessPrevention)
+    else { return }
+    note(
+      "EFLAGS.AC is set at CPL 0 with CR4.SMAP: the kernel has opened user pages to itself (STAC), and accesses one on purpose"
+    )
   }
 
   private mutating func halted() {

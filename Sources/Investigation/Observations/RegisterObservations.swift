@@ -10,8 +10,8 @@ enum RegisterObservations {
 
   private static func pointers(_ state: ProcessorState) -> [(name: String, value: UInt64)] {
     [
-      ("RIP", state.rip), ("CR2", state.cr2), ("the base of the IDT", state.idtr.base.rawValue),
-      ("the base of the GDT", state.gdtr.base.rawValue),
+      ("RIP", state.rip), ("CR2", state.cr2), ("The base of the IDT", state.idtr.base.rawValue),
+      ("The base of the GDT", state.gdtr.base.rawValue),
     ]
   }
 
@@ -85,10 +85,9 @@ enum RegisterObservations {
   /// A loop that fills page directories keeps the next entry, its index and often what is left to do in registers. An index of 512 or
   /// more has left its table.
   private static func tableFill(_ state: ProcessorState) -> [String] {
-    guard state.isLongModeActive else { return [] }
     var facts: [String] = []
     let named = state.generalPurpose.named.filter { $0.name != "RSP" }
-    for entry in named where isLargePageEntry(entry.value) {
+    for entry in largePageEntries(state) {
       let address = entry.value & 0x000F_FFFF_FFE0_0000
       guard let index = named.first(where: { $0.value > 0 && $0.value << 30 == address && $0.value < 1024 }) else {
         continue
@@ -106,6 +105,25 @@ enum RegisterObservations {
       }
     }
     return facts
+  }
+
+  /// The registers that hold what looks like the entry of a 2 MiB page.
+  private static func largePageEntries(_ state: ProcessorState) -> [(name: String, value: UInt64)] {
+    guard state.isLongModeActive else { return [] }
+    return state.generalPurpose.named.filter { $0.name != "RSP" && isLargePageEntry($0.value) }
+  }
+
+  /// That an index beside such an entry has left its table, and where it then wrote; empty where none has.
+  static func indexesPastTable(_ state: ProcessorState) -> [String] {
+    for entry in largePageEntries(state) {
+      let address = entry.value & 0x000F_FFFF_FFE0_0000
+      if let index = state.generalPurpose.named.first(where: {
+        (512..<1024).contains($0.value) && $0.value << 30 == address
+      }) {
+        return overflow(index, state)
+      }
+    }
+    return []
   }
 
   /// P and PS set, an address that is 2 MiB aligned and above 0, no other bits than flags.

@@ -14,8 +14,8 @@ extension Scene {
       EntryFailureObservations(hardwareError: $0.value, $0.source, in: self, processor: processor).evidence
     }
     return errors + (entry ?? []) + traceObservations + loggedFaultObservations + messageObservations
-      + statementObservations + hostDumpObservations
-      + partialDumpObservations
+      + statementObservations + hostDumpObservations + partialDumpObservations + unusualMemoryObservations
+      + multibootObservations
   }
 
   /// The last dump, where it is too small for a processor's state.
@@ -45,6 +45,35 @@ extension Scene {
       ? code(of: processor).map { InstructionObservations($0.value, at: processor.state, $0.source).evidence } ?? []
       : []
     return instruction + ProcessorObservations(of: processor).evidence
+      + memorySizeObservations(processor).map { Evidence($0, processor.source) }
+  }
+
+  /// A stack or an instruction where the command line's RAM ends. Up to 2 GiB a PC has all of it from 0 on (QEMU 7.2 hw/i386/pc_piix.c,
+  /// pc_q35.c).
+  private func memorySizeObservations(_ processor: ObservedProcessor) -> [String] {
+    guard let memorySize = commandLine?.memorySize, memorySize <= 2 << 30, !processor.state.cr0.contains(.paging) else {
+      return []
+    }
+    let state = processor.state
+    let outside = [("The stack", state.stackAddress), ("CS:IP", state.instructionAddress.rawValue)].filter {
+      $0.1 >= memorySize && PCMemory.hole(of: $0.1) == nil
+    }
+    return outside.map {
+      "\($0.0), at \($0.1.hexadecimal), is beyond the guest's RAM, which ends at \(memorySize.hexadecimal) (-m): no value that its code can have meant"
+    }
+  }
+
+  /// Memory that the command line gives the guest and that KVM does not have as RAM.
+  var unusualMemoryObservations: [Evidence] {
+    guard let commandLine, commandLine.arguments.contains(where: { $0.hasPrefix("cxl-type3") }),
+      accelerator?.value != .tcg
+    else { return [] }
+    return [
+      Evidence(
+        "The command line has CXL memory (cxl-type3\(commandLine.arguments.contains { $0.contains("volatile-memdev") } ? ", volatile-memdev" : "")): QEMU answers for a CXL window as for a device, so for KVM it is MMIO. Code, stacks and "
+          + "buffers that the guest puts there have to be emulated, instruction by instruction, and many cannot be",
+        .commandLine)
+    ]
   }
 
   /// The `Code=` line of the dump that a processor's registers are from.

@@ -38,6 +38,11 @@ enum SegmentObservations {
             ? "; the bases are 16 times the selectors, CS \(state.cs.selector.rawValue.hexadecimal) has \(state.cs.base.hexadecimal)"
             : ""))
     }
+    if state.tr.base != 0, state.tr.attributes.contains(.present), !isOfSMM {
+      facts.append(
+        "TR still is a TSS at \(state.tr.base.hexadecimal), and IDTR has base \(state.idtr.base.rawValue.hexadecimal), limit \(state.idtr.limit.hexadecimal): set up in protected mode, by a boot loader or monitor that goes back and forth"
+      )
+    }
     if !isOfSMM, !foreign.isEmpty || !big.isEmpty {
       facts.append(
         "VMX cannot run such code itself where it has no unrestricted guest (Intel before Westmere, or kvm_intel "

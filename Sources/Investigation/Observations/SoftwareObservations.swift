@@ -16,6 +16,9 @@ enum SoftwareObservations {
     if PCMemory.bios.contains(base), base > 0xE_0000, state.gdtr.limit == 0x37 {
       return [
         "The GDT, at \(base.hexadecimal) with limit 0x37, is SeaBIOS's (src/misc.c: rombios32_gdt): the BIOS is running, or what it left in force"
+          + (usesStackOfSeaBIOS(state)
+            ? ". ESP \(state.generalPurpose.rsp.hexadecimal) is on its stack, below 7000 (src/config.h: BUILD_STACK_ADDR)"
+            : "")
       ]
     }
     if (0xFFC0_0000...0xFFFF_FFFF).contains(base) {
@@ -24,6 +27,10 @@ enum SoftwareObservations {
       ]
     }
     return []
+  }
+
+  private static func usesStackOfSeaBIOS(_ state: ProcessorState) -> Bool {
+    (0x6000...0x7000).contains(state.stackAddress)
   }
 
   /// The two layouts of the GDT that EDK2 has had: code of 64 bits at 28H, later at 38H.

@@ -233,10 +233,10 @@ extension Scene {
     for entry in log {
       if case .statement(let statement) = entry.value { seen[statement.kind, default: 0] += 1 }
     }
-    var told: Set<Statement.Kind> = []
+    var told: Set<String> = []
     return log.compactMap { entry in
       guard case .statement(let statement) = entry.value, let meaning = statement.meaning,
-        told.insert(statement.kind).inserted
+        told.insert(meaning.words).inserted
       else { return nil }
       let count = seen[statement.kind, default: 1]
       return Evidence(meaning.words + (count > 1 ? " (\(count) such lines)" : ""), entry.source)

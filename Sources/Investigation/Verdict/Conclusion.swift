@@ -103,7 +103,7 @@ extension Scene {
       outcome: .undetermined,
       sentence:
         "KVM could not emulate an instruction of a user program. QEMU lets the guest go on after that; how it ended, "
-        + "nothing here shows.", evidence: internalErrors)
+        + "nothing here shows.", evidence: internalErrors, isFailedEmulation: true)
   }
 
   private var lastSuberror: Int? {

@@ -43,7 +43,7 @@ public struct ProcessorListing: Hashable, Sendable {
     guard let colon = line.bytes.firstIndex(of: UInt8(ascii: ":")) else { return nil }
     var name = line.bytes[..<colon]
     while let last = name.last, Byte.isBlank(last) { name.removeLast() }
-    guard (4...24).contains(name.count),
+    guard (2...24).contains(name.count),
       name.allSatisfy({ byte in
         (0x61...0x7A).contains(byte | 0x20) || byte == UInt8(ascii: "_") || byte == UInt8(ascii: " ")
           || Byte.isDigit(byte)

@@ -64,6 +64,8 @@ public enum QEMUMessage: Hashable, Sendable {
   case vmcb(VMCBDump)
   /// Instructions with their addresses, as a disassembler lists them.
   case codeListing(CodeListing)
+  /// A Multiboot header that was printed beside the log.
+  case multibootHeader(MultibootHeader)
   /// A symbol of an image, as nm lists it.
   case symbol(name: String, address: UInt64)
   /// /proc/cpuinfo or lscpu, of the host or of the guest.
@@ -166,6 +168,9 @@ private struct QEMULogParser {
     case .codeListing(var listing):
       guard distance == 1, listing.take(line) else { return false }
       entries[last].message = .codeListing(listing)
+    case .multibootHeader(var header):
+      guard distance == 1, header.take(line) else { return false }
+      entries[last].message = .multibootHeader(header)
     case .processorListing(var listing):
       guard distance == 1, listing.take(line) else { return false }
       entries[last].message = .processorListing(listing)
@@ -210,6 +215,8 @@ extension QEMUMessage {
       self = .vmcs(VMCSDump())
     } else if VMCBDump.begins(line) {
       self = .vmcb(VMCBDump())
+    } else if let header = MultibootHeader(line) {
+      self = .multibootHeader(header)
     } else if let listing = ProcessorListing(line) {
       self = .processorListing(listing)
     } else if let statement = Statement(line) {

@@ -55,24 +55,9 @@ extension ReportedFailure {
 }
 
 /// A cause that no exception of the guest tells: why KVM or QEMU gave up.
-protocol CauseOfFailure: SingleCause {
+protocol CauseOfFailure: JudgedCause {
   /// Nil where the failure has another cause.
   init?(_ failure: ReportedFailure)
-
-  var id: String { get }
-  var title: String { get }
-  var summary: String { get }
-  var confidence: Confidence { get }
-  var remedies: [Remedy] { get }
-  var evidence: [Evidence] { get }
-
-  /// The pages of the manual; one for most.
-  static var manuals: [ManualPage] { get }
-}
-
-extension CauseOfFailure {
-  var confidence: Confidence { .likely }
-  var evidence: [Evidence] { [] }
 }
 
 extension ReportedFailure {
@@ -81,7 +66,7 @@ extension ReportedFailure {
     [
       MSRRefused.self, KVMNotUsable.self, HostMemoryError.self, HalfRestoredState.self, EntryInstructionFailed.self,
       InvalidGuestState.self, InvalidVMCB.self, ContradictoryExit.self, DeliveryToDevice.self, ReturnFromSMM.self,
-      RegistersRefused.self, RefusedFetch.self,
+      RegistersRefused.self, RefusedFetch.self, MultibootAddresses.self,
     ]
   }
 

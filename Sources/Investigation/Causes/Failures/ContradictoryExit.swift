@@ -2,7 +2,7 @@ import KVM
 import X86
 
 /// `host.contradictory-exit`: the processor reported an exit that cannot come while an event is delivered.
-struct ContradictoryExit: CauseOfFailure {
+struct ContradictoryExit: CauseOfFailure, SingleCause {
   static let id = "host.contradictory-exit"
   static let title = "What the processor reported contradicts itself"
 

@@ -2,7 +2,7 @@ import KVM
 import X86
 
 /// `interrupt.delivery-to-device`: what an event's delivery reads or writes lies in device memory.
-struct DeliveryToDevice: CauseOfFailure {
+struct DeliveryToDevice: CauseOfFailure, SingleCause {
   static let id = "interrupt.delivery-to-device"
   static let title = "An exception or interrupt is delivered through device memory"
 

@@ -3,7 +3,7 @@ import QEMU
 import X86
 
 /// `entry.vmx-instruction-failed`: the instruction that enters the guest failed, before the guest's state counted.
-struct EntryInstructionFailed: CauseOfFailure {
+struct EntryInstructionFailed: CauseOfFailure, SingleCause {
   static let id = "entry.vmx-instruction-failed"
   static let title = "The host's own VMX instruction failed"
 

@@ -2,7 +2,7 @@ import KVM
 import X86
 
 /// `entry.half-restored-state`: the vCPU was to run with registers of two moments.
-struct HalfRestoredState: CauseOfFailure {
+struct HalfRestoredState: CauseOfFailure, SingleCause {
   static let id = "entry.half-restored-state"
   static let title = "The processor's state was only half restored"
 

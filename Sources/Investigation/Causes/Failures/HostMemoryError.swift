@@ -3,7 +3,7 @@ import QEMU
 import X86
 
 /// `host.memory-error`: the host's hardware reported an error, and the guest's run ended with it.
-struct HostMemoryError: CauseOfFailure {
+struct HostMemoryError: CauseOfFailure, SingleCause {
   static let id = "host.memory-error"
   static let title = "The host's memory or processor reported an error"
 

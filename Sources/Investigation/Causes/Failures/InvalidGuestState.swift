@@ -3,7 +3,7 @@ import QEMU
 import X86
 
 /// `entry.invalid-guest-state`: the processor refused to enter the guest, by a rule that its state breaks.
-struct InvalidGuestState: CauseOfFailure {
+struct InvalidGuestState: CauseOfFailure, SingleCause {
   static let id = "entry.invalid-guest-state"
   static let title = "The guest's state is not one that the processor enters"
 

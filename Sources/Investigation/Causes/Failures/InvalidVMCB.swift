@@ -3,7 +3,7 @@ import QEMU
 import X86
 
 /// `entry.invalid-vmcb`: AMD's VMRUN refused the VMCB, and no rule of the guest's state that is shown says why.
-struct InvalidVMCB: CauseOfFailure {
+struct InvalidVMCB: CauseOfFailure, SingleCause {
   static let id = "entry.invalid-vmcb"
   static let title = "VMRUN refused the VMCB"
 

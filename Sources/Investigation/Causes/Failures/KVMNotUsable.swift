@@ -2,7 +2,7 @@ import QEMU
 import X86
 
 /// `host.kvm-not-usable`: QEMU could not start the guest because KVM is not to be had.
-struct KVMNotUsable: CauseOfFailure {
+struct KVMNotUsable: CauseOfFailure, SingleCause {
   static let id = "host.kvm-not-usable"
   static let title = "KVM cannot be used on this host"
 

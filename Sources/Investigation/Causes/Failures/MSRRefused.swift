@@ -2,7 +2,7 @@ import QEMU
 import X86
 
 /// `host.msr-refused`: QEMU had to set an MSR that this host's KVM does not take.
-struct MSRRefused: CauseOfFailure {
+struct MSRRefused: CauseOfFailure, SingleCause {
   static let id = "host.msr-refused"
   static let title = "KVM refuses a model-specific register that QEMU has to set"
 

@@ -3,7 +3,7 @@ import KVM
 import X86
 
 /// `emulation.refused`: KVM gave the guest #UD for an ordinary instruction that its emulator knows.
-struct RefusedEmulation: SingleCause {
+struct RefusedEmulation: JudgedCause, SingleCause {
   static let id = "emulation.refused"
   static let title = "KVM refused to emulate an ordinary instruction"
 
@@ -16,8 +16,6 @@ struct RefusedEmulation: SingleCause {
     }
     self.refusal = refusal
   }
-
-  var confidence: Confidence { .likely }
 
   var summary: String {
     let address =

@@ -4,11 +4,6 @@ import X86
 
 /// `paging.reserved-bit` by exclusion: an ordinary instruction that KVM had to emulate and could not even fetch.
 struct RefusedFetch: CauseOfFailure {
-  static let id = ReservedBit.id
-  static let title = ReservedBit.title
-  static let manual = ""
-  static let manuals: [ManualPage] = []
-
   private let instruction: Instruction
   private let scene: Scene
 
@@ -26,6 +21,8 @@ struct RefusedFetch: CauseOfFailure {
     scene = failure.scene
   }
 
+  var id: String { ReservedBit.id }
+  var title: String { ReservedBit.title }
   var confidence: Confidence { .possible }
 
   var summary: String {

@@ -3,7 +3,7 @@ import QEMU
 import X86
 
 /// `host.registers-refused`: KVM did not take back the registers of the guest.
-struct RegistersRefused: CauseOfFailure {
+struct RegistersRefused: CauseOfFailure, SingleCause {
   static let id = "host.registers-refused"
   static let title = "KVM refuses the registers that QEMU gives it"
 

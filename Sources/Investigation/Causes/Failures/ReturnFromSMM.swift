@@ -4,7 +4,7 @@ import QEMU
 import X86
 
 /// `emulation.smm-return`: KVM could not carry out RSM.
-struct ReturnFromSMM: CauseOfFailure {
+struct ReturnFromSMM: CauseOfFailure, SingleCause {
   static let id = "emulation.smm-return"
   static let title = "The return from system-management mode failed"
 

@@ -1,22 +1,9 @@
 import X86
 
 /// A reason why a guest that was still there when its time was over cannot get anywhere.
-protocol CauseOfHang {
-  static var manuals: [ManualPage] { get }
-
+protocol CauseOfHang: JudgedCause {
   /// Nil where the guest hangs for another reason, or not at all.
   init?(_ hang: Hang)
-
-  var id: String { get }
-  var title: String { get }
-  var summary: String { get }
-  var confidence: Confidence { get }
-  var remedies: [Remedy] { get }
-  var evidence: [Evidence] { get }
-}
-
-extension CauseOfHang {
-  var evidence: [Evidence] { [] }
 }
 
 /// A guest that was stopped while it still ran, or stood still.

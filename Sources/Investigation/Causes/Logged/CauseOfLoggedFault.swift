@@ -1,25 +1,9 @@
 import X86
 
 /// A cause as far as a log of `-d int` alone tells it, without the registers that the reenactment needs.
-protocol CauseOfLoggedFault {
-  /// The pages of the manual; none for a cause that another file explains.
-  static var manuals: [ManualPage] { get }
-
+protocol CauseOfLoggedFault: JudgedCause {
   /// Nil where the fault has another cause.
   init?(_ fault: LoggedFault, in scene: Scene)
-
-  var id: String { get }
-  var title: String { get }
-  var summary: String { get }
-  var confidence: Confidence { get }
-  var remedies: [Remedy] { get }
-  var evidence: [Evidence] { get }
-}
-
-extension CauseOfLoggedFault {
-  static var manuals: [ManualPage] { [] }
-  var confidence: Confidence { .likely }
-  var evidence: [Evidence] { [] }
 }
 
 extension LoggedFault {

@@ -6,8 +6,6 @@ struct ReenteredInterrupt: CauseOfLoggedFault, SingleCause {
   static let id = "interrupt.reentered"
   static let title = "An interrupt comes again and again into its own handler"
 
-  static var manuals: [ManualPage] { [ManualPage(id: id, title: title, text: manual)] }
-
   private let vector: UInt8
   private let count: Int
   private let step: UInt64?

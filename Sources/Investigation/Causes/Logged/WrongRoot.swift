@@ -7,8 +7,6 @@ struct WrongRoot: CauseOfLoggedFault, SingleCause {
   static let id = "paging.wrong-cr3"
   static let title = "CR3 points to the wrong tables"
 
-  static var manuals: [ManualPage] { [ManualPage(id: id, title: title, text: manual)] }
-
   private let fault: LoggedFault
   /// The bits that the code clears in the value just before.
   private let cleared: UInt64?
