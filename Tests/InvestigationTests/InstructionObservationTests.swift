@@ -66,7 +66,7 @@ struct InstructionObservationTests {
   func before() {
     let code: [UInt8] = [UInt8](repeating: 0x55, count: 12) + [0x48, 0x83, 0xC8, 0x01, 0x90, 0x0F, 0x22, 0xD8]
     expect(
-      observations(before: code, [0xC3]), "`or rax, 0x1`; `nop`; `mov cr3, rax`; RIP", "CR3 was written just before")
+      observations(before: code, [0xC3]), "`or rax, 0x1`; `nop`; `mov cr3, rax`; RIP", "CR3 was just written")
   }
 
   @Test("bytes that are no code")

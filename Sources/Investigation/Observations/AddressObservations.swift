@@ -33,7 +33,8 @@ enum AddressObservations {
     }
     guard isLinearPhysical(state) else { return facts }
     if PCMemory.vgaWindow.contains(state.stackAddress) {
-      facts.append("The stack, at physical \(state.stackAddress.hexadecimal), is in the VGA window")
+      let place = state.isInSMM == true ? "A0000-BFFFF, which in SMM may be SMRAM" : "the VGA window"
+      facts.append("The stack, at physical \(state.stackAddress.hexadecimal), is in \(place)")
     }
     for (name, table) in [("GDT", state.gdtr), ("IDT", state.idtr)]
     where PCMemory.vgaWindow.contains(table.base.rawValue) {

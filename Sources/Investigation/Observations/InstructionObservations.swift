@@ -49,10 +49,12 @@ struct InstructionObservations {
       )
     } else {
       note("All bytes from RIP on are \(name): \(Self.meaning(ofFill: byte)), no code")
-      if byte == 0, !state.cr0.contains(.paging), state.instructionAddress.rawValue >= 0x10_0000 {
+      if byte == 0, state.mode == .protected(bits: 32), !state.cr0.contains(.paging),
+        state.instructionAddress.rawValue >= 0x10_0000
+      {
         note(
-          "QEMU shows zeroes also where there is no memory: a processor runs through zeroes in RAM by itself, so RIP is beyond the guest's RAM, or what EAX points to (\((state.generalPurpose.rax & 0xFFFF_FFFF).hexadecimal)) is no RAM"
-        )
+          "QEMU shows zeroes also where there is no memory. A processor runs through zeroes in RAM by itself (`add [eax], al`), where KVM does not emulate every instruction: then RIP is beyond the guest's RAM, or what EAX points to ("
+            + "\((state.generalPurpose.rax & 0xFFFF_FFFF).hexadecimal)) is no RAM")
       }
     }
     guard let before = fillBeforeRIP else {
@@ -331,13 +333,14 @@ extension Instruction {
     switch number {
     case 0 where !state.cr0.contains(.protectionEnable):
       return
-        "CR0 was written just before: PE (protected mode) has just been cleared, CS and the others still are what they were"
+        "By the code before RIP, CR0 was just written: PE (protected mode) has just been cleared, CS and the others still are what they were"
     case 0 where state.cr0.contains(.paging):
-      return "CR0 was written just before: paging is in force from this instruction on"
-    case 0: return "CR0 was written just before: protected mode is in force from this instruction on"
+      return "By the code before RIP, CR0 was just written: paging is in force from this instruction on"
+    case 0: return "By the code before RIP, CR0 was just written: protected mode is in force from this instruction on"
     case 3:
-      return "CR3 was written just before: the tables at \(state.cr3.hexadecimal) are in force from this instruction on"
-    case 4: return "CR4 was written just before"
+      return
+        "By the code before RIP, CR3 was just written: the tables at \(state.cr3.hexadecimal) are in force from this instruction on"
+    case 4: return "By the code before RIP, CR4 was just written"
     default: return nil
     }
   }

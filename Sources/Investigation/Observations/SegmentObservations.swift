@@ -31,7 +31,7 @@ enum SegmentObservations {
             : "These are left over from protected mode: no far jump or load has put real mode's values there"))
     }
     let big = data(state).filter { $0.segment.limit > 0xFFFF }
-    if !big.isEmpty {
+    if !big.isEmpty, !isOfSMM {
       facts.append(
         "The limits of \(names(big)) are beyond 64 KiB (\(big[0].segment.limit.hexadecimal)): big real mode (\"unreal\" mode)"
           + (foreign.isEmpty
@@ -87,6 +87,7 @@ enum SegmentObservations {
     }
     if state.rip & 0xFFFF == 0, state.rip >> 16 != 0, state.rip <= 0xFFFF_FFFF {
       let names = GeneralPurposeRegisters.shortNames(where: { $0 == state.rip >> 16 }, in: state.generalPurpose)
+        .map { "E" + $0.dropFirst() }
       if !names.isEmpty {
         facts.append(
           "EIP is \(list(names)) times 10000H: two 16-bit halves were taken for one 32-bit address, as by a return of the wrong width"
