@@ -127,11 +127,18 @@ struct RunCommand: ParsableCommand {
   }
 
   private func refusal(_ end: ProcessEnd, _ outcome: GuestOutcome) -> String {
-    let last = outcome.scene.lastLine.map { ": \($0.text)" } ?? ""
-    return switch end {
-    case .exited(let status): "\(command[0]) did not start the guest (status \(status))\(last)"
-    case .signalled(let signal): "\(command[0]) did not start the guest (signal \(signal))\(last)"
-    }
+    let status =
+      switch end {
+      case .exited(let status): "status \(status)"
+      case .signalled(let signal): "signal \(signal)"
+      }
+    let line = QEMUCommandLine(program: command[0], arguments: Array(command.dropFirst()))
+    let errors = String(decoding: outcome.scene.standardError, as: UTF8.self)
+    let refusal = StartRefusal(standardError: errors, of: line)
+    return [
+      "\(command[0]) did not start the guest (\(status))\(refusal.map { ": \($0.reason)" } ?? "")",
+      refusal?.option.map { "  option: \($0)" }, refusal?.cure.map { "  cure: \($0)" },
+    ].compactMap(\.self).joined(separator: "\n")
   }
 
   private func status(_ verdict: Verdict, _ end: ProcessEnd) -> Int32 {

@@ -10,6 +10,9 @@ enum OptionTable {
     return withoutArgument.contains(name) ? false : nil
   }
 
+  /// The names that are known.
+  static var names: Set<String> { withArgument.union(withoutArgument) }
+
   private static let withArgument: Set<String> = words(
     """
     D L M accel acpitable action add-fd append audio audiodev bios blockdev boot cdrom chardev chroot compat cpu d \

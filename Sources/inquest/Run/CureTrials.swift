@@ -98,7 +98,9 @@ struct CureTrials {
     case .interrupted: return (nil, nil)
     case .refusedToStart:
       trial.result = .refused
-      trial.account = "QEMU does not start with it: \(outcome.scene.lastLine?.text ?? "it says nothing")"
+      let errors = String(decoding: outcome.scene.standardError, as: UTF8.self)
+      let reason = StartRefusal(standardError: errors, of: line)?.reason ?? "it says nothing"
+      trial.account = "QEMU does not start with it: \(reason)"
       return (trial, nil)
     default: break
     }
