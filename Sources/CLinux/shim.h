@@ -111,15 +111,18 @@ static inline int clinux_pidfd_open(pid_t process) {
 ///
 /// - `standard`: what become the child's standard input, output and error; -1 leaves it the caller's.
 /// - `inherited`: `inherited_count` descriptors that the child gets under the same numbers.
+/// - `holds_interrupts`: whether the child blocks SIGINT, which a terminal's Ctrl-C sends to it, too.
 ///
-/// The child blocks no signal, whatever the calling thread blocks: threads of a pool often block all.
+/// The child blocks no other signal, whatever the calling thread blocks: threads of a pool often block all.
 /// The process group, the terminal and all descriptors that are not close-on-exec stay the caller's. The child gets SIGTERM when the calling thread ends, so it cannot outlive a killed parent.
 static inline pid_t clinux_spawn(
-    char *const arguments[], const int standard[3], const int *inherited, size_t inherited_count) {
+    char *const arguments[], const int standard[3], const int *inherited, size_t inherited_count,
+    int holds_interrupts) {
   int report[2];
   if (clinux_pipe(report) != 0) return -1;
-  sigset_t none;
-  sigemptyset(&none);
+  sigset_t blocked;
+  sigemptyset(&blocked);
+  if (holds_interrupts) sigaddset(&blocked, SIGINT);
   pid_t parent = getpid();
   pid_t child = fork();
   if (child == 0) {
@@ -129,7 +132,7 @@ static inline pid_t clinux_spawn(
       if (standard[i] >= 0 && dup2(standard[i], i) < 0) failure = errno;
     for (size_t i = 0; i < inherited_count && !failure; i++)
       if (fcntl(inherited[i], F_SETFD, 0) != 0) failure = errno;
-    if (!failure && sigprocmask(SIG_SETMASK, &none, NULL) != 0) failure = errno;
+    if (!failure && sigprocmask(SIG_SETMASK, &blocked, NULL) != 0) failure = errno;
     // The parent may have ended before prctl.
     if (!failure && getppid() != parent) _exit(127);
     if (!failure) {

@@ -256,7 +256,12 @@ extension Investigator {
 
   private func explain(_ cause: any CauseOfHang, _ verdict: inout Verdict) {
     verdict.outcome = .hung
-    let limit = scene.ending == .timedOut ? "it had not ended when the time limit was reached, and " : "it "
+    let limit =
+      switch scene.ending {
+      case .timedOut: "it had not ended when the time limit was reached, and "
+      case .stopped: "it was stopped from outside, and "
+      default: "it "
+      }
     verdict.ending = "The guest hangs: \(limit)cannot get anywhere."
     verdict.take(cause)
   }

@@ -20,6 +20,9 @@ extension Scene {
     log = Sourced.messages(of: QEMULog.parse(utf8: guest.standardError), named: "QEMU's standard error")
     accelerator = Self.accelerator(guest.identity)
     lastWords = guest.lastLine.map { Sourced($0.text, .log(name: "QEMU's standard error", line: $0.number)) }
+    if case .panicked(let data?) = guest.ending {
+      panicInformation = GuestPanicInformation(data).map { Sourced($0, .qmp("GUEST_PANICKED")) }
+    }
     takeProcessors(guest)
     takeFeatures(guest.identity)
     if case .recorded(let recording) = guest.recording { trace = recording.records() }

@@ -17,6 +17,27 @@ struct EndingTests {
     #expect(verdict.evidence.contains { $0.text.contains("qemu: assertion failed") })
   }
 
+  @Test("Hyper-V's crash registers are shown, and pvpanic has nothing to show")
+  func panic() throws {
+    var scene = Scene(ending: .panicked)
+    #expect(Investigator.verdict(on: scene).cause?.summary.contains("pvpanic device") == true)
+    let information = try #require(GuestPanicInformation(Self.hyperVPanic))
+    #expect(information == .hyperV([0xEF, 1, 2, 3, UInt64.max]))
+    scene.panicInformation = Sourced(information, .qmp("GUEST_PANICKED"))
+    let verdict = Investigator.verdict(on: scene)
+    #expect(verdict.ending.contains("Hyper-V"))
+    #expect(verdict.cause?.summary.contains("P0 0xef, P1 0x1, P2 0x2, P3 0x3, P4 0xffffffffffffffff") == true)
+  }
+
+  private static let hyperVPanic = JSONValue.object([
+    "action": .string("pause"),
+    "info": .object([
+      "type": .string("hyper-v"), "arg1": .unsigned(0xEF), "arg2": .unsigned(1), "arg3": .unsigned(2),
+      "arg4": .unsigned(3),
+      "arg5": .unsigned(.max),
+    ]),
+  ])
+
   @Test(
     "isa-debug-exit's value is told where there is such a device and the status can be its",
     arguments: [

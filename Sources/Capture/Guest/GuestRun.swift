@@ -50,7 +50,8 @@ public struct GuestRun {
 
   /// Runs QEMU to its end and calls `examine` each time the guest stands still.
   ///
-  /// The calling thread waits. While it does, SIGINT, SIGTERM and SIGHUP end QEMU first, and then the run; during
+  /// The calling thread waits. While it does, SIGINT, SIGTERM and SIGHUP stop the guest, which is examined like one whose time is
+  /// over, and end the run; during
   /// `examine` they do what they did before. Standard input and output are QEMU's.
   ///
   /// - Parameters:
@@ -145,7 +146,7 @@ private final class GuestWatch {
       let process = try ChildProcess(
         program: command.program, arguments: command.arguments + additions.arguments + (doors?.arguments ?? []),
         standardInput: console?.input.descriptor, standardOutput: console?.output.descriptor,
-        standardError: errors.writing.descriptor, inheriting: inherited)
+        standardError: errors.writing.descriptor, inheriting: inherited, holdsInterrupts: true)
       debugger?.closeStub()
       return QEMUSession(
         process: process, control: control.ours, standardOutput: console?.reading, standardError: errors.reading,
@@ -157,7 +158,9 @@ private final class GuestWatch {
 
   func watch(_ visitors: Visitors) throws(CaptureError) -> GuestOutcome {
     guard try prepare() else {
-      if let signal = session.takeSignal() { return finish(interrupt(signal), interruptedBy: signal) }
+      if let signal = session.takeSignal() {
+        return finish(session.terminate(asking: false), interruptedBy: signal)
+      }
       return finish(session.terminate(asking: false), beforeStart: true)
     }
     debugger?.setBreakpoints(run.options.breakpoints)
@@ -170,10 +173,10 @@ private final class GuestWatch {
       switch session.next(until: [deadline, nextLook].compactMap(\.self).min()) {
       case .event(let event): if let end = react(to: event, visitors) { return finish(end) }
       case .ended(let end): return finish(end)
-      case .interrupted(let signal): return finish(interrupt(signal), interruptedBy: signal)
+      case .interrupted(let signal): return finish(freeze(.interrupted(signal: signal), visitors))
       case .deadlinePassed:
         guard let time = looks.first, deadline.map({ start + time < $0 }) ?? true else {
-          return finish(stopAtTimeLimit(visitors))
+          return finish(freeze(.timedOut, visitors))
         }
         looks.removeFirst()
         lookAtRunningGuest { visitors.look(.ranFor(time), $0) }
@@ -301,12 +304,14 @@ private final class GuestWatch {
     cause = nil
   }
 
-  /// A guest that stands still already has been shown.
-  private func stopAtTimeLimit(_ visitors: Visitors) -> ProcessEnd {
-    guard lastFreeze == nil else { return session.terminate() }
-    _ = try? session.execute(.stop)
-    lastFreeze = .timedOut
-    return show(.timedOut, visitors.examine) == .stay ? stay(visitors.stay) : session.terminate()
+  /// Stops a guest from outside, for the last time; one that stands still already has been shown.
+  ///
+  /// The terminal's Ctrl-C does not reach QEMU, which would be gone with its guest. A second one ends this process, and QEMU
+  /// with it.
+  private func freeze(_ ending: GuestEnding, _ visitors: Visitors) -> ProcessEnd {
+    guard lastFreeze == nil, (try? session.execute(.stop)) != nil else { return session.terminate() }
+    lastFreeze = ending
+    return show(ending, visitors.examine) == .stay ? stay(visitors.stay) : session.terminate()
   }
 
   /// Leaves the guest as it stands, until its user ends QEMU or this process.
@@ -348,12 +353,6 @@ private final class GuestWatch {
     if let status = try? session.execute(.queryStatus), status["status"]?.string == RunState.paused.rawValue {
       _ = try? session.execute(.cont)
     }
-  }
-
-  /// The terminal sends SIGINT to QEMU as well, which then ends by itself.
-  private func interrupt(_ signal: Int32) -> ProcessEnd {
-    if signal == SIGINT, let end = session.awaitEnd(within: .seconds(2)) { return end }
-    return session.terminate(asking: false)
   }
 
   // MARK: Scenes

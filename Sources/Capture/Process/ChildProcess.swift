@@ -26,16 +26,17 @@ final class ChildProcess {
   ///
   /// - Parameters:
   ///   - standardInput: Nil leaves it the caller's; so does `standardOutput`.
+  ///   - holdsInterrupts: Whether Ctrl-C on the terminal is this process's alone: the child blocks SIGINT.
   init(
     program: String, arguments: [String], standardInput: FileDescriptor? = nil, standardOutput: FileDescriptor? = nil,
-    standardError: FileDescriptor, inheriting: [FileDescriptor]
+    standardError: FileDescriptor, inheriting: [FileDescriptor], holdsInterrupts: Bool = false
   ) throws(Errno) {
     let inherited = inheriting.map(\.rawValue)
     let standard = [standardInput, standardOutput, standardError].map { $0?.rawValue ?? -1 }
     // The C strings are this function's own and live until the call has returned; the child has its copy by then.
     var words = unsafe ([program] + arguments).map { unsafe strdup($0) } + [nil]
     defer { unsafe words.forEach { unsafe free($0) } }
-    let child = unsafe clinux_spawn(&words, standard, inherited, inherited.count)
+    let child = unsafe clinux_spawn(&words, standard, inherited, inherited.count, holdsInterrupts ? 1 : 0)
     guard child > 0 else { throw Errno(rawValue: errno) }
     processID = child
     do throws(Errno) {

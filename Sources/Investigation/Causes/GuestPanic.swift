@@ -1,19 +1,30 @@
+import QEMU
+import X86
+
 /// `guest.panic`: the guest's kernel says itself that it cannot go on.
 struct GuestPanic: SingleCause {
   static let id = "guest.panic"
   static let title = "The guest's kernel panicked"
 
   private let message: Evidence?
+  private let information: GuestPanicInformation?
 
   /// - Parameter message: What a Linux kernel left in memory.
   init?(_ scene: Scene, message: Evidence?) {
     guard scene.ending == .panicked else { return nil }
     self.message = message
+    information = scene.panicInformation?.value
   }
 
   var summary: String {
     let reason = message.map { "\($0.text)" } ?? "What it panicked of is in its own log, on the console."
-    return "The guest told QEMU through the pvpanic device that its kernel panicked. \(reason)"
+    guard case .hyperV(let parameters)? = information else {
+      return "The guest told QEMU through the pvpanic device that its kernel panicked. \(reason)"
+    }
+    let words = parameters.enumerated().map { "P\($0) \($1.hexadecimal)" }.joined(separator: ", ")
+    return
+      "The guest reported a crash through Hyper-V's crash registers (HV_X64_MSR_CRASH_P0 to P4): \(words). Windows puts the code of "
+      + "its bug check, a blue screen, into P0."
   }
 
   var remedies: [Remedy] {
@@ -35,6 +46,8 @@ struct GuestPanic: SingleCause {
 
     That of the message: a root file system that is not there (`root=`, an initramfs), an init that ended, a driver's BUG().
 
-    QEMU docs/specs/pvpanic.txt.
+    A guest with Hyper-V's interface (`-cpu …,hv-crash`) reports through its crash registers instead, with five numbers, which the verdict shows.
+
+    QEMU docs/specs/pvpanic.txt, docs/system/i386/hyperv.rst.
     """
 }

@@ -73,15 +73,15 @@ extension DecodingError {
 }
 
 extension NextInstruction {
-  /// The two bytes before RIP and the two from RIP on; nil where either cannot be read.
+  /// The three bytes before RIP and the two from RIP on; nil where either cannot be read.
   static func bytesAround(
     _ state: ProcessorState, in memory: some PhysicalMemory
   ) -> (before: [UInt8], after: [UInt8])? {
     // No entry of the tables is judged here, so no rule can matter.
     guard let paging = Paging(state, rules: PagingRules()) else { return nil }
     let pointer = state.instructionAddress.rawValue
-    let parts = [pointer &- 2, pointer].map { start in
-      try? paging.bytes(at: LinearAddress(start), count: 2, for: PageAccess(.read, by: .supervisor), in: memory)
+    let parts = [(pointer &- 3, 3), (pointer, 2)].map { start, count in
+      try? paging.bytes(at: LinearAddress(start), count: count, for: PageAccess(.read, by: .supervisor), in: memory)
     }
     guard let before = parts[0], let after = parts[1] else { return nil }
     return (before, after)

@@ -133,7 +133,8 @@ extension Scene {
     case .exited(let status):
       Conclusion(
         outcome: .ended, sentence: "The guest ended by itself; QEMU's status is \(status)\(debugExit(status)).")
-    case .poweredOff: Conclusion(outcome: .ended, sentence: "The guest turned itself off.")
+    case .poweredOff:
+      Conclusion(outcome: .ended, sentence: "The guest turned itself off\(powerOffWords.map { " \($0)" } ?? "").")
     case .stopped: Conclusion(outcome: .ended, sentence: "The guest was stopped from outside.")
     case .timedOut:
       Conclusion(outcome: .undetermined, sentence: "The guest had not ended when the time limit was reached.")
@@ -142,7 +143,11 @@ extension Scene {
       Conclusion(
         outcome: .undetermined, sentence: Self.sentence(signal: signal),
         evidence: lastWords.map { [Evidence("QEMU's last words: \($0.value)", $0.source)] } ?? [])
-    case .panicked: Conclusion(outcome: .died, sentence: "The guest says that it panicked (pvpanic).")
+    case .panicked:
+      Conclusion(
+        outcome: .died,
+        sentence:
+          "The guest says that it panicked (\(panicInformation == nil ? "pvpanic" : "Hyper-V's crash registers")).")
     case .internalError: Conclusion(outcome: .died, sentence: "KVM gave up on the guest: an internal error.")
     case .reset, .unknown: nil
     }

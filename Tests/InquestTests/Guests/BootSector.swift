@@ -16,6 +16,9 @@ struct BootSector: Sendable {
   /// Prints R and runs on for ever.
   static let runsForEver = BootSector(code: print("R") + [0xEB, 0xFE])  // jmp .
 
+  /// Prints H and halts with interrupts off.
+  static let halts = BootSector(code: print("H") + [0xFA] + halt)  // cli
+
   /// Prints E, waits for a character on COM1, prints that and leaves through isa-debug-exit.
   static let echoes = BootSector(
     code: print("E") + [
@@ -86,6 +89,14 @@ enum Reset: CaseIterable, CustomTestStringConvertible {
     switch self {
     case .keyboardController: "port 0x64"
     case .chipset: "port 0xcf9"
+    }
+  }
+
+  /// How a verdict tells it.
+  var words: String {
+    switch self {
+    case .keyboardController: "through port 0x64, the keyboard controller"
+    case .chipset: "through port 0xcf9, the chipset's reset control register"
     }
   }
 

@@ -22,6 +22,7 @@ extension UnderTCG {
       let (finished, verdict) = try await run(command)
       #expect(finished.standardOutput == "1", "\(finished)")
       #expect(finished.status == 0)
+      #expect(verdict.ending.contains(reset.words), "\(verdict.ending)")
       #expect(verdict.outcome == "ended")
       #expect(verdict.cause == nil)
     }
@@ -44,6 +45,7 @@ extension UnderTCG {
       let (finished, verdict) = try await run(qemu(try BootSector.turnsOff.options(in: folder) + options))
       #expect(finished.status == 0, "\(finished)")
       #expect(finished.standardOutput == "O")
+      #expect(verdict.ending.contains("through ACPI: it wrote 0x2000 (SLP_EN, SLP_TYP 0) to port 0x604, PM1a_CNT"))
       #expect(verdict.outcome == "ended")
       #expect(verdict.cause == nil)
     }

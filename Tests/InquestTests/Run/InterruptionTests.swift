@@ -39,6 +39,20 @@ extension UnderTCG {
       #expect(finished.standardOutput.contains("stopped from outside"), "\(finished)")
     }
 
+    @Test("Ctrl-C stops a guest that hangs, and says why it does", arguments: Interruption.all.filter(\.isFelt))
+    func hang(_ interruption: Interruption) async throws {
+      let folder = try Folder()
+      let command = qemu(try BootSector.halts.options(in: folder))
+      let (finished, verdict) = try await run(command) { running in
+        try await running.awaitOutput("H")
+        try running.send(interruption.signal, toGroup: interruption.toGroup)
+      }
+      #expect(finished.status == 3, "\(finished)")
+      #expect(verdict.outcome == "hung")
+      #expect(verdict.ending.contains("stopped from outside"))
+      #expect(verdict.cause?.id == "hang.interrupts-off")
+    }
+
     static let refusals: [([String], String)] = [
       (["no-such-qemu", "-accel", "tcg"], "no-such-qemu"),
       (["/no/such/qemu", "-accel", "tcg"], "/no/such/qemu"),

@@ -13,7 +13,7 @@ struct Hang {
   let processors: [(processor: ObservedProcessor, next: NextInstruction)]
 
   init?(_ scene: Scene) {
-    guard scene.ending == .timedOut || scene.ending == .unknown, !scene.processors.isEmpty else { return nil }
+    guard [.timedOut, .stopped, .unknown].contains(scene.ending), !scene.processors.isEmpty else { return nil }
     self.scene = scene
     processors = scene.processors.map { ($0, NextInstruction(at: scene.instant(of: $0))) }
   }
