@@ -23,7 +23,9 @@ extension Case {
     let scene = GuestScene(
       ending: try document.ending.ending, moment: .now, identity: try document.qemu?.identity,
       registers: try folder.text(of: .registers), log: try folder.bytes(of: .log) ?? [],
-      logsTripleFaults: document.logsTripleFaults, standardError: try folder.bytes(of: .standardError) ?? [],
+      logsTripleFaults: document.logsTripleFaults, interruptLog: try folder.bytes(of: .interruptLog) ?? [],
+      samples: try folder.bytes(of: .samples).map(SampleDocument.samples) ?? [],
+      standardError: try folder.bytes(of: .standardError) ?? [],
       memory: try folder.memory(map), recording: try folder.recording(),
       shutdownCause: document.shutdownCause.map(ShutdownCause.init(rawValue:)))
     let contents = try folder.bytes(of: .image)

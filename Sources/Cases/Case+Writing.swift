@@ -31,6 +31,8 @@ extension Case {
     if let map = scene.memory.map { try write(Array(map.monitorText.utf8), to: .memoryMap) }
     if !scene.standardError.isEmpty { try write(scene.standardError, to: .standardError) }
     if !scene.log.isEmpty { try write(scene.log, to: .log) }
+    if !scene.interruptLog.isEmpty { try write(scene.interruptLog, to: .interruptLog) }
+    if !scene.samples.isEmpty { try write(SampleDocument.json(of: scene.samples), to: .samples) }
     if let contents = record.image?.contents { try write(contents, to: .image) }
     try folder.write(scene.recording, kernelRelease: host.kernelRelease?.value)
     try folder.write(scene.memory, pages)

@@ -19,6 +19,10 @@ public enum CaseFormat {
     case standardError = "qemu-stderr.txt"
     /// The last of the log that Inquest asked QEMU for.
     case log = "qemu.log"
+    /// The last of the interrupts that QEMU logged of a guest that seemed to hang.
+    case interruptLog = "qemu-interrupts.log"
+    /// What such a guest was seen to do before: JSON.
+    case samples = "samples.json"
     /// The last of KVM's events.
     case trace = "trace.dat"
     /// The guest's memory, or what was read of it.
@@ -29,7 +33,7 @@ public enum CaseFormat {
     /// The most bytes that are read of it.
     var limit: Int {
       switch self {
-      case .document, .verdict, .registers, .memoryMap, .standardError, .log: 16 << 20
+      case .document, .verdict, .registers, .memoryMap, .standardError, .log, .interruptLog, .samples: 16 << 20
       case .trace: 1 << 30
       case .memory: 1 << 44
       case .image: 1 << 30
@@ -39,7 +43,7 @@ public enum CaseFormat {
     /// Whether names and addresses can be replaced in it without harm.
     var isText: Bool {
       switch self {
-      case .document, .verdict, .registers, .memoryMap, .standardError, .log: true
+      case .document, .verdict, .registers, .memoryMap, .standardError, .log, .interruptLog, .samples: true
       case .trace, .memory, .image: false
       }
     }

@@ -22,6 +22,7 @@ struct EndingDocument: Codable {
     case .ioError: name = "io-error"
     case .watchdog: name = "watchdog"
     case .timedOut: name = "timed-out"
+    case .stalled: name = "stalled"
     case .stopped(let state): (name, self.state) = ("stopped", state.rawValue)
     case .exited(let status): (name, self.status) = ("exited", status)
     case .signalled(let signal): (name, self.signal) = ("signalled", signal)
@@ -46,6 +47,7 @@ struct EndingDocument: Codable {
       case "io-error": return .ioError
       case "watchdog": return .watchdog
       case "timed-out": return .timedOut
+      case "stalled": return .stalled
       case "stopped": return .stopped(RunState(rawValue: try needed(state, "state")))
       case "exited": return .exited(status: try needed(status, "status"))
       case "signalled": return .signalled(try needed(signal, "signal"))

@@ -259,6 +259,7 @@ extension Investigator {
     let limit =
       switch scene.ending {
       case .timedOut: "it had not ended when the time limit was reached, and "
+      case .stalled: "it made no progress over \(scene.watched.count) looks at it, and "
       case .stopped: "it was stopped from outside, and "
       default: "it "
       }

@@ -29,6 +29,10 @@ struct RunCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Stop the guest after this time.", valueName: "seconds"))
   var timeout: Double?
 
+  @Option(
+    help: ArgumentHelp("Examine the guest if it makes no progress for this time, and say why.", valueName: "seconds"))
+  var stall: Double?
+
   @OptionGroup var recorder: RecorderOptions
 
   @Flag(
@@ -61,7 +65,9 @@ struct RunCommand: ParsableCommand {
     if verify, gdb || keep {
       throw ValidationError("--verify runs the guest again; --gdb and --keep leave it as it is")
     }
-    if let timeout, !(timeout > 0 && timeout < 1e9) { throw ValidationError("--timeout takes a number of seconds") }
+    for (name, time) in [("timeout", timeout), ("stall", stall)] {
+      if let time, !(time > 0 && time < 1e9) { throw ValidationError("--\(name) takes a number of seconds") }
+    }
   }
 
   func run() throws {
@@ -71,6 +77,7 @@ struct RunCommand: ParsableCommand {
     let image = try GuestImage(of: commandLine, at: image)
     var options = GuestRun.Options()
     options.timeLimit = timeout.map { .seconds($0) }
+    options.stallTime = stall.map { .seconds($0) }
     recorder.apply(to: &options)
     options.loggedAddresses = image.map(\.addressesAfterPagingChanges) ?? []
     if gdb { options.doors.insert(.debugger) }
@@ -82,6 +89,7 @@ struct RunCommand: ParsableCommand {
     let outcome: GuestOutcome
     do {
       outcome = try GuestRun(commandLine, options: options).run(
+        suspect: Examination.suspects,
         stay: { doors in
           KeptGuest(
             doors: doors, wanted: options.doors, verdict: examination.last?.judgement.verdict,

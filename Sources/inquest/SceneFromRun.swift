@@ -41,6 +41,8 @@ extension Scene {
     let logged = QEMULog.parse(utf8: guest.log)
     log += Sourced.messages(of: logged.filter { $0.message == .tripleFault }, named: "QEMU's log")
     logsTripleFaults = guest.logsTripleFaults
+    log += Sourced.messages(of: QEMULog.parse(utf8: guest.interruptLog), named: "QEMU's log of interrupts")
+    watched = guest.samples.map(WatchedMoment.init)
     samples = ObservedProcessor.all(in: logged) { _ in .registers("QEMU's log of a control-register write") }
       .filter { $0.state.cr0.contains(.paging) }
   }
@@ -64,6 +66,14 @@ extension ObservedProcessor {
   }
 }
 
+extension WatchedMoment {
+  init(_ sample: GuestSample) {
+    self.init(
+      processors: ObservedProcessor.all(in: QEMULog.parse(sample.registers)) { _ in .registers("QMP: info registers") },
+      interruptControllers: PICState.all(inMonitorText: sample.interruptControllers))
+  }
+}
+
 extension Ending {
   init(_ ending: GuestEnding) {
     self =
@@ -74,6 +84,7 @@ extension Ending {
       case .internalError: .internalError
       case .interrupted: .stopped
       case .timedOut: .timedOut
+      case .stalled: .stalled
       case .stopped, .ioError, .watchdog: .paused
       case .exited(let status): .exited(status: Int(status))
       case .signalled(let signal): .signalled(Int(signal))

@@ -337,6 +337,12 @@ static inline uint64_t tickHandler(void) {
   return (uint64_t)countTick;
 }
 
+/// The same for COM1, which it asks why.
+static inline uint64_t serialPortHandler(void) {
+  extern char serveSerialPort[];
+  return (uint64_t)serveSerialPort;
+}
+
 /// What `tickHandler` has counted.
 static inline uint32_t ticks(void) {
   extern volatile uint32_t tickCount;

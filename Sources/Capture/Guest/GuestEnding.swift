@@ -16,6 +16,8 @@ public enum GuestEnding: Hashable, Sendable {
   case ioError
   /// A watchdog device expired with the action `pause`.
   case watchdog
+  /// The guest runs, and perhaps gets nowhere: it was suspected of that, and stopped to be judged.
+  case stalled
   /// The time limit passed; the guest was running.
   case timedOut
   /// Stopped for another reason, by QEMU's name for the state.

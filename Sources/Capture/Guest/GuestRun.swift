@@ -14,6 +14,8 @@ public struct GuestRun {
   public struct Options: Hashable, Sendable {
     /// How long the guest may run; nil lets it run as long as it likes.
     public var timeLimit: Duration?
+    /// How long the guest may go without progress before it is judged; nil lets it.
+    public var stallTime: Duration?
     /// When to look at the running guest, from its start; it stands still while it is looked at.
     public var looks: [Duration] = []
     /// Where to look at it when it first comes to an instruction at such an address; a processor has four debug registers,
@@ -56,13 +58,16 @@ public struct GuestRun {
   ///
   /// - Parameters:
   ///   - look: Given the guest at each of ``Options/looks`` and ``Options/breakpoints``. It goes on afterwards.
+  ///   - suspect: Whether a guest that was looked at like this over ``Options/stallTime`` may get nowhere, so that `examine` is to
+  ///     judge it. Where it gives ``Resumption/carryOn``, the guest goes on.
   ///   - stay: Told where the doors are to a guest for which `examine` gave ``Resumption/stay``.
   public func run(
-    look: @escaping (GuestMoment, GuestScene) -> Void = { _, _ in }, stay: @escaping (OpenDoors) -> Void = { _ in },
+    look: @escaping (GuestMoment, GuestScene) -> Void = { _, _ in },
+    suspect: @escaping ([GuestSample]) -> Bool = { _ in false }, stay: @escaping (OpenDoors) -> Void = { _ in },
     examine: @escaping (GuestScene) -> Resumption
   ) throws(CaptureError) -> GuestOutcome {
     if commandLine.daemonizes { throw .unsupportedOption("-daemonize") }
-    return try GuestWatch(self).watch(Visitors(look: look, stay: stay, examine: examine))
+    return try GuestWatch(self).watch(Visitors(look: look, suspect: suspect, stay: stay, examine: examine))
   }
 }
 
@@ -77,6 +82,7 @@ public enum GuestMoment: Hashable, Sendable {
 /// What is done with a guest that is watched.
 private struct Visitors {
   let look: (GuestMoment, GuestScene) -> Void
+  let suspect: ([GuestSample]) -> Bool
   let stay: (OpenDoors) -> Void
   let examine: (GuestScene) -> Resumption
 }
@@ -95,6 +101,9 @@ private final class GuestWatch {
   var map: MemoryMap?
   var recording = RecorderState.notWanted
   var cause: ShutdownCause?
+  var stall: StallWatch?
+  /// What was seen of a guest that is suspected.
+  var samples: [GuestSample] = []
   var panic: JSONValue?
   /// What froze the guest that was not set going again.
   var lastFreeze: GuestEnding?
@@ -168,12 +177,15 @@ private final class GuestWatch {
     let start = ContinuousClock.now
     let deadline = run.options.timeLimit.map { start + $0 }
     var looks = run.options.looks.sorted()[...]
+    stall = run.options.stallTime.map(StallWatch.init)
     while true {
       let nextLook = looks.first.map { start + $0 }
-      switch session.next(until: [deadline, nextLook].compactMap(\.self).min()) {
+      switch session.next(until: [deadline, nextLook, stall?.next].compactMap(\.self).min()) {
       case .event(let event): if let end = react(to: event, visitors) { return finish(end) }
       case .ended(let end): return finish(end)
       case .interrupted(let signal): return finish(freeze(.interrupted(signal: signal), visitors))
+      case .deadlinePassed where (deadline.map { $0 > .now } ?? true) && stall.map { $0.next <= .now } == true:
+        if let end = checkProgress(visitors) { return finish(end) }
       case .deadlinePassed:
         guard let time = looks.first, deadline.map({ start + time < $0 }) ?? true else {
           return finish(freeze(.timedOut, visitors))
@@ -309,9 +321,51 @@ private final class GuestWatch {
   /// The terminal's Ctrl-C does not reach QEMU, which would be gone with its guest. A second one ends this process, and QEMU
   /// with it.
   private func freeze(_ ending: GuestEnding, _ visitors: Visitors) -> ProcessEnd {
-    guard lastFreeze == nil, (try? session.execute(.stop)) != nil else { return session.terminate() }
+    guard lastFreeze == nil else { return session.terminate() }
+    logInterrupts()
+    guard (try? session.execute(.stop)) != nil else { return session.terminate() }
     lastFreeze = ending
     return show(ending, visitors.examine) == .stay ? stay(visitors.stay) : session.terminate()
+  }
+
+  /// Looks at the guest, and stops it to have it judged if it may get nowhere.
+  private func checkProgress(_ visitors: Visitors) -> ProcessEnd? {
+    guard lastFreeze == nil, isIn(.running), let sample = session.sample() else {
+      stall?.restart()
+      return nil
+    }
+    guard let samples = stall?.add(sample), visitors.suspect(samples) else { return nil }
+    logInterrupts()
+    _ = try? session.execute(.stop)
+    // What it came to in the meantime, if anything, is an event that is still to be read.
+    guard isIn(.paused) else { return nil }
+    self.samples = samples
+    defer { self.samples = [] }
+    lastFreeze = .stalled
+    switch show(.stalled, visitors.examine) {
+    case .end: return session.terminate()
+    case .stay: return stay(visitors.stay)
+    case .carryOn:
+      lastFreeze = nil
+      _ = try? session.execute(.cont)
+      stall?.restart()
+      return nil
+    }
+  }
+
+  private func isIn(_ state: RunState) -> Bool {
+    (try? session.execute(.queryStatus))?["status"]?.string == state.rawValue
+  }
+
+  /// What a guest does that repeats itself shows in a moment.
+  private func logInterrupts() {
+    guard identity?.usesKVM == false else {
+      // Under KVM the flight recorder shows it; that of the looks at it is pushed out.
+      _ = session.awaitEnd(within: .milliseconds(100))
+      return
+    }
+    let items = run.options.loggedAddresses.isEmpty ? "cpu_reset" : "cpu,cpu_reset"
+    session.logInterrupts(for: .milliseconds(100), thenOnly: items)
   }
 
   /// Leaves the guest as it stands, until its user ends QEMU or this process.
@@ -341,18 +395,14 @@ private final class GuestWatch {
 
   /// Shows a guest that runs, and sets it going again; one that the user has stopped stays stopped.
   private func lookAtRunningGuest(_ look: (GuestScene) -> Void) {
-    guard lastFreeze == nil, let status = try? session.execute(.queryStatus), status["running"]?.bool == true else {
-      return
-    }
+    guard lastFreeze == nil, isIn(.running) else { return }
     _ = try? session.execute(.stop)
     _ = show(.stopped(.paused)) { scene in
       look(scene)
       return .carryOn
     }
     // What it came to in the meantime, if anything, is an event that is still to be read.
-    if let status = try? session.execute(.queryStatus), status["status"]?.string == RunState.paused.rawValue {
-      _ = try? session.execute(.cont)
-    }
+    if isIn(.paused) { _ = try? session.execute(.cont) }
   }
 
   // MARK: Scenes
@@ -378,18 +428,19 @@ private final class GuestWatch {
       ending: ending, moment: moment, identity: identity, registers: live?.monitor("info registers -a"),
       log: session.log.bytes,
       logsTripleFaults: identity?.usesKVM == false && run.commandLine.leavesLogFree,
+      interruptLog: session.interruptLog.bytes, samples: samples,
       standardError: session.standardError.bytes, standardOutput: session.standardOutput.bytes, memory: memory,
-      recording: recorded(), shutdownCause: cause)
+      recording: recorded(ending), shutdownCause: cause)
   }
 
   private var recorder: FlightRecorder? {
     if case .running(let recorder) = recording { recorder } else { nil }
   }
 
-  private func recorded() -> KVMRecording {
+  private func recorded(_ ending: GuestEnding) -> KVMRecording {
     switch recording {
     case .notWanted: .notWanted
-    case .running(let recorder): .recorded(recorder.read(last: FlightRecording.eventsOfADeath))
+    case .running(let recorder): .recorded(recorder.read(last: ending.eventsThatMatter))
     case .refused(let refusal): .refused(refusal)
     }
   }
@@ -406,6 +457,14 @@ private final class GuestWatch {
 }
 
 extension GuestEnding {
+  /// How many of the last events of each thread are looked at.
+  fileprivate var eventsThatMatter: Int {
+    switch self {
+    case .stalled, .timedOut, .interrupted: FlightRecording.eventsOfAHang
+    default: FlightRecording.eventsOfADeath
+    }
+  }
+
   fileprivate init(_ end: ProcessEnd) {
     switch end {
     case .exited(let status): self = .exited(status: status)

@@ -14,6 +14,10 @@ public struct GuestScene {
   public let log: [UInt8]
   /// Whether ``log`` has a triple fault if there was one: under TCG, unless the user has QEMU's log.
   public let logsTripleFaults: Bool
+  /// What TCG logged of exceptions and interrupts in a moment before a guest that ran was stopped; else empty.
+  public let interruptLog: [UInt8]
+  /// Looks at a guest that was suspected of getting nowhere, oldest first.
+  public let samples: [GuestSample]
   /// The last 256 KiB of QEMU's standard error.
   public let standardError: [UInt8]
   /// The last 64 KiB of QEMU's standard output, where the guest's console often is; empty unless it was to be kept.
@@ -28,8 +32,8 @@ public struct GuestScene {
   /// A scene that was not met here, or not now: every part as its property says.
   public init(
     ending: GuestEnding, moment: ContinuousClock.Instant, identity: GuestIdentity?, registers: String?, log: [UInt8],
-    logsTripleFaults: Bool, standardError: [UInt8], standardOutput: [UInt8] = [], memory: CapturedMemory,
-    recording: KVMRecording, shutdownCause: ShutdownCause?
+    logsTripleFaults: Bool, interruptLog: [UInt8] = [], samples: [GuestSample] = [], standardError: [UInt8],
+    standardOutput: [UInt8] = [], memory: CapturedMemory, recording: KVMRecording, shutdownCause: ShutdownCause?
   ) {
     self.ending = ending
     self.moment = moment
@@ -37,6 +41,8 @@ public struct GuestScene {
     self.registers = registers
     self.log = log
     self.logsTripleFaults = logsTripleFaults
+    self.interruptLog = interruptLog
+    self.samples = samples
     self.standardError = standardError
     self.standardOutput = standardOutput
     self.memory = memory

@@ -34,6 +34,9 @@ final class QEMUSession: QMPSession {
   private var logPipe: OwnedDescriptor?
   private var pendingSignals: [Int32] = []
   private var isLogReduced = false
+  /// While interrupts are logged: what the log had since.
+  private var isLoggingInterrupts = false
+  private(set) var interruptLog: ByteTail
   private var buffer = [UInt8](repeating: 0, count: 1 << 16)
 
   init(
@@ -50,6 +53,7 @@ final class QEMUSession: QMPSession {
     self.standardOutput = ByteTail(limit: 64 << 10)
     self.standardError = ByteTail(limit: 256 << 10)
     self.log = ByteTail(limit: 1 << 20)
+    self.interruptLog = ByteTail(limit: 1 << 20)
   }
 
   /// The next thing to react to; waits for it.
@@ -136,7 +140,26 @@ final class QEMUSession: QMPSession {
   /// Forgets what the log had so far.
   func forgetLog() { log = ByteTail(limit: log.limit) }
 
+  /// Has TCG log its exceptions and interrupts for a moment, into ``interruptLog``; only where the log is this session's.
+  ///
+  /// - Parameter items: What is logged otherwise.
+  func logInterrupts(for time: Duration, thenOnly items: String) {
+    guard logPipe != nil else { return }
+    interruptLog = ByteTail(limit: interruptLog.limit)
+    isLoggingInterrupts = true
+    _ = monitor("log int,cpu_reset")
+    _ = hear(within: time) { false }
+    _ = monitor("log \(isLogReduced ? "cpu_reset" : items)")
+    hearLog()
+    isLoggingInterrupts = false
+    // A guest that died meanwhile is judged by its log.
+    if String(decoding: interruptLog.bytes, as: UTF8.self).contains("Triple fault") {
+      log.append(interruptLog.bytes[...])
+    }
+  }
+
   private func hearLog() {
+    if isLoggingInterrupts { return logPipe.drain(through: &buffer) { interruptLog.append($0) } }
     logPipe.drain(through: &buffer) { log.append($0) }
     guard log.total > Self.plentyOfLog, !isLogReduced else { return }
     isLogReduced = true

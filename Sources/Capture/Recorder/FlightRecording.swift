@@ -23,6 +23,8 @@ public struct FlightRecording: Sendable {
 
   /// How many of a thread's last events a verdict needs: a delivery that fails takes a few dozen.
   static let eventsOfADeath = 4096
+  /// And a repetition: a fault and its handler take some 75 events where KVM emulates all (measured with kvm_pvm).
+  static let eventsOfAHang = 32768
 
   /// How the recording was made, and how much of what happened it has.
   public struct Account: Hashable, Sendable {

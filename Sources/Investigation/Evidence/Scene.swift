@@ -15,6 +15,8 @@ public struct Scene {
   public var processors: [ObservedProcessor]
   /// The vCPUs at an earlier moment, with what moment that was.
   public var samples: [ObservedProcessor]
+  /// The guest at several moments while it ran, oldest first, over the time in which it was to make progress.
+  public var watched: [WatchedMoment]
   public var memory: (any PhysicalMemory)?
   /// What answers at each physical address.
   public var memoryMap: MemoryMap?
@@ -41,6 +43,7 @@ public struct Scene {
     self.ending = ending
     processors = []
     samples = []
+    watched = []
     trace = []
     traceHoles = []
     log = []
@@ -73,6 +76,18 @@ public struct ObservedProcessor: Hashable, Sendable {
   }
 }
 
+/// A guest at one moment while it ran.
+public struct WatchedMoment: Hashable, Sendable {
+  public var processors: [ObservedProcessor]
+  /// The 8259s; empty where they were not asked for.
+  public var interruptControllers: [PICState]
+
+  public init(processors: [ObservedProcessor], interruptControllers: [PICState] = []) {
+    self.processors = processors
+    self.interruptControllers = interruptControllers
+  }
+}
+
 /// How a run of QEMU came to its end, as QEMU told it.
 public enum Ending: Hashable, Sendable {
   /// Nothing tells: a file was examined.
@@ -91,6 +106,8 @@ public enum Ending: Hashable, Sendable {
   case panicked
   /// The user ended it.
   case stopped
+  /// It still ran and was suspected of getting nowhere.
+  case stalled
   /// It still ran, or stood still, when the time limit was reached.
   case timedOut
   /// QEMU paused it for another reason: a disk's error, a watchdog.

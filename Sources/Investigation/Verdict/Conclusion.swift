@@ -138,6 +138,7 @@ extension Scene {
     case .stopped: Conclusion(outcome: .ended, sentence: "The guest was stopped from outside.")
     case .timedOut:
       Conclusion(outcome: .undetermined, sentence: "The guest had not ended when the time limit was reached.")
+    case .stalled: Conclusion(outcome: .undetermined, sentence: "The guest runs.")
     case .paused: Conclusion(outcome: .undetermined, sentence: "QEMU paused the guest.")
     case .signalled(let signal):
       Conclusion(

@@ -88,7 +88,8 @@ struct CureTrials {
     let verdict: Verdict
     let start = ContinuousClock.now
     do {
-      outcome = try GuestRun(line.leavingNoTrace, options: trialOptions).run { examination.examine($0) }
+      outcome = try GuestRun(line.leavingNoTrace, options: trialOptions).run(
+        suspect: Examination.suspects, examine: { examination.examine($0) })
       verdict = try examination.conclude(outcome.scene)
     } catch {
       trial.account = "Not run: \(error)."

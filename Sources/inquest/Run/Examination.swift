@@ -51,10 +51,15 @@ final class Examination {
     return Result { try show(judgement.verdict, judgement.guest) }
   }
 
+  /// Whether a guest that was seen like this is to be judged.
+  static func suspects(_ samples: [GuestSample]) -> Bool { Hang.isSuspected(samples.map(WatchedMoment.init)) }
+
   /// A dead guest is ended, for it would only begin again, or left as it stands, and the verdict is shown before QEMU
   /// takes its time to go; one that reset or turned off the machine goes its way.
   func examine(_ scene: GuestScene) -> Resumption {
     let judgement = judge(scene)
+    // A guest that was only suspected goes on.
+    if scene.ending == .stalled, judgement.verdict.outcome != .hung { return .carryOn }
     last = (scene.ending, judgement)
     guard judgement.verdict.outcome != .ended else { return .carryOn }
     shown = present(judgement)

@@ -19,6 +19,18 @@ struct BootSector: Sendable {
   /// Prints H and halts with interrupts off.
   static let halts = BootSector(code: print("H") + [0xFA] + halt)  // cli
 
+  /// Prints C, computes with interrupts off for some seconds under TCG, and leaves through isa-debug-exit.
+  static let computes = BootSector(
+    code: print("C") + [
+      0xFA,  // cli
+      0x66, 0xB9, 0x00, 0x00, 0x00, 0x80,  // mov ecx, 0x80000000
+      0x66, 0x49,  // loop: dec ecx
+      0x75, 0xFC,  // jnz loop
+    ] + exit)
+
+  /// Prints W and waits for interrupts for ever.
+  static let waits = BootSector(code: print("W") + [0xFB] + halt)  // sti
+
   /// Prints E, waits for a character on COM1, prints that and leaves through isa-debug-exit.
   static let echoes = BootSector(
     code: print("E") + [

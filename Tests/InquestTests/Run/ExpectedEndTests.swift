@@ -3,7 +3,8 @@ import Testing
 /// The verdict on a guest, and that its cure lets it live.
 private func check(_ expected: ExpectedEnd, accelerator: String) async throws {
   let command = try expected.command(accelerator: accelerator)
-  let (finished, verdict) = try await run(command, options: expected.end == "hang" ? ["--timeout", "2"] : [])
+  let (finished, verdict) = try await run(
+    command, options: expected.end == "hang" ? ["--stall", "1", "--timeout", "60"] : [])
   #expect(verdict.cause?.id == expected.cause, "\(finished)")
   if expected.end == "triple-fault" { #expect(verdict.fault?.vector == expected.vector, "\(finished)") }
   if expected.end == "lives" { #expect(finished.standardOutput.contains("OK"), "\(finished)") }

@@ -7,19 +7,24 @@ protocol CauseOfHang: JudgedCause {
 }
 
 /// A guest that was stopped while it still ran, or stood still.
-struct Hang {
+public struct Hang {
   let scene: Scene
   /// Each vCPU with what it would do next.
   let processors: [(processor: ObservedProcessor, next: NextInstruction)]
 
   init?(_ scene: Scene) {
-    guard [.timedOut, .stopped, .unknown].contains(scene.ending), !scene.processors.isEmpty else { return nil }
+    guard [.timedOut, .stalled, .stopped, .unknown].contains(scene.ending), !scene.processors.isEmpty else {
+      return nil
+    }
     self.scene = scene
     processors = scene.processors.map { ($0, NextInstruction(at: scene.instant(of: $0))) }
   }
 
   static var causes: [any CauseOfHang.Type] {
-    [HaltedForGood.self, RepeatedControlRegisterWrite.self, EndlessFault.self, SelfLoop.self, SpinLoop.self]
+    [
+      HaltedForGood.self, RepeatedControlRegisterWrite.self, EndlessFault.self, InterruptStorm.self, SelfLoop.self,
+      SpinLoop.self, PollLoop.self,
+    ]
   }
 
   /// Registers of a moment that nothing tells are no sign of a hang; a record that ends in repetition is.
@@ -29,5 +34,22 @@ struct Hang {
       if let found = cause.init(self) { return found }
     }
     return nil
+  }
+}
+
+extension Hang {
+  /// How many pages the instructions of a loop, its handler and what they call may lie in.
+  private static let fewPages = 4
+
+  /// Whether a guest that was seen like this may get nowhere: each processor that was started is halted for good, or was only
+  /// seen in a few pages. A processor that waits for interrupts in HLT gets on.
+  public static func isSuspected(_ moments: [WatchedMoment]) -> Bool {
+    let states = moments.flatMap(\.processors).filter { !ResetObservations.isReset($0.state) }
+    guard !states.isEmpty, moments.allSatisfy({ !$0.processors.isEmpty }) else { return false }
+    let isIdle = states.contains { $0.state.isHalted == true && $0.state.rflags.contains(.interruptEnable) }
+    let pages = Dictionary(grouping: states, by: \.index).mapValues { looks in
+      Set(looks.map { $0.state.instructionAddress.rawValue >> 12 })
+    }
+    return !isIdle && pages.values.allSatisfy { $0.count <= fewPages }
   }
 }

@@ -19,6 +19,8 @@ struct EndlessFault: CauseOfHang, SingleCause {
     var instructionPointer: UInt64?
     /// Of a page fault.
     var address: UInt64?
+    /// Nil where they are not known; a handler that emulates the instruction changes them.
+    var registers: GeneralPurposeRegisters?
   }
 
   private let fault: Event
@@ -39,13 +41,13 @@ struct EndlessFault: CauseOfHang, SingleCause {
 
   /// The exceptions of a log of `-d int`: no interrupts of devices, and no INT n.
   private static func logged(_ log: [Sourced<QEMUMessage>]) -> [Sourced<Event>] {
-    log.compactMap { entry in
-      guard case .interrupt(let interrupt) = entry.value, let pointer = interrupt.programCounter,
-        interrupt.vector.rawValue < 32, interrupt.isSoftware == false
-      else { return nil }
+    LoggedDelivery.all(in: log).compactMap { delivery in
+      let interrupt = delivery.interrupt
+      guard interrupt.vector.rawValue < 32, interrupt.isSoftware == false, !delivery.isOfDevice else { return nil }
       let event = Event(
-        vector: interrupt.vector, errorCode: interrupt.errorCode, instructionPointer: pointer, address: interrupt.cr2)
-      return Sourced(event, entry.source)
+        vector: interrupt.vector, errorCode: interrupt.errorCode, instructionPointer: delivery.pointer,
+        address: interrupt.cr2, registers: delivery.registers)
+      return Sourced(event, delivery.source)
     }
   }
 
@@ -62,6 +64,8 @@ struct EndlessFault: CauseOfHang, SingleCause {
       case .emulateInstruction(let emulation): pointer = emulation.rip
       case .pagetableWalk(let address, _): walked = address.rawValue
       case .walkerError: failed = walked
+      // QEMU's thread was interrupted: the guest got nothing done.
+      case .userspaceExit(let reason, let errno) where reason == .interrupted || (errno ?? 0) < 0: continue
       case .userspaceExit, .portIO, .mmio: events.removeAll()
       case .injectException(let vector, let code, _):
         let address = vector == .pageFault ? failed : nil

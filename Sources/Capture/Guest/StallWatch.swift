@@ -1,0 +1,54 @@
+import QEMU
+
+/// A look at a guest that goes on running.
+public struct GuestSample: Hashable, Sendable {
+  /// The monitor's `info registers -a`.
+  public var registers: String
+  /// The monitor's `info pic`.
+  public var interruptControllers: String
+
+  public init(registers: String, interruptControllers: String) {
+    self.registers = registers
+    self.interruptControllers = interruptControllers
+  }
+}
+
+/// When a running guest is looked at to see whether it gets anywhere, and what was seen.
+struct StallWatch {
+  /// How many samples are spread over the time in which a guest has to make progress.
+  private static let samplesPerStall = 8
+
+  private let interval: Duration
+  private(set) var next: ContinuousClock.Instant
+  private var samples: [GuestSample] = []
+
+  /// - Parameter time: How long a guest may take to make progress.
+  init(_ time: Duration) {
+    interval = time / Self.samplesPerStall
+    next = .now + interval
+  }
+
+  /// Forgets what was seen: the guest did something, or stood still for its user.
+  mutating func restart() {
+    samples = []
+    next = .now + interval
+  }
+
+  /// Keeps a sample; gives them all when the time is over, and begins anew.
+  mutating func add(_ sample: GuestSample) -> [GuestSample]? {
+    samples.append(sample)
+    next = .now + interval
+    guard samples.count > Self.samplesPerStall else { return nil }
+    let whole = samples
+    samples = [sample]
+    return whole
+  }
+}
+
+extension QMPSession {
+  /// Looks at a guest without stopping it: each processor is asked where it is, between two of its instructions.
+  func sample() -> GuestSample? {
+    guard let registers = monitor("info registers -a"), let controllers = monitor("info pic") else { return nil }
+    return GuestSample(registers: registers, interruptControllers: controllers)
+  }
+}

@@ -1,0 +1,101 @@
+import KVM
+import QEMU
+import X86
+
+/// `hang.interrupt-storm`: an interrupt comes again before the processor has executed one instruction of what it interrupts.
+struct InterruptStorm: CauseOfHang, SingleCause {
+  static let id = "hang.interrupt-storm"
+  static let title = "An interrupt that never ends"
+  let confidence = Confidence.likely
+  let evidence: [Evidence]
+  private let vector: UInt8
+  private let pointer: UInt64
+
+  /// How often the interrupt must have come in a row, and at how many looks its line must have been asserted.
+  private static let least = (interrupts: 64, looks: 8)
+
+  /// An interrupt of a device, and where it found the processor.
+  private struct Event: Equatable {
+    var vector: UInt8
+    var pointer: UInt64
+    /// Nil where they are not known.
+    var registers: GeneralPurposeRegisters?
+  }
+
+  /// The line of the 8259 was asserted at every look: a timer's or another edge never is.
+  init?(_ hang: Hang) {
+    let looks = hang.scene.watched.map { Set($0.interruptControllers.flatMap(\.assertedVectors)) }
+    guard let first = looks.first, looks.count >= Self.least.looks else { return nil }
+    let asserted = looks.dropFirst().reduce(first) { $0.intersection($1) }
+    let logged = Self.logged(hang.scene.log)
+    let events = logged.isEmpty ? Self.traced(hang.scene.trace) : logged
+    guard let last = events.last, asserted.contains(last.value.vector) else { return nil }
+    let count = events.reversed().prefix { $0.value == last.value }.count
+    guard count >= Self.least.interrupts else { return nil }
+    (vector, pointer) = (last.value.vector, last.value.pointer)
+    evidence = [
+      Evidence(
+        "Interrupt \(vector.hexadecimal) comes \(count) times in a row at \(pointer.hexadecimal)", last.source),
+      Evidence("Its line was asserted at each of \(looks.count) looks", .registers("QMP: info pic")),
+    ]
+  }
+
+  private static func logged(_ log: [Sourced<QEMUMessage>]) -> [Sourced<Event>] {
+    LoggedDelivery.all(in: log).filter(\.isOfDevice).map { delivery in
+      let event = Event(
+        vector: delivery.interrupt.vector.rawValue, pointer: delivery.pointer, registers: delivery.registers)
+      return Sourced(event, delivery.source)
+    }
+  }
+
+  private static func traced(_ trace: [KVMRecord]) -> [Sourced<Event>] {
+    var events: [Sourced<Event>] = []
+    var pointer: UInt64?
+    for record in trace {
+      switch record.event {
+      case .exit(let exit): pointer = exit.rip
+      case .emulateInstruction(let emulation): pointer = emulation.rip
+      case .injectInterrupt(let vector, isSoft: false, _):
+        guard let pointer else { continue }
+        events.append(
+          Sourced(Event(vector: vector, pointer: pointer), .trace(event: "kvm_inj_virq", time: record.time)))
+      default: continue
+      }
+    }
+    return events
+  }
+
+  var summary: String {
+    "Interrupt \(vector.hexadecimal) comes again as soon as its handler returns, always at \(pointer.hexadecimal): what it interrupts never "
+      + "gets on. Its line is level-triggered and stays asserted, for nobody tells the device that it was served."
+  }
+
+  var remedies: [Remedy] {
+    [
+      .guest(
+        "have the handler do what makes the device take its request back: read its interrupt's cause, take its data, or mask it; then "
+          + "send the end of interrupt", "The end of interrupt tells the interrupt controller, not the device.")
+    ]
+  }
+
+  static let manual = """
+    A level-triggered interrupt is asked for as long as its device asserts the line. Where the handler ends the interrupt at the controller
+    alone, the next one follows before the processor executes another instruction of the interrupted code.
+
+    ## How to recognise it
+
+    The same vector again and again at the same RIP, in kvm_inj_virq or in a log of `-d int`; the request stays in the controller (`info pic`:
+    irr, at a line of elcr). `inquest run --stall SECONDS` looks for both; it knows the 8259's lines, not yet those of an I/O APIC.
+
+    ## Why
+
+    The handler does not read what makes the device take its request back (a UART's IIR, a status register, a virtio ISR); it serves the wrong
+    device of a shared line; the line is programmed as level-triggered or with the wrong polarity.
+
+    ## The cure
+
+    Serve the device before the end of interrupt.
+
+    SDM vol. 3, 11.8.5; Intel 8259A.
+    """
+}

@@ -1,0 +1,108 @@
+import GuestImage
+import X86
+
+/// A loop around RIP that only looks: at memory, and at devices.
+struct ShortLoop {
+  let first: Instruction
+  /// The branch back.
+  let last: Instruction
+  /// The devices that it asks.
+  let accesses: [Access]
+
+  /// What a loop may ask of a device.
+  enum Access: Hashable {
+    /// IN from a port.
+    case port(UInt16)
+    /// A read of a device's register in memory.
+    case register(PhysicalAddress)
+  }
+
+  /// How many bytes a loop may have.
+  private static let longest = 96
+  /// What a loop that only looks may be made of.
+  private static let harmless: Set<String> = [
+    "mov", "movzx", "movsx", "movsxd", "lea", "cmp", "test", "nop", "pause", "and", "or", "xor", "bt", "in",
+  ]
+
+  /// Nil where RIP is in no such loop.
+  init?(at instant: Instant) {
+    let pointer = instant.state.instructionAddress.rawValue
+    guard let onward = Self.path(from: pointer, at: instant), let branch = onward.last,
+      let target = branch.branchTarget,
+      target <= pointer, pointer - target <= UInt64(Self.longest), let whole = Self.path(from: target, at: instant),
+      whole.last?.address == branch.address, whole.contains(where: { $0.address == pointer }), let first = whole.first,
+      let accesses = Self.accesses(of: whole, at: instant)
+    else { return nil }
+    self.first = first
+    last = branch
+    self.accesses = accesses
+  }
+
+  /// Whether an instruction pointer is one of the loop's.
+  func contains(_ pointer: LinearAddress) -> Bool { (first.address...last.address).contains(pointer.rawValue) }
+
+  /// What is executed from `start` on, up to the first branch; nil if it may do more than look.
+  private static func path(from start: UInt64, at instant: Instant) -> [Instruction]? {
+    let bytes = instant.bytes(at: LinearAddress(start), count: longest, for: PageAccess(.fetch, by: .supervisor))
+    var offset = 0
+    var path: [Instruction] = []
+    while offset < bytes.count {
+      guard
+        let instruction = try? Instruction.decode(
+          Array(bytes[offset...]), at: start &+ UInt64(offset), mode: instant.state.mode)
+      else { return nil }
+      path.append(instruction)
+      if instruction.branchTarget != nil { return instruction.mnemonic.hasPrefix("j") ? path : nil }
+      guard harmless.contains(instruction.mnemonic) else { return nil }
+      offset += instruction.length
+    }
+    return nil
+  }
+
+  /// The devices that the instructions ask; nil where one writes memory, or reads what is neither RAM nor known to be a device.
+  private static func accesses(of path: [Instruction], at instant: Instant) -> [Access]? {
+    var accesses: [Access] = []
+    for instruction in path {
+      if instruction.mnemonic == "in" { accesses.append(.port(port(of: instruction, instant.state))) }
+      for operand in instruction.memoryOperands {
+        guard !operand.isWrite else { return nil }
+        guard operand.memory?.purpose == .access else { continue }
+        guard let address = instruction.linearAddress(of: operand, in: instant.state),
+          case .physical(let physical) = instant.translate(address, for: PageAccess(.read, by: instant.privilege))
+        else { return nil }
+        switch instant.source(at: physical) {
+        case .memory: continue
+        case .device: accesses.append(.register(physical))
+        case .unknown: return nil
+        }
+      }
+    }
+    return accesses
+  }
+
+  /// The port that an IN reads: its second byte, or DX.
+  private static func port(of instruction: Instruction, _ state: ProcessorState) -> UInt16 {
+    for operand in instruction.operands {
+      if case .immediate(let port) = operand.value { return UInt16(truncatingIfNeeded: port) }
+    }
+    return UInt16(truncatingIfNeeded: state.generalPurpose.rdx)
+  }
+}
+
+extension Instant {
+  /// What answers at a physical address.
+  fileprivate enum Answerer {
+    case memory
+    case device
+    case unknown
+  }
+
+  fileprivate func source(at address: PhysicalAddress) -> Answerer {
+    do {
+      _ = try memory.bytes(at: address, count: 1)
+      return .memory
+    } catch {
+      return error.reason == .device ? .device : .unknown
+    }
+  }
+}
