@@ -433,7 +433,8 @@ extension Investigator {
   private var observations: [Evidence] {
     [level.observation].compactMap(\.self) + reflectedExits + scene.reportObservations(of: processor)
       + scene.processors.flatMap(scene.observations)
-      + scene.processorListingObservations + scene.featureDisagreements + staleBytes + otherDeaths
+      + (RegistersBeforeReset(scene, death)?.evidence ?? []) + scene.processorListingObservations
+      + scene.featureDisagreements + staleBytes + otherDeaths
   }
 
   /// The nested guest's last exit that KVM handed to the guest, its hypervisor, with the walk of the hypervisor's nested tables

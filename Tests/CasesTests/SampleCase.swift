@@ -44,6 +44,8 @@ struct SampleCase {
       identity: GuestIdentity(
         version: QEMUVersion(major: 7, minor: 2, micro: 22, package: "Debian"), usesKVM: false, processors: [processor]),
       registers: "EAX=00000000\r\n", log: Array("Triple fault\n".utf8), logsTripleFaults: true,
+      interruptLog: Array("Servicing hardware INT=0x20\n".utf8),
+      samples: [GuestSample(registers: "EAX=00000001\r\n", interruptControllers: "pic0: irr=01\r\n")],
       standardError: [0xFF, 0x41, 0x0A], memory: CapturedMemory(map: Self.map, keptIn: memory),
       recording: .recorded(Self.recording), shutdownCause: .guestReset)
     record = Case(

@@ -72,6 +72,42 @@ struct ReservedBitTests {
     #expect(!verdict.observations.contains { $0.text.contains("disagree") })
   }
 
+  @Test(
+    "what the trace shows of a processor that KVM reset is told: the thread's own last writes, behind the last hole")
+  func beforeReset() {
+    var state = Story.state(rip: 0xFFF0)
+    state.cs.base = 0xFFFF_0000
+    state.cs.selector = SegmentSelector(rawValue: 0xF000)
+    state.cr0 = CR0(rawValue: 0x6000_0010)
+    let writes: [KVMEvent] = [
+      .controlRegister(isWrite: true, number: 3, value: 0x1000),
+      .controlRegister(isWrite: true, number: 4, value: 0x20),
+      .controlRegister(isWrite: true, number: 3, value: 0x10_2000),
+      .controlRegister(isWrite: false, number: 3, value: 1),
+      .msr(isWrite: true, index: 0xC000_0080, value: 0x100, faulted: false),
+      .msr(isWrite: true, index: 0xC000_0080, value: 0xFFFF, faulted: true),
+    ]
+    var scene = Scene()
+    scene.trace =
+      Story.records(writes, from: 1000)
+      + Story.records([.controlRegister(isWrite: true, number: 0, value: 1)], thread: 8)
+      + Story.traceWithShadowPaging()
+    scene.processors = [Story.processor(state)]
+    func told() -> [String] {
+      Investigator.verdict(on: scene).observations.map(\.text).filter {
+        $0.hasPrefix("Before the reset") || $0.hasPrefix("The last value")
+      }
+    }
+    #expect(
+      told() == [
+        "Before the reset RIP was 0x10006d, as the events up to the shutdown show",
+        "The last value that the guest wrote to CR3 is 0x102000", "The last value that the guest wrote to CR4 is 0x20",
+        "The last value that the guest wrote to EFER is 0x100",
+      ])
+    scene.traceHoles = [writes.count]
+    #expect(told() == ["Before the reset RIP was 0x10006d, as the events up to the shutdown show"])
+  }
+
   @Test("the first fault is told from those that its delivery made")
   func chain() throws {
     var scene = Scene()
