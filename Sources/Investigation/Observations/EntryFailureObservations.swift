@@ -7,6 +7,8 @@ struct EntryFailureObservations {
   let failure: EntryFailure
   /// The rules that the state breaks for certain, as far as it is shown.
   let violations: [GuestStateViolation]
+  /// The rules that real mode's state breaks on a processor without unrestricted guests, where it breaks no other.
+  let violationsOfRealMode: [GuestStateViolation]
   private(set) var evidence: [Evidence] = []
 
   /// - Parameter processor: The registers that were dumped with the error.
@@ -18,11 +20,11 @@ struct EntryFailureObservations {
     switch failure {
     case .failedEntry(33), .invalidVMCB: break
     case .instructionError(let number):
-      violations = []
+      (violations, violationsOfRealMode) = ([], [])
       if let note = Self.note(on: number) { evidence.append(Evidence(note, source)) }
       return
     default:
-      violations = []
+      (violations, violationsOfRealMode) = ([], [])
       return
     }
     let isVMX = failure != .invalidVMCB
@@ -34,7 +36,14 @@ struct EntryFailureObservations {
       }
     }
     violations = found
-    if isVMX, scene.log.contains(where: \.value.isDump) {
+    violationsOfRealMode = isVMX && found.isEmpty ? states.flatMap { $0.value.violationsWithoutUnrestrictedGuest } : []
+    for violation in violationsOfRealMode.prefix(2) {
+      evidence.append(
+        Evidence(
+          "Without unrestricted guests real mode is entered as virtual-8086 mode, and then \(violation.words) (\(violation.rule)): KVM has to emulate such code (emulate_invalid_guest_state=1)",
+          states.first?.source ?? source))
+    }
+    if isVMX, violationsOfRealMode.isEmpty, scene.log.contains(where: \.value.isDump) {
       evidence.append(Evidence(Self.onQEMUsParagraph(isExplained: !found.isEmpty, processor?.state), source))
     }
   }

@@ -4,7 +4,7 @@ import X86
 private enum Phrase: CaseIterable {
   case internalError, notifyExit, entryFailed, exceptionExit, unknownExit, unknownExitReason, runFailed
   case interrupt, exceptionCheck, cpuReset, hardwareInterrupt, virtualInterrupt, tripleFault, smmEntered, smmLeft
-  case unsupportedFeature, unknownModel, globalNotApplied, outsideMemory, fatal, registersRefused
+  case unsupportedFeature, unknownModel, globalNotApplied, outsideMemory, fatal, registersRefused, unhandledExit
 
   var text: StaticString {
     switch self {
@@ -29,6 +29,7 @@ private enum Phrase: CaseIterable {
     case .outsideMemory: "Trying to execute code outside RAM or ROM at "
     case .fatal: "qemu: fatal: "
     case .registersRefused: "Failed to put registers "
+    case .unhandledExit: "kvm: unhandled exit "
     }
   }
 
@@ -88,9 +89,17 @@ extension QEMUMessage {
       case .outsideMemory: rest.prefixedHex().map { .executionOutsideMemory(address: $0) }
       case .fatal: Self.fatal(&rest)
       case .registersRefused: Self.registersRefused(&rest)
+      case .unhandledExit: rest.prefixedHex().map(Self.unhandledExit)
       }
     guard let message else { return nil }
     self = message
+  }
+
+  /// What qemu-kvm before 1.0 printed of a failed entry and of an unknown exit alike (qemu-kvm-x86.c: handle_unhandled): a failed entry
+  /// has bit 31, or is a VM-instruction error, which are odd as exit reasons that KVM does not know.
+  private static func unhandledExit(_ number: UInt64) -> Self {
+    number >> 31 & 1 == 1 || [7, 8].contains(number)
+      ? .kvmEntryFailed(hardwareError: number) : .kvmUnknownExit(hardwareReason: number)
   }
 
   private static func exceptionExit(_ rest: inout LineScanner) -> Self? {

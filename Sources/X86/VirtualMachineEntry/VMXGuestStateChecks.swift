@@ -6,6 +6,19 @@ extension GuestEntryState {
       + nonRegisterState
   }
 
+  /// What keeps real mode's state from being entered as virtual-8086 mode, as it must be without unrestricted guests: bases and limits. The
+  /// attributes are KVM's to set (Linux arch/x86/kvm/vmx/vmx.c: fix_rmode_seg, rmode_segment_valid, 6.1). Empty outside real mode.
+  public var violationsWithoutUnrestrictedGuest: [GuestStateViolation] {
+    guard cr0?.contains(.protectionEnable) == false, isUnrestricted != true else { return [] }
+    return [EntrySegment.cs, .ss, .ds, .es, .fs, .gs].flatMap { name -> [GuestStateViolation] in
+      guard var segment = segments[name] else { return [] }
+      segment.attributes = SegmentAttributes(rawValue: 0xF300)
+      // The reset's own CS, which KVM enters with its base cut to F0000H.
+      if name == .cs, segment.base == 0xFFFF_0000, segment.selector.rawValue == 0xF000 { return [] }
+      return virtual8086Violations(name, segment)
+    }
+  }
+
   private var isVirtual8086: Bool { rflags?.contains(.virtual8086Mode) == true }
 
   // MARK: 26.3.1.1, control registers, debug registers and MSRs
@@ -109,7 +122,7 @@ extension GuestEntryState {
     if segment.base != UInt64(segment.selector.rawValue) << 4 {
       found.append(
         segmentViolation(
-          "\(name.rawValue) has base \(segment.base.hexadecimal) in virtual-8086 mode: not 16 times the selector \(segment.selector.rawValue.hexadecimal)"
+          "\(name.rawValue) has base \(segment.base.hexadecimal): not 16 times the selector \(segment.selector.rawValue.hexadecimal)"
         ))
     }
     if segment.limit != 0xFFFF {

@@ -9,7 +9,6 @@ struct InvalidGuestState: CauseOfFailure, SingleCause {
 
   private let entry: EntryFailureObservations
   private let isFromVMCS: Bool
-  private let isRealMode: Bool
 
   init?(_ failure: ReportedFailure) {
     guard let entry = failure.entry else { return nil }
@@ -17,9 +16,8 @@ struct InvalidGuestState: CauseOfFailure, SingleCause {
     case .failedEntry(33), .invalidVMCB: break
     default: return nil
     }
-    guard !entry.violations.isEmpty else { return nil }
+    guard !entry.violations.isEmpty || !entry.violationsOfRealMode.isEmpty else { return nil }
     self.entry = entry
-    isRealMode = failure.state?.mode == .real
     isFromVMCS = failure.scene.log.contains { entry in
       switch entry.value {
       case .vmcs, .vmcb: true
@@ -28,13 +26,21 @@ struct InvalidGuestState: CauseOfFailure, SingleCause {
     }
   }
 
+  private var isOfRealMode: Bool { entry.violations.isEmpty }
+
   var summary: String {
+    if isOfRealMode {
+      let rules = entry.violationsOfRealMode.prefix(2).map(\.words).joined(separator: "; ")
+      return
+        "The guest is in real mode with segments that virtual-8086 mode does not have: \(rules). A processor without unrestricted guests (Intel before Westmere, or kvm_intel unrestricted_guest=0 or ept=0) cannot enter that; QEMU's text about "
+        + "big real mode is right then. A newer one can, and the reason is another."
+    }
     let rules = entry.violations.prefix(3).map { "\($0.words) (\($0.rule))" }.joined(separator: "; ")
     let more = entry.violations.count > 3 ? "; and \(entry.violations.count - 3) more" : ""
     return "The state to be entered breaks a rule of VM entry: \(rules)\(more)."
   }
 
-  var confidence: Confidence { isFromVMCS ? .proven : .likely }
+  var confidence: Confidence { isOfRealMode ? .possible : isFromVMCS ? .proven : .likely }
 
   var remedies: [Remedy] {
     [
