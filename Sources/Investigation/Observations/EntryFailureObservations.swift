@@ -36,7 +36,9 @@ struct EntryFailureObservations {
       }
     }
     violations = found
-    violationsOfRealMode = isVMX && found.isEmpty ? states.flatMap { $0.value.violationsWithoutUnrestrictedGuest } : []
+    violationsOfRealMode =
+      isVMX && found.isEmpty && processor?.state.isInSMM != true
+      ? states.flatMap { $0.value.violationsWithoutUnrestrictedGuest } : []
     for violation in violationsOfRealMode.prefix(2) {
       evidence.append(
         Evidence(

@@ -17,7 +17,7 @@ extension LoggedFault {
       let count = number.map { $0 == 0 ? ", the first of the run" : ", number \($0) of the run" } ?? ""
       let level = currentPrivilegeLevel.map { " at CPL \($0)" } ?? ""
       words.append(
-        "The exception that the chain begins with is \(vector.name) (v=\(vector.rawValue.hexadecimalByte))\(place)\(level)\(count)"
+        "The \(isTripleFault || follower != nil ? "exception that the chain begins with" : "last exception in the log") is \(vector.name) (v=\(vector.rawValue.hexadecimalByte))\(place)\(level)\(count)"
       )
     }
     if let pageFault, let errorCode { words.append("Error code \(errorCode.hexadecimal): \(pageFault.sentence)") }

@@ -65,6 +65,7 @@ extension ReportedFailure {
   static var causes: [any CauseOfFailure.Type] {
     [
       MSRRefused.self, KVMNotUsable.self, HostMemoryError.self, HalfRestoredState.self, EntryInstructionFailed.self,
+      EntryToSMM.self,
       InvalidGuestState.self, InvalidVMCB.self, ContradictoryExit.self, DeliveryToDevice.self, ReturnFromSMM.self,
       RegistersRefused.self, RefusedFetch.self, MultibootAddresses.self,
     ]
@@ -73,6 +74,16 @@ extension ReportedFailure {
   var cause: (any CauseOfFailure)? {
     for cause in Self.causes {
       if let found = cause.init(self) { return found }
+    }
+    return nil
+  }
+}
+
+extension Scene {
+  /// The last register dump in the log, whole or not.
+  var lastDump: RegisterDump? {
+    for entry in log.reversed() {
+      if case .registerDump(let dump) = entry.value { return dump }
     }
     return nil
   }

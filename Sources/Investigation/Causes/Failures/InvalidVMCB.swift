@@ -13,13 +13,8 @@ struct InvalidVMCB: CauseOfFailure, SingleCause {
   init?(_ failure: ReportedFailure) {
     guard failure.entry?.failure == .invalidVMCB else { return nil }
     self.failure = failure
-    dump =
-      failure.scene.log.reversed().lazy.compactMap { entry -> RegisterDump? in
-        if case .registerDump(let dump) = entry.value { dump } else { nil }
-      }.first
+    dump = failure.scene.lastDump
   }
-
-  private var isEnteringSMM: Bool { dump?[.smm] == 1 }
 
   /// The MSR that ECX names, where it has a name.
   private var msr: String? {
@@ -29,37 +24,23 @@ struct InvalidVMCB: CauseOfFailure, SingleCause {
   }
 
   var summary: String {
-    if isEnteringSMM {
-      return
-        "VMRUN refused the processor's state in system-management mode (SMM 1\(dump?[.rip] == 0x8000 ? ", EIP 8000, the first instruction of the SMI handler" : "")): entering SMM is what failed, not the guest's system "
-        + "or its disk. KVM on AMD, above all where the host is itself a guest (nested SVM), did not carry SMM through."
-    }
     if let msr {
       return
-        "VMRUN refused the VMCB. ECX names \(msr), as a WRMSR of it leaves it: what KVM turned on or off in the VMCB because of that write is what the processor refuses, as far as the registers tell. The host's KVM is at fault, not "
+        "VMRUN refused the VMCB. ECX names \(msr), as a WRMSR of it leaves it: what KVM turned on or off in the VMCB because of that write may be what the processor refuses. The host's KVM is at fault, not "
         + "the guest; with encrypted guests (SEV-ES) some controls may not be changed at all."
     }
     return
       "VMRUN refused the VMCB: the guest's state that is shown breaks no rule, so it is a control that the host's KVM, or the hypervisor below it, set wrongly."
   }
 
-  var confidence: Confidence { isEnteringSMM || msr != nil ? .likely : .possible }
+  var confidence: Confidence { .possible }
 
   var remedies: [Remedy] {
-    var remedies: [Remedy] = []
-    if isEnteringSMM {
-      remedies.append(
-        Remedy(
-          kind: .commandLine, change: "-machine q35,smm=off with firmware built without SMM (not OVMF's secboot build)",
-          reason: "No SMI, no entry to SMM.", available: nil))
-      remedies.append(
-        Remedy(kind: .commandLine, change: "-accel tcg", reason: "TCG carries SMM through by itself.", available: true))
-    }
-    remedies.append(
+    [
       .host(
         "a newer host kernel; kvm_amd dump_invalid_vmcb=1 shows the VMCB in the host's log",
-        "Its controls tell which rule of APM vol. 2, 15.5.1 is broken."))
-    return remedies
+        "Its controls tell which rule of APM vol. 2, 15.5.1 is broken.")
+    ]
   }
 
   static let manual = """
@@ -68,8 +49,6 @@ struct InvalidVMCB: CauseOfFailure, SingleCause {
 
     ## Why
 
-    - The processor enters SMM (SMM=1, EIP=8000) on a host that is itself a guest: nested SVM did not carry SMM through. Secure Boot
-      firmware (OVMF with SMM) enters SMM at once, so it looks as if the disk did not boot.
     - A control that KVM changed just now: LBR virtualization after a write to DEBUGCTL, for one, which for SEV-ES guests must always be on.
     - ASID 0, an illegal event to inject, intercepts that SEV-ES does not allow.
 
