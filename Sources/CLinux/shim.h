@@ -42,8 +42,19 @@ static inline unsigned long long clinux_perf_head(const void *ring) {
   return __atomic_load_n(&((const struct perf_event_mmap_page *)ring)->data_head, __ATOMIC_ACQUIRE);
 }
 
-static inline int clinux_perf_event_open(const struct perf_event_attr *attributes, pid_t thread) {
-  return (int)syscall(SYS_perf_event_open, attributes, thread, -1, -1, PERF_FLAG_FD_CLOEXEC);
+/// Up to where a forward ring was read; ordered after the reads of the records.
+static inline unsigned long long clinux_perf_tail(const void *ring) {
+  return ((const struct perf_event_mmap_page *)ring)->data_tail;
+}
+
+static inline void clinux_perf_set_tail(void *ring, unsigned long long tail) {
+  __atomic_store_n(&((struct perf_event_mmap_page *)ring)->data_tail, tail, __ATOMIC_RELEASE);
+}
+
+/// - `thread`: 0 for the calling thread, -1 for every thread.
+/// - `cpu`: -1 for every CPU.
+static inline int clinux_perf_event_open(const struct perf_event_attr *attributes, pid_t thread, int cpu) {
+  return (int)syscall(SYS_perf_event_open, attributes, thread, cpu, -1, PERF_FLAG_FD_CLOEXEC);
 }
 
 static inline int clinux_ioctl_number(int descriptor, unsigned long request, unsigned long argument) {
@@ -91,6 +102,11 @@ static inline unsigned long clinux_device_number(unsigned int major, unsigned in
 
 /// A pipe whose ends are close-on-exec.
 static inline int clinux_pipe(int ends[2]) { return (int)syscall(SYS_pipe2, ends, O_CLOEXEC); }
+
+/// Moves bytes between a pipe and another descriptor without waiting for the pipe; how many, or -1 with errno set.
+static inline long clinux_splice(int from, int to, unsigned long count) {
+  return syscall(SYS_splice, from, (void *)0, to, (void *)0, count, 3u /* SPLICE_F_MOVE | SPLICE_F_NONBLOCK */);
+}
 
 /// A close-on-exec descriptor from which the signals of the set can be read without waiting.
 static inline int clinux_signalfd(const sigset_t *signals) {

@@ -19,7 +19,7 @@ struct RecorderOptions: ParsableArguments {
     help: ArgumentHelp("Memory for the recorder, in MiB for each of this machine's processors.", valueName: "MiB"))
   var traceMemory = 16
 
-  private static func selector(_ text: String) throws -> TracepointSelector {
+  static func selector(_ text: String) throws -> TracepointSelector {
     guard let selector = TracepointSelector(text) else {
       throw ValidationError("--event takes [SYSTEM:]NAME [if FILTER], not \(text)")
     }

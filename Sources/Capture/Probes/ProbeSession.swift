@@ -1,5 +1,3 @@
-import CLinux
-import Files
 import Glibc
 public import KernelTypes
 public import SystemPackage
@@ -75,7 +73,7 @@ public final class ProbeSession {
   func drain() throws(ProbeRefusal) -> [(number: Int, pages: [UInt8])] {
     var arrived: [(number: Int, pages: [UInt8])] = []
     for cpu in cpus {
-      let pages = cpu.drain()
+      let pages = cpu.arrivedPages()
       if keepsRecording { try cpu.keep(pages) }
       if !pages.isEmpty { arrived.append((cpu.number, pages)) }
     }
@@ -112,15 +110,9 @@ public final class ProbeSession {
       (system, tracepoints.filter { $0.system == system }.map { format("\(system)/\($0.name)") })
     }
     metadata.systems.append((group, events.map { format("\(group)/\($0)") }))
-    metadata.symbols = (try? wholeFile("/proc/kallsyms")) ?? []
-    metadata.printkFormats = (try? wholeFile(tracefs.appending("printk_formats"))) ?? []
+    metadata.takeKernel()
     metadata.commandLines = commandLines
     metadata.clocks = "[mono]"
-    func kernel(_ name: String) -> String {
-      let text = (try? wholeText(FilePath("/proc/sys/kernel/\(name)"))) ?? ""
-      return String(text.prefix { $0 != "\n" })
-    }
-    metadata.uname = "Linux \(kernel("hostname")) \(kernel("osrelease")) x86_64"
     metadata.bufferStatistics = cpus.map { cpu in
       (try? wholeText(instance.appending("per_cpu/cpu\(cpu.number)/stats"))) ?? ""
     }
@@ -225,65 +217,5 @@ extension ProbeSession {
       _ = try Guardian(instance: instance, definitions: definitions, group: name, events: events)
     }
     return leftovers()
-  }
-}
-
-extension Guardian {
-  /// Removes an instance and its events.
-  fileprivate convenience init(
-    instance: FilePath, definitions: FilePath, group: String, events: [String]
-  ) throws(ProbeRefusal) {
-    // The C strings are this function's own; the child has its copy of them when the call returns.
-    var lines = unsafe events.map { unsafe strdup("-:\(group)/\($0)\n") }
-    defer { unsafe lines.forEach { unsafe free($0) } }
-    do throws(Errno) {
-      try self.init { unsafe clinux_guard_tracing($0, instance.string, definitions.string, &lines, lines.count) }
-    } catch {
-      throw .system(doing: "starting a process to clean up", errno: error.rawValue)
-    }
-  }
-}
-
-/// What was recorded on one CPU: whole pages of the ring buffer, kept in a file without a name.
-private final class RecordedCPU {
-  static let pageSize = Int(getpagesize())
-  let number: Int
-  private let source: OwnedDescriptor
-  private let spool: OwnedDescriptor
-
-  init(_ number: Int, in instance: FilePath) throws(ProbeRefusal) {
-    self.number = number
-    let path = instance.appending("per_cpu/cpu\(number)/trace_pipe_raw")
-    do {
-      source = try OwnedDescriptor { try .open(path, .readOnly, options: [.nonBlocking, .closeOnExec]) }
-      spool = OwnedDescriptor(try TemporaryFile.make())
-    } catch {
-      throw .system(doing: "opening \(path)", errno: (error as? Errno ?? .ioError).rawValue)
-    }
-  }
-
-  func drain() -> [UInt8] {
-    var arrived: [UInt8] = []
-    var page = [UInt8](repeating: 0, count: Self.pageSize)
-    // A CPU that writes faster than this reads would keep it here for ever.
-    for _ in 0..<16384 {
-      guard case .bytes(let bytes) = source.descriptor.readArrived(into: &page), bytes.count == Self.pageSize else {
-        break
-      }
-      arrived += bytes
-    }
-    return arrived
-  }
-
-  func keep(_ pages: [UInt8]) throws(ProbeRefusal) {
-    do { _ = try spool.descriptor.writeAll(pages) } catch {
-      throw .system(doing: "keeping what was recorded", errno: (error as? Errno ?? .ioError).rawValue)
-    }
-  }
-
-  func forEachPiece(_ body: ([UInt8]) throws -> Void) throws {
-    try spool.descriptor.seek(offset: 0, from: .start)
-    var piece = [UInt8](repeating: 0, count: Self.pageSize * 64)
-    while case .bytes(let bytes) = spool.descriptor.readArrived(into: &piece) { try body(Array(bytes)) }
   }
 }

@@ -42,7 +42,7 @@ final class FlightRecorder {
     do throws(Errno) {
       var rings: [PerfRing] = []
       for request in requests {
-        rings.append(try PerfRing(threadID: request.thread, tracepoints: tracepoints, size: request.size))
+        rings.append(try PerfRing(.thread(request.thread), tracepoints: tracepoints, size: request.size))
       }
       return rings
     } catch .permissionDenied, .notPermitted {
@@ -106,7 +106,7 @@ final class FlightRecorder {
 }
 
 /// Events whose descriptors are closed by a thread that has them for itself.
-private final class ClosingEvents: @unchecked Sendable {
+final class ClosingEvents: @unchecked Sendable {
   // Sendable: handed over to one thread, which alone uses it from then on.
   private var events: [OwnedDescriptor]
 
@@ -123,7 +123,7 @@ extension Errno {
 }
 
 /// Each event of each thread is a descriptor.
-private func raiseDescriptorLimit(by count: Int) {
+func raiseDescriptorLimit(by count: Int) {
   var limit = rlimit()
   // getrlimit fills the structure, setrlimit reads it.
   guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }

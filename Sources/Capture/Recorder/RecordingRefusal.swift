@@ -15,6 +15,8 @@ public enum RecordingRefusal: Error, Hashable, Sendable {
   case perfForbidden(paranoid: Int?)
   /// perf_event_open or mmap failed otherwise, with errno.
   case perfFailed(errno: Int32)
+  /// No instance of tracefs can be made or set up, with errno.
+  case tracefsRefused(errno: Int32)
 
   /// What is lacking, in one line.
   public var lack: String {
@@ -25,6 +27,7 @@ public enum RecordingRefusal: Error, Hashable, Sendable {
     case .filterRefused: "the kernel refuses a filter, which may only name fields of its own event"
     case .perfForbidden(let level?): "kernel.perf_event_paranoid is \(level), and recording tracepoints takes -1"
     case .perfForbidden(nil): "perf_event_open is forbidden"
+    case .tracefsRefused(let code): "tracefs does not let a buffer be made and used: \(systemError(code))"
     case .perfFailed(let code): "perf_event_open failed: \(systemError(code))"
     }
   }
@@ -45,6 +48,8 @@ public enum RecordingRefusal: Error, Hashable, Sendable {
     case .tracefsUnreadable(let paranoid):
       "sudo mount -o remount,mode=750,gid=$(id -g) /sys/kernel/tracing" + (paranoid == nil ? "" : " && " + lowering)
     case .perfForbidden: lowering
+    case .tracefsRefused(let code):
+      [EACCES, EPERM].contains(code) ? "sudo inquest record …, or --through perf" : "--through perf"
     case .noTracepoints, .filterRefused, .perfFailed: nil
     }
   }

@@ -64,7 +64,7 @@ struct Command: Sendable {
       environment: places.environment(with: environment), platformOptions: options,
       input: .array(standardInput), output: try places.file("output"), error: try places.file("error")
     ) { execution in
-      let running = RunningCommand(folder: places.folder, process: execution.processIdentifier.value) {
+      let running = RunningCommand(folder: places.folder, processID: execution.processIdentifier.value) {
         signal, toGroup in
         try execution.send(signal: signal, toProcessGroup: toGroup)
       }
@@ -77,7 +77,7 @@ struct Command: Sendable {
 /// A command while it runs.
 struct RunningCommand: Sendable {
   fileprivate let folder: Folder
-  fileprivate let process: pid_t
+  let processID: pid_t
   fileprivate let signal: @Sendable (Signal, Bool) throws -> Void
 
   /// Sends a signal to the program alone, or to its whole process group as a terminal does.
@@ -106,7 +106,7 @@ struct RunningCommand: Sendable {
 
   /// Its end is not taken note of before this is over: until then it is a zombie.
   private var isRunning: Bool {
-    let status = (try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8)) ?? ""
+    let status = (try? String(contentsOfFile: "/proc/\(processID)/stat", encoding: .utf8)) ?? ""
     return !status.contains(") Z ") && !status.isEmpty
   }
 }
