@@ -10,7 +10,7 @@ LAB_PACKAGES := kmod cpio busybox-static bpftool
 # The command as the demo runs it.
 INQUEST := .build/release/inquest
 
-.PHONY: help setup build guests demo test matrix lab lab-test oracle benchmark docs format lint clean
+.PHONY: help setup build guests demo test matrix lab lab-test kill-test oracle benchmark docs format lint clean
 
 help:
 	@echo 'make demo       a guest dies; Inquest says why; the cure is shown working'
@@ -20,6 +20,7 @@ help:
 	@echo 'make build      the command, as $(INQUEST)'
 	@echo 'make guests     the example guests, in Guests/build'
 	@echo 'make matrix     every example guest, with a trace, without and from the log: docs/matrix.md'
+	@echo 'make kill-test  nothing is left behind by 500 runs that are killed at random moments'
 	@echo 'make oracle     ten million page walks against this KVM, two million against TCG'
 	@echo 'make benchmark  reading traces and walking page tables, beside trace-cmd, perf and the monitor of QEMU'
 	@echo 'make docs       the manual pages of the causes, in docs/causes'
@@ -56,6 +57,10 @@ lab-test: setup guests
 # Its part under TCG is in `make test` too, in Swift.
 matrix: build guests
 	@Scripts/matrix $(INQUEST) > .build/matrix.md; status=$$?; cp .build/matrix.md docs/matrix.md; cat docs/matrix.md; exit $$status
+
+# A few rounds of it are part of `make test`.
+kill-test: setup guests
+	INQUEST_KILL_ROUNDS=500 INQUEST_KILL_SEED=$$(date +%s) swift test --filter KillTests
 
 # A short slice of it is part of `make test`.
 oracle: setup

@@ -87,7 +87,8 @@ let package = Package(
         ],
         swiftSettings: settings),
       .testTarget(
-        name: "InquestTests", dependencies: ["inquest", "JSONDocuments", subprocess, system], swiftSettings: settings),
+        name: "InquestTests", dependencies: ["inquest", "JSONDocuments", "SeededRandom", subprocess, system],
+        swiftSettings: settings),
       // What make benchmark measures of the library itself.
       .executableTarget(
         name: "paging-benchmark", dependencies: ["X86", "Files", "GuestMemory", system], path: "Benchmarks/Paging",

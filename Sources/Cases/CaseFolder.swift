@@ -19,6 +19,7 @@ final class UnfinishedFolder {
     let parent = destination.removingLastComponent()
     let path = (parent.isEmpty ? FilePath(".") : parent).appending("\(Self.prefix)\(getpid())")
     self.path = path
+    Self.removeLeftovers(in: parent.isEmpty ? FilePath(".") : parent)
     Self.remove(path)
     guard unsafe mkdir(path.string, 0o700) == 0 else {
       throw .system(doing: "making a folder beside \(destination)", errno: errno)

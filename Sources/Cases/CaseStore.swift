@@ -28,7 +28,7 @@ public struct CaseStore {
     }
   }
 
-  /// A place for a new case, made ready: its folder is there, and what other processes left unfinished there is gone.
+  /// A place for a new case, in the store's folder, which is made if it is not there.
   ///
   /// - Parameter time: RFC 3339, in UTC: `2026-11-28T08:26:04Z`.
   public func newCase(at time: String) throws(CaseError) -> FilePath {
@@ -38,7 +38,6 @@ public struct CaseStore {
     } catch {
       throw .system(doing: "making \(folder)", errno: errno)
     }
-    UnfinishedFolder.removeLeftovers(in: folder)
     let digits = time.filter { $0.isASCII && ($0.isNumber || $0 == "T") }
     let name = "\(Self.prefix)\(digits)-\(getpid())"
     return folder.appending(name)

@@ -278,7 +278,9 @@ struct CaseStoreTests {
       try FileManager.default.createDirectory(
         atPath: sample.folder.appending(name).string, withIntermediateDirectories: false)
     }
-    _ = try store.newCase(at: "2026-11-28T08:26:04Z")
-    #expect(try FileManager.default.contentsOfDirectory(atPath: sample.folder.string) == [names[1]])
+    let path = try store.newCase(at: "2026-11-28T08:26:04Z")
+    try sample.record.write(to: path, pages: [])
+    let left = try FileManager.default.contentsOfDirectory(atPath: sample.folder.string)
+    #expect(left.sorted() == [names[1], path.lastComponent?.string])
   }
 }
