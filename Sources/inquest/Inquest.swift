@@ -26,12 +26,14 @@ struct Inquest: ParsableCommand {
 enum Main {
   static func main() {
     do {
-      var command = try Inquest.parseAsRoot()
+      var command = try Inquest.parseAsRoot(FrontEnd.argumentsInPlaceOfQEMU())
       try command.run()
     } catch let failure as Failure {
       standardError.write("inquest: \(failure.description)\n")
+      FrontEnd.report(1)
       exit(1)
     } catch {
+      if let code = error as? ExitCode { FrontEnd.report(code.rawValue) }
       guard Inquest.exitCode(for: error) == .validationFailure else { Inquest.exit(withError: error) }
       standardError.write(Inquest.fullMessage(for: error) + "\n")
       exit(2)

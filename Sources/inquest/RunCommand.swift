@@ -16,6 +16,7 @@ struct RunCommand: ParsableCommand {
     abstract: "Run QEMU; if the guest dies, say why.",
     discussion: """
       inquest run -- qemu-system-x86_64 -accel kvm -cpu Haswell -m 128 -kernel my.elf
+      inquest run -- make qemu
 
       The guest runs as it would without inquest: its console is your terminal, and your options keep their meaning. \
       Under KVM its tracepoints are recorded if you may; under TCG nothing needs any privilege.
@@ -71,6 +72,7 @@ struct RunCommand: ParsableCommand {
   }
 
   func run() throws {
+    guard FrontEnd.isQEMU(command[0]) else { return try FrontEnd(command: command).run() }
     let commandLine = QEMUCommandLine(program: command[0], arguments: Array(command.dropFirst()))
     try cases.check()
     let imagePath = image ?? commandLine.kernelPath

@@ -34,11 +34,12 @@ extension ProbeSession {
     try start(threads: [clinux_thread()])
     let process = try ChildProcess(
       program: command[0], arguments: Array(command.dropFirst()), standardError: .standardError, inheriting: [])
+    var end = RequestedEnd()
     while !process.hasEnded() {
       wait(for: [process.exitDescriptor, signals.descriptor])
-      if try pass(on: take) == .enough { process.send(SIGTERM) }
-      // The terminal sends SIGINT to the command as well.
-      if let signal = signals.next(), signal != SIGINT { process.send(SIGTERM) }
+      if try pass(on: take) == .enough { end.ask(SIGTERM) }
+      if let signal = signals.next() { end.ask(signal) }
+      end.carryOut(on: process)
     }
     try finish(take)
     return process.end ?? .exited(status: 0)

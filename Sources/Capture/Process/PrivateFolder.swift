@@ -2,7 +2,8 @@ import CLinux
 import Glibc
 import SystemPackage
 
-/// A new folder for sockets that only this user can enter (0700); it goes away with this process, however that ends.
+/// A new folder for sockets and links that only this user can enter (0700). It goes away with this process, however that
+/// ends.
 final class PrivateFolder {
   let path: FilePath
   private let guardian: Guardian
@@ -10,7 +11,7 @@ final class PrivateFolder {
   /// Longer names of folders leave no room for a socket's: sun_path has 108 bytes.
   private static let longestPath = 80
 
-  /// - Parameter files: The names of the sockets that may be made in it.
+  /// - Parameter files: The names of the files that may be made in it.
   init(for files: [String]) throws(Errno) {
     let path = try Self.make()
     self.path = path

@@ -8,7 +8,7 @@ extension RecordingRequest {
 
   /// Records until the command or the process ends, or SIGINT, SIGTERM or SIGHUP comes, and writes a trace.dat.
   ///
-  /// A signal ends the command, too; the terminal sends SIGINT to it as well.
+  /// A signal ends the command, too.
   ///
   /// - Parameter tell: Told now and then how far the recording has come.
   /// - Throws: ``RecordingRefusal``, ``CaptureError``, or what is wrong with the file.
@@ -62,11 +62,13 @@ extension RecordingRequest {
       } catch {
         throw CaptureError.cannotStart(program: words[0], errno: error.rawValue)
       }
+      var end = RequestedEnd()
       while !process.hasEnded() {
         wait(for: [process.exitDescriptor.descriptor, signals.descriptor.descriptor] + recorder.descriptors)
         try recorder.drain()
         tell()
-        if let signal = signals.next(), signal != SIGINT { process.send(SIGTERM) }
+        if let signal = signals.next() { end.ask(signal) }
+        end.carryOut(on: process)
       }
       return process.end
     case .process(let processID):
