@@ -27,6 +27,7 @@ struct EndingDocument: Codable {
     case .exited(let status): (name, self.status) = ("exited", status)
     case .signalled(let signal): (name, self.signal) = ("signalled", signal)
     case .interrupted(let signal): (name, self.signal) = ("interrupted", signal)
+    case .gone: name = "gone"
     case .refusedToStart(let end):
       name = "refused-to-start"
       switch end {
@@ -48,6 +49,7 @@ struct EndingDocument: Codable {
       case "watchdog": return .watchdog
       case "timed-out": return .timedOut
       case "stalled": return .stalled
+      case "gone": return .gone
       case "stopped": return .stopped(RunState(rawValue: try needed(state, "state")))
       case "exited": return .exited(status: try needed(status, "status"))
       case "signalled": return .signalled(try needed(signal, "signal"))

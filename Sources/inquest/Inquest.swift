@@ -15,7 +15,8 @@ struct Inquest: ParsableCommand {
       """,
     version: "0.1",
     subcommands: [
-      RunCommand.self, ExamineCommand.self, CheckCommand.self, WalkCommand.self, MapCommand.self, ReportCommand.self,
+      RunCommand.self, AttachCommand.self, ExamineCommand.self, CheckCommand.self, WalkCommand.self, MapCommand.self,
+      ReportCommand.self,
       StatCommand.self, ConvertCommand.self, RecordCommand.self, EventsCommand.self, CPUCommand.self, ProbeCommand.self,
       ExplainCommand.self,
     ])

@@ -72,7 +72,7 @@ struct RunCommand: ParsableCommand {
   }
 
   func run() throws {
-    guard FrontEnd.isQEMU(command[0]) else { return try FrontEnd(command: command).run() }
+    guard FrontEnd.isQEMU(command[0]) else { return try frontEnd.run() }
     let commandLine = QEMUCommandLine(program: command[0], arguments: Array(command.dropFirst()))
     try cases.check()
     let imagePath = image ?? commandLine.kernelPath
@@ -114,6 +114,13 @@ struct RunCommand: ParsableCommand {
 
   /// Whether the verdict is shown before the cures are tried: what is one document is written when all is known.
   private var showsTrialsAfterwards: Bool { verify && output.format == .text && output.output == nil }
+
+  private var frontEnd: FrontEnd {
+    var words = ["--format", output.format.rawValue] + cases.words + (recorder.trace ? [] : ["--no-trace"])
+    if let path = output.output { words += ["--output", path] }
+    if let image { words += ["--image", image] }
+    return FrontEnd(command: command, attachment: words + (verbose ? ["--verbose"] : []))
+  }
 
   private func tell(_ trial: Trial) {
     guard showsTrialsAfterwards else { return }

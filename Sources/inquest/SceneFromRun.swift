@@ -88,7 +88,7 @@ extension Ending {
       case .stopped, .ioError, .watchdog: .paused
       case .exited(let status): .exited(status: Int(status))
       case .signalled(let signal): .signalled(Int(signal))
-      case .refusedToStart: .unknown
+      case .refusedToStart, .gone: .unknown
       }
   }
 }

@@ -207,7 +207,7 @@ struct HostileCaseTests {
 struct CaseDocumentTests {
   static let endings: [GuestEnding] = [
     .reset, .poweroff, .panicked(nil), .panicked(.object(["action": .string("pause")])), .internalError, .ioError,
-    .watchdog, .timedOut, .stopped(.debug), .exited(status: 33), .signalled(11), .interrupted(signal: 2),
+    .watchdog, .timedOut, .gone, .stopped(.debug), .exited(status: 33), .signalled(11), .interrupted(signal: 2),
     .refusedToStart(.exited(status: 1)), .refusedToStart(.signalled(6)),
   ]
 

@@ -17,8 +17,8 @@ final class QMPChannel {
   private var reply: Result<JSONValue, QMPFailure>?
   private var buffer = [UInt8](repeating: 0, count: 1 << 16)
 
-  /// - Parameter socket: connected, and reading it does not block.
-  init(_ socket: OwnedDescriptor) { self.socket = socket }
+  /// - Parameter socket: connected, and reading it does not block; nil where there is none.
+  init(_ socket: OwnedDescriptor?) { self.socket = socket }
 
   /// Sends a command. An answer to one before it is not kept.
   func begin(_ command: QMPCommand) throws(QMPRefusal) {

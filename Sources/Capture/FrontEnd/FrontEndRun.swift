@@ -16,10 +16,20 @@ public struct FrontEndRun {
     self.environment = environment
   }
 
+  /// How often QEMUs that are started past the folder are looked for.
+  private static let interval = Duration.milliseconds(100)
+
+  /// What a front end came to.
+  public struct Outcome: Hashable, Sendable {
+    public var end: ProcessEnd
+    /// The exit statuses of the Inquests that ran in QEMU's place or were attached to one.
+    public var statuses: [Int32]
+  }
+
   /// Runs it to its end; SIGINT, SIGTERM and SIGHUP end it. Its input and output are this process's.
   ///
-  /// - Parameter look: Called now and then while it runs, with its process ID.
-  public func run(look: (Int32) -> Void = { _ in }) throws(CaptureError) -> ProcessEnd {
+  /// - Parameter attachment: The command that watches a QEMU which was started by its path, given its process ID.
+  public func run(attachment: (Int32) -> [String]) throws(CaptureError) -> Outcome {
     let process: ChildProcess
     let signals: InterruptSignals
     do throws(Errno) {
@@ -33,15 +43,38 @@ public struct FrontEndRun {
       throw .cannotStart(program: command.first ?? "", errno: error.rawValue)
     }
     var end = RequestedEnd()
+    var attached: [Int32: ChildProcess] = [:]
     while !process.hasEnded() {
       var waits = [process.exitDescriptor, signals.descriptor].map {
         pollfd(fd: $0.descriptor.rawValue, events: Int16(POLLIN), revents: 0)
       }
-      waitForAny(&waits, until: .now + .milliseconds(200))
+      waitForAny(&waits, until: .now + Self.interval)
       if let signal = signals.next() { end.ask(signal) }
       end.carryOut(on: process)
-      look(process.processID)
+      for qemu in ProcessTree().strangeQEMUs(below: process.processID) where attached[qemu] == nil {
+        attached[qemu] = Self.start(attachment(qemu))
+      }
     }
-    return process.end ?? .exited(status: 0)
+    var statuses = folder.statuses
+    for watcher in attached.values {
+      // 1: it could not look at QEMU, and said so.
+      if case .exited(let status)? = Self.awaitEnd(of: watcher), status != 1 { statuses.append(status) }
+    }
+    return Outcome(end: process.end ?? .exited(status: 0), statuses: statuses)
+  }
+
+  private static func start(_ words: [String]) -> ChildProcess? {
+    try? ChildProcess(
+      program: words[0], arguments: Array(words.dropFirst()), standardError: .standardError, inheriting: [])
+  }
+
+  /// Who watches a QEMU ends soon after it, or, where that is left running in the background, when asked to.
+  private static func awaitEnd(of watcher: ChildProcess) -> ProcessEnd? {
+    for signal in [nil, SIGTERM, SIGKILL] {
+      if let signal { watcher.send(signal) }
+      _ = watcher.exitDescriptor.descriptor.waitUntil(.readable, .now + .seconds(10))
+      if watcher.hasEnded() { break }
+    }
+    return watcher.end
   }
 }

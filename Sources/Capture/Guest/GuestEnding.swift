@@ -33,6 +33,8 @@ public enum GuestEnding: Hashable, Sendable {
   case interrupted(signal: Int32)
   /// QEMU ended before the guest existed; its standard error says why.
   case refusedToStart(ProcessEnd)
+  /// QEMU, which was somebody else's child, is no more, and nobody told how it ended.
+  case gone
 }
 
 /// Why a guest could not be run at all. A refusal by QEMU is ``GuestEnding/refusedToStart(_:)`` instead.

@@ -6,6 +6,8 @@ import SystemPackage
 struct QEMUProcess {
   let processID: Int32
 
+  init(processID: Int32) { self.processID = processID }
+
   /// The process that listens at the other end of a UNIX socket; nil for another kind of socket, and for a process that
   /// does not run these vCPU threads: the socket may have been made by another process than QEMU, and in another
   /// process namespace numbers have another meaning.

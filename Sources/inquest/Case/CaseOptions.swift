@@ -27,6 +27,12 @@ struct CaseOptions: ParsableArguments {
     if let save, save.isEmpty { throw ValidationError("--save takes a folder's name") }
   }
 
+  /// The options as words of a command line.
+  var words: [String] {
+    (save.map { ["--save", $0] } ?? []) + (noSave ? ["--no-save"] : []) + (fullMemory ? ["--full-memory"] : [])
+      + (redact ? ["--redact"] : [])
+  }
+
   /// Finds out before the run whether the folder can be made.
   func check() throws(Failure) {
     guard let save else { return }

@@ -7,6 +7,8 @@ import SystemPackage
 /// `inquest run -- make qemu`: a program that starts QEMU by its name.
 struct FrontEnd {
   let command: [String]
+  /// The words of `inquest attach` but for the process, for a QEMU that is not met.
+  let attachment: [String]
 
   /// The options of `inquest run` as they were given, for the Inquest in QEMU's place.
   private static let optionsVariable = "INQUEST_FRONT_END_OPTIONS"
@@ -23,32 +25,34 @@ struct FrontEnd {
   // MARK: The front end
 
   func run() throws {
-    let end: ProcessEnd
-    let statuses: [Int32]
+    let outcome: FrontEndRun.Outcome
     do throws(CaptureError) {
-      let folder = try FrontEndFolder(executable: FilePath(try Self.executable()))
+      let executable = try Self.executable()
+      let folder = try FrontEndFolder(executable: FilePath(executable))
       let environment = [
         Self.optionsVariable: Self.options().joined(separator: String(Self.separator)),
         Self.processVariable: "\(ProcessInfo.processInfo.processIdentifier)",
       ]
-      end = try FrontEndRun(command, in: folder, environment: environment).run()
-      statuses = folder.statuses
+      outcome = try FrontEndRun(command, in: folder, environment: environment).run { qemu in
+        standardError.write(
+          "inquest: process \(qemu), a QEMU, was started by its path; watching it as inquest attach does\n")
+        return [executable, "attach"] + attachment + ["\(qemu)"]
+      }
     } catch {
       throw Failure(error.description)
     }
     // A guest's death says more than what a front end makes of QEMU's status.
-    for status in [3, 4] as [Int32] where statuses.contains(status) { throw ExitCode(status) }
-    switch end {
-    case .exited(let status) where !statuses.isEmpty: throw ExitCode(status)
-    case .signalled(let signal) where !statuses.isEmpty: throw ExitCode(128 + signal)
+    for status in [3, 4] as [Int32] where outcome.statuses.contains(status) { throw ExitCode(status) }
+    switch outcome.end {
+    case .exited(let status) where !outcome.statuses.isEmpty: throw ExitCode(status)
+    case .signalled(let signal) where !outcome.statuses.isEmpty: throw ExitCode(128 + signal)
     case .exited(let status): throw Failure(noQEMU("status \(status)"))
     case .signalled(let signal): throw Failure(noQEMU("signal \(signal)"))
     }
   }
 
   private func noQEMU(_ end: String) -> String {
-    "\(command[0]) ended (\(end)), and started no QEMU that Inquest met: one that is started by its path or through sudo is "
-      + "not; inquest attach PID looks at one that runs"
+    "\(command[0]) ended (\(end)) and started no QEMU that Inquest met; inquest attach PID watches one that runs"
   }
 
   private static func executable() throws(CaptureError) -> String {

@@ -1,6 +1,5 @@
 import Capture
 import GuestImage
-import GuestMemory
 import Investigation
 import QEMU
 
@@ -31,21 +30,6 @@ final class Examination {
     self.show = show
   }
 
-  /// A verdict, and what it was given on.
-  struct Judgement {
-    let guest: GuestScene
-    let scene: Scene
-    let memory: RecordingMemory
-    let verdict: Verdict
-  }
-
-  private func judge(_ guest: GuestScene) -> Judgement {
-    var scene = Scene(guest, of: commandLine, image: image)
-    let memory = RecordingMemory(guest.memory)
-    scene.memory = memory
-    return Judgement(guest: guest, scene: scene, memory: memory, verdict: Investigator.verdict(on: scene))
-  }
-
   private func present(_ judgement: Judgement) -> Result<Void, any Error> {
     defer { keeper?.keep(judgement.verdict, judgement.guest, judgement.scene, judgement.memory) }
     return Result { try show(judgement.verdict, judgement.guest) }
@@ -57,7 +41,7 @@ final class Examination {
   /// A dead guest is ended, for it would only begin again, or left as it stands, and the verdict is shown before QEMU
   /// takes its time to go; one that reset or turned off the machine goes its way.
   func examine(_ scene: GuestScene) -> Resumption {
-    let judgement = judge(scene)
+    let judgement = Judgement(scene, of: commandLine, image: image)
     // A guest that was only suspected goes on.
     if scene.ending == .stalled, judgement.verdict.outcome != .hung { return .carryOn }
     last = (scene.ending, judgement)
@@ -69,7 +53,8 @@ final class Examination {
   /// The verdict on a run that is over, shown if it was not yet: the one from when the guest stood still, while its
   /// registers could be read, unless it went on after that and came to another end.
   func conclude(_ scene: GuestScene) throws -> Verdict {
-    let judgement = last.flatMap { $0.ending == scene.ending ? $0.judgement : nil } ?? judge(scene)
+    let judgement =
+      last.flatMap { $0.ending == scene.ending ? $0.judgement : nil } ?? Judgement(scene, of: commandLine, image: image)
     try (shown ?? present(judgement)).get()
     return judgement.verdict
   }

@@ -81,7 +81,8 @@ extension UnderTCG {
       let store = state.path("inquest")
       for name in try FileManager.default.contentsOfDirectory(atPath: store) {
         #expect(name.hasPrefix("case-"))
-        #expect(FileManager.default.fileExists(atPath: "\(store)/\(name)/memory.core"), "\(name)")
+        let examined = try await inquest(["examine", "\(store)/\(name)"])
+        #expect(examined.status == 3 || examined.status == 4, "\(examined)")
       }
     }
 

@@ -1,0 +1,38 @@
+extension QEMUCommandLine {
+  /// The sockets of `unix:PATH` or `tcp:HOST:PORT` at which this QEMU listens for QMP clients, without their options.
+  ///
+  /// From `-qmp`, `-qmp-pretty`, and `-chardev socket` that a `-mon` with `mode=control` names (qemu-options.hx, 7.2).
+  public var qmpServers: [String] {
+    var servers: [String] = []
+    for option in options {
+      switch option.name {
+      case "qmp", "qmp-pretty": servers += Self.server(option.value ?? "")
+      case "mon":
+        let monitor = OptionProperties(option.value ?? "", impliedKey: "chardev")
+        guard monitor["mode"] == "control", let name = monitor["chardev"] else { continue }
+        servers += characterDevice(named: name)
+      default: continue
+      }
+    }
+    return servers
+  }
+
+  /// `unix:PATH,server=on,wait=off`, or with `server` alone, as before QEMU 6.0.
+  private static func server(_ device: String) -> [String] {
+    guard let comma = device.firstIndex(of: ","), device.hasPrefix("unix:") || device.hasPrefix("tcp:") else {
+      return []
+    }
+    let properties = OptionProperties(String(device[device.index(after: comma)...]))
+    return properties["server"] == "on" ? [String(device[..<comma])] : []
+  }
+
+  private func characterDevice(named name: String) -> [String] {
+    for option in options(named: "chardev") {
+      let device = OptionProperties(option.value ?? "", impliedKey: "backend")
+      guard device["id"] == name, device["backend"] == "socket", device["server"] == "on" else { continue }
+      if let path = device["path"] { return ["unix:\(path)"] }
+      if let port = device["port"] { return ["tcp:\(device["host"] ?? "localhost"):\(port)"] }
+    }
+    return []
+  }
+}

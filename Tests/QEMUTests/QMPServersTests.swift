@@ -1,0 +1,22 @@
+import QEMU
+import Testing
+
+@Suite("where a QEMU listens for QMP")
+struct QMPServersTests {
+  @Test(
+    "from its command line",
+    arguments: [
+      (["-qmp", "unix:/run/q,server=on,wait=off"], ["unix:/run/q"]),
+      (["-qmp", "unix:q,server,nowait"], ["unix:q"]),
+      (["-qmp-pretty", "tcp:localhost:4444,server=on"], ["tcp:localhost:4444"]),
+      (["-qmp", "unix:/run/q"], []), (["-qmp", "stdio"], []), (["-monitor", "unix:/run/m,server=on"], []),
+      (
+        ["-chardev", "socket,id=m,path=/run/q,server=on,wait=off", "-mon", "chardev=m,mode=control"], ["unix:/run/q"]
+      ), (["-chardev", "socket,id=m,port=5,server=on", "-mon", "m,mode=control"], ["tcp:localhost:5"]),
+      (["-chardev", "socket,id=m,path=/run/q,server=on", "-mon", "chardev=m,mode=readline"], []),
+      (["-chardev", "socket,id=m,fd=12", "-mon", "chardev=m,mode=control"], []),
+    ])
+  func servers(_ arguments: [String], _ expected: [String]) {
+    #expect(QEMUCommandLine(program: "qemu-system-x86_64", arguments: arguments).qmpServers == expected)
+  }
+}
