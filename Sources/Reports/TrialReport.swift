@@ -19,7 +19,7 @@ extension TerminalReport {
     return report.page.text
   }
 
-  private static let trialsTitle = "The cures, tried"
+  static let trialsTitle = "The cures, tried"
 
   mutating func trials(_ trials: [Trial]) {
     guard !trials.isEmpty else { return }
@@ -64,7 +64,7 @@ extension Remedy {
 }
 
 extension Trial.Result {
-  fileprivate var words: String {
+  var words: String {
     switch self {
     case .lived: "lived"
     case .ranOn: "lived as long as it was watched"

@@ -29,6 +29,7 @@ public struct HTMLReport {
       section("The way through KVM", &html) { $0.add(KVMPathFigure(verdict.path).markup) }
     }
     remedies(verdict.remedies, &html)
+    trials(verdict.trials, &html)
     for warning in verdict.warnings { add(warning, to: &html) }
     list("Also seen", verdict.observations, &html)
     list("Evidence", verdict.evidence, &html)
@@ -44,7 +45,7 @@ public struct HTMLReport {
   }
 
   private static func answer(_ verdict: Verdict, _ html: inout HTMLText) {
-    guard verdict.outcome == .died || verdict.outcome == .hung else { return }
+    guard verdict.outcome == .died || verdict.outcome == .hung || verdict.cause != nil else { return }
     guard let cause = verdict.cause else {
       html.add("h1", "Not explained")
       return
@@ -146,6 +147,23 @@ public struct HTMLReport {
               words.add(remedy.reason + " ")
               words.add("span", with: [("class", "source")], remedy.standing)
             }
+          }
+        }
+      }
+    }
+  }
+
+  private static func trials(_ trials: [Trial], _ html: inout HTMLText) {
+    guard !trials.isEmpty else { return }
+    section(TerminalReport.trialsTitle, &html) { html in
+      html.add("ul") { list in
+        for trial in trials {
+          list.add("li") { item in
+            item.add("code", trial.changes.joined(separator: " "))
+            item.add(": ")
+            item.add("strong", trial.result.words)
+            item.add("p", trial.account)
+            if trial.result == .otherDeath, let cause = trial.cause { add(cause, heading: "h3", to: &item) }
           }
         }
       }

@@ -66,6 +66,16 @@ struct InLabProbeTests {
     #expect(try job.text(of: "left") == "")
   }
 
+  @Test("with nested paging KVM walks no table of a guest for which it emulates nothing in long mode")
+  func neverWalked() async throws {
+    let guest = try ExampleGuest("divide-error").laboratoryCommand(cpu: "Haswell")
+    let job = try await Laboratory.run(
+      "$INQUEST probe --page-walk --last 20 -- \(guest) -no-reboot > $RESULTS/lines", options: ["--npt", "1"])
+    let text = try job.text(of: "lines")
+    #expect(text.contains("kvm_userspace_exit: reason KVM_EXIT_SHUTDOWN"), "\(job)")
+    #expect(text.contains("paging64_walk_addr_generic 0,"), "\(text.suffix(300))")
+  }
+
   @Test("probes go when inquest is killed; a leftover is found and removed, and nobody else's probe is touched")
   func removal() async throws {
     let job = try await Laboratory.run(

@@ -42,7 +42,7 @@ struct ReturnFromSMM: CauseOfFailure, SingleCause {
 
   static let manual = """
     In system-management mode the firmware's handler ends with RSM. Under KVM it is emulated: the state is read from SMRAM, checked and loaded.
-    If that fails, KVM reports an internal error (suberror 1) at the RSM, or a triple fault since Linux 6.2.
+    If that fails, KVM reports an internal error (suberror 1) at the RSM, or, in newer kernels, a triple fault.
 
     ## How to recognise it
 
