@@ -148,6 +148,9 @@ extension Investigator {
       let state = processor?.state, scene.memory == nil
     else { return nil }
     let error = PageFaultErrorCode(rawValue: code)
+    // A supervisor's access in user mode is the processor's own, to a descriptor table, the TSS or a new stack: no access of
+    // the instruction, and the log does not tell which.
+    guard error.contains(.user) || state.currentPrivilegeLevel != 3 else { return nil }
     // Without NXE and SMEP the error code does not tell a fetch.
     let isFetch = error.contains(.fetch) || address == state.instructionAddress
     var access = PageAccess(error)

@@ -64,4 +64,14 @@ struct LoggedExceptionTests {
     #expect(cause(32, 14, 0, cr2: SmallGuest.idt + 0x100)?.id == "interrupt.idt-not-mapped")
     #expect(cause(32, 13, 0x102) == nil)
   }
+
+  @Test("a supervisor's access in user mode is not taken for the instruction's own")
+  func implicitAccess() {
+    var scene = scene([Self.check(nil, 14), Self.event(14, 0, cr2: 0x4000_0000)] + Self.end)
+    scene.processors[0].state.currentPrivilegeLevel = 3
+    let verdict = Investigator.verdict(on: scene)
+    #expect(verdict.outcome == .died)
+    #expect(verdict.cause?.summary.contains("The instruction") != true, "\(String(describing: verdict.cause))")
+    #expect(!verdict.chain.contains { $0.text.contains("fails") })
+  }
 }
