@@ -66,7 +66,8 @@ public struct CPUID: Hashable, Sendable {
 
   /// Whether the highest leaf of this one's range (leaf 0 or 0x80000000, EAX) is known and lies below it.
   private func lacks(_ leaf: UInt32) -> Bool {
-    guard let highest = self[leaf: leaf & 0x8000_0000]?.eax else { return false }
+    // The hypervisor's leaves, from 40000000H on, are no part of the processor's ranges, and may be several hypervisors'.
+    guard leaf & 0xC000_0000 != 0x4000_0000, let highest = self[leaf: leaf & 0x8000_0000]?.eax else { return false }
     return leaf > highest
   }
 

@@ -73,4 +73,12 @@ struct CPUIDTests {
         == PagingRules(hasGiBPages: false, maximumPhysicalAddressBits: 39, executeDisableEnabled: true, isAMD: nil))
     #expect(PagingRules(cpuid: CPUID(entries: [], isComplete: false), efer: nil) == PagingRules())
   }
+
+  @Test("the hypervisor's leaves are no leaf above the processor's highest")
+  func hypervisorLeaves() {
+    let cpuid = CPUID(
+      entries: [CPUID.Entry(leaf: 0, subleaf: 0, eax: 0xD, ebx: 0, ecx: 0, edx: 0)], isComplete: false)
+    #expect(cpuid[FeatureWord.cpuid(0x4000_0001, 0, .eax)] == nil)
+    #expect(cpuid[FeatureWord.cpuid(0x14, 0, .ebx)] == 0)
+  }
 }
