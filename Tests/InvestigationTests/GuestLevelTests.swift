@@ -46,9 +46,15 @@ struct GuestLevelTests {
 
   private static let death: [KVMEvent] = [
     .entry(vcpu: 0, rip: 0x8000),
-    .exit(KVMExit(vendor: .svm, reasonName: "shutdown", reason: 0x7F, rip: 0x8000)),
+    .exit(KVMExit(vendor: .svm, reasonName: "shutdown", reason: 0x7F, rip: 0x8000)), nestedExit,
     .userspaceExit(reason: .shutdown, errno: nil),
   ]
+
+  private static let nestedExit = KVMEvent.nestedExit(
+    KVMExit(vendor: .svm, reasonName: "shutdown", reason: 0x7F, rip: 0x8000))
+
+  /// The same of the hypervisor itself, or of a recording without kvm_nested_vmexit.
+  private static let ownDeath = death.filter { $0 != nestedExit }
 
   private static func scene(_ events: [KVMEvent], _ vendor: KVMExit.Vendor = .svm) -> Scene {
     var scene = Scene(ending: .reset)
@@ -81,7 +87,8 @@ struct GuestLevelTests {
       "an exit of the nested guest, its entry lost",
       [.nestedExit(KVMExit(vendor: .svm, reasonName: "npf", reason: 0x400, rip: 0x8000))] + death, 2
     ),
-    ("no nested event, on a processor that can have guests", death, nil),
+    ("no nested event, on a processor that can have guests", ownDeath, nil),
+    ("an entry, and an exit of which nothing says whose it is", [entry(.svm, root: 0x10_8000)] + ownDeath, nil),
   ]
 
   @Test(
@@ -107,8 +114,10 @@ struct GuestLevelTests {
         .exit(KVMExit(vendor: .svm, reasonName: "npf", reason: 0x400, rip: 0x8000)),
         .pagetableWalk(address: LinearAddress(0x20_0000), access: [.write, .user]),
         .pagingElement(entry: 0x10_9007, level: 4), .pagingElement(entry: 0, level: 3),
-        .walkerError([.write, .user]), .nestedExitReflected(reflected),
-      ] + Self.death)
+        .walkerError([.write, .user]),
+        .nestedExit(KVMExit(vendor: .svm, reasonName: "npf", reason: 0x400, rip: 0x8000)),
+        .nestedExitReflected(reflected),
+      ] + Self.ownDeath)
     scene.memory = nil
     let verdict = Investigator.verdict(on: scene)
     #expect(verdict.level == 1)
@@ -117,5 +126,13 @@ struct GuestLevelTests {
       verdict.observations.contains {
         $0.text.contains("exit npf") && $0.text.contains("0x200000") && $0.text.contains("the level 3 entry 0x0")
       })
+  }
+
+  @Test("what was recorded before events were lost tells no level")
+  func hole() {
+    var scene = Self.scene(
+      [Self.entry(.svm, root: 0x10_8000), .fpu(isLoaded: false), .userspaceExit(reason: .shutdown, errno: nil)])
+    scene.traceHoles = [1]
+    #expect(Investigator.verdict(on: scene).level == nil)
   }
 }

@@ -71,26 +71,43 @@ struct NestedMemory: PhysicalMemory {
 }
 
 extension Scene {
-  /// The level at which `processor` ran, by the last of the thread's nested events before its death; without any, by
+  /// The level at which `processor` ran, by the last events of its thread before its death; where they do not tell, by
   /// whether it can have guests at all, and whether what it executes is the guest's own image.
   func level(of death: RecordedDeath?, _ processor: ObservedProcessor?) -> GuestLevel {
-    let end = death?.records.last?.time
-    let own = trace.reversed().filter { record in
-      death != nil && record.threadID == death?.threadID && end.map { record.time ?? 0 <= $0 } ?? true
+    if let death, let level = recordedLevel(of: death) { return level }
+    guard let state = processor?.state, state.canHaveGuests, !executesImage(state) else { return .first }
+    return .unknown
+  }
+
+  /// By the newest event that tells a level; nil where there is none, or events were lost after it.
+  ///
+  /// Each exit of a nested guest is followed by kvm_nested_vmexit (svm.c: svm_handle_exit, vmx.c: __vmx_handle_exit, 6.1), so
+  /// one that is not was the guest's own, if a recording has those events at all.
+  private func recordedLevel(of death: RecordedDeath) -> GuestLevel? {
+    let end = death.records.last?.time ?? .max
+    let own = trace.indices.filter { trace[$0].threadID == death.threadID && trace[$0].time ?? 0 <= end }
+    let lastHole = traceHoles.max() ?? 0
+    // Which nested guest ran before events were lost says nothing of the one that ran after it.
+    let entry = own.last { $0 >= lastHole && trace[$0].event.nestedEntry != nil }.flatMap {
+      trace[$0].event.nestedEntry
     }
-    for record in own {
-      switch record.event {
+    let undecided: GuestLevel? = own.contains { trace[$0].event.nestedEntry != nil } ? .unknown : nil
+    for index in own.reversed() {
+      if index < lastHole { return undecided }
+      let time = trace[index].time
+      switch trace[index].event {
       case .nestedExitReflected, .nestedEntryFailed: return .first
       case .nestedEntry(let entry):
-        return .nested(NestedGuest(entry: entry, source: .trace(event: "kvm_nested_vmenter", time: record.time)))
+        return .nested(NestedGuest(entry: entry, source: .trace(event: "kvm_nested_vmenter", time: time)))
       case .nestedExit:
-        let entry = own.lazy.compactMap(\.event.nestedEntry).first
-        return .nested(NestedGuest(entry: entry, source: .trace(event: "kvm_nested_vmexit", time: record.time)))
+        return .nested(NestedGuest(entry: entry, source: .trace(event: "kvm_nested_vmexit", time: time)))
+      case .exit:
+        let hasNestedExits = own.contains { if case .nestedExit = trace[$0].event { true } else { false } }
+        return hasNestedExits ? .first : undecided
       default: continue
       }
     }
-    guard let state = processor?.state, state.canHaveGuests, !executesImage(state) else { return .first }
-    return .unknown
+    return nil
   }
 
   /// Whether the bytes at RIP are those that the guest's image has there.
