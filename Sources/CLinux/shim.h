@@ -210,7 +210,7 @@ static inline pid_t clinux_guard_folder(int pipe, const char *folder, char *cons
 /// Starts a process that waits until the other end of `pipe` is closed, however its holder ends, and then removes an
 /// instance of tracefs and the dynamic events that used it. Returns its process ID, or -1 with errno set.
 ///
-/// - `instance`: the instance's folder.
+/// - `instance`: the instance's folder; empty where there is none.
 /// - `events`: tracefs's file of dynamic events, or NULL.
 /// - `removals`: `count` lines, each of which removes one event.
 ///

@@ -33,7 +33,8 @@ public struct Investigator {
     Investigator(scene).verdict()
   }
 
-  private init(_ whole: Scene) {
+  private init(_ observed: Scene) {
+    let whole = observed.withRegistersAtShutdown
     let deaths = RecordedDeath.deaths(in: whole.trace, holes: whole.traceHoles)
     self.deaths = deaths
     let death =
@@ -503,6 +504,12 @@ extension Investigator {
         Missing(
           what: "KVM's own account, the events of kvm and kvmmmu",
           how: "sudo inquest run -- qemu-system-x86_64 …, or sudo trace-cmd record -e kvm -e kvmmmu while it dies"))
+    }
+    if RegistersBeforeReset(scene, death) != nil {
+      missing.append(
+        Missing(
+          what: "the registers at the death, which KVM on AMD clears",
+          how: "sudo inquest run -- qemu-system-x86_64 …, which keeps them by a probe on KVM's shutdown_interception"))
     }
     if scene.memory == nil, level.isFirst, recorded == nil, let root = processor.flatMap({ $0.state.pagingRoot }) {
       missing.append(

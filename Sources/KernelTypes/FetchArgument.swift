@@ -29,7 +29,12 @@ public enum ValueForm: Hashable, Sendable {
 public struct ResolutionError: Error, Hashable, Sendable, CustomStringConvertible {
   public var reason: String
   /// The names that could have stood there.
-  public var names: [String] = []
+  public var names: [String]
+
+  public init(reason: String, names: [String] = []) {
+    self.reason = reason
+    self.names = names
+  }
 
   public var description: String { reason }
 }

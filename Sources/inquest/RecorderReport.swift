@@ -25,6 +25,9 @@ struct RecorderReport {
     }
     if account.dropped > 0 { say("the kernel lost \(account.dropped) of \(account.met) events of KVM") }
     guard isVerbose else { return }
+    if let refusal = account.lostRegisters {
+      say("KVM on AMD clears the registers at a triple fault, and no probe keeps them: \(refusal)")
+    }
     let names = recording.tracepoints.map { $0.name + ($0.filter.map { " if \($0)" } ?? "") }
     say("recorded: \(names.joined(separator: ", "))")
     say("  because \(account.choice.reason)")

@@ -108,6 +108,30 @@ struct ReservedBitTests {
     #expect(told() == ["Before the reset RIP was 0x10006d, as the events up to the shutdown show"])
   }
 
+  @Test("what a probe kept of a processor that KVM reset is what is reenacted")
+  func keptBeforeReset() throws {
+    var reset = Story.state(rip: 0xFFF0)
+    reset.cs.base = 0xFFFF_0000
+    reset.cs.selector = SegmentSelector(rawValue: 0xF000)
+    reset.cr0 = CR0(rawValue: 0x6000_0010)
+    var other = Story.processor(reset)
+    other.index = 1
+    let shutdown = Story.records(Story.shutdown(of: Story.state()))
+    var scene = Scene()
+    scene.memory = Story.memory(pdpte: 0)
+    for processors in [[Story.processor(reset)], [Story.processor(reset), other], []] {
+      scene.processors = processors
+      scene.trace = shutdown
+      let verdict = Investigator.verdict(on: scene)
+      #expect(verdict.cause?.id == "paging.code-not-mapped", "\(verdict)")
+      #expect(verdict.evidence.contains { $0.text.contains("agree: RIP is 0x10006d") })
+      #expect(!verdict.observations.contains { $0.text.contains("Before the reset") })
+      // A processor that ran again is no longer as it was when it shut down.
+      scene.trace = shutdown + Story.records([.entry(vcpu: 0, rip: 0x1000)], from: 2_000_000_000)
+      #expect(Investigator.verdict(on: scene).cause == nil)
+    }
+  }
+
   @Test("the first fault is told from those that its delivery made")
   func chain() throws {
     var scene = Scene()

@@ -74,6 +74,39 @@ enum Story {
       efer: efer, currentPrivilegeLevel: 0)
   }
 
+  /// A triple fault under KVM on AMD with nested paging, where a probe kept the registers.
+  static func shutdown(of state: ProcessorState) -> [KVMEvent] {
+    let general = state.generalPurpose
+    let registers: [(String, UInt64)] = [
+      ("vcpu", 0), ("cpl", UInt64(state.currentPrivilegeLevel ?? 0)), ("rip", state.rip),
+      ("rflags", state.rflags.rawValue),
+      ("cr0", state.cr0.rawValue), ("cr2", state.cr2), ("cr3", state.cr3), ("cr4", state.cr4.rawValue),
+      ("efer", state.efer?.rawValue ?? 0), ("rax", general.rax), ("rcx", general.rcx), ("rdx", general.rdx),
+      ("rbx", general.rbx), ("rsp", general.rsp), ("rbp", general.rbp), ("rsi", general.rsi), ("rdi", general.rdi),
+      ("r8", general.r8), ("r9", general.r9), ("r10", general.r10), ("r11", general.r11), ("r12", general.r12),
+      ("r13", general.r13), ("r14", general.r14), ("r15", general.r15), ("gdtr_base", state.gdtr.base.rawValue),
+      ("gdtr_limit", UInt64(state.gdtr.limit)), ("idtr_base", state.idtr.base.rawValue),
+      ("idtr_limit", UInt64(state.idtr.limit)),
+    ]
+    let segments = [
+      ("es", state.es), ("cs", state.cs), ("ss", state.ss), ("ds", state.ds), ("fs", state.fs), ("gs", state.gs),
+      ("ldtr", state.ldtr), ("tr", state.tr),
+    ].flatMap { name, segment in
+      let attributes = UInt64(segment.attributes.rawValue)
+      return [
+        ("\(name)_selector", UInt64(segment.selector.rawValue)), ("\(name)_base", segment.base),
+        ("\(name)_limit", UInt64(segment.limit)),
+        ("\(name)_attrib", attributes >> 8 & 0xFF | attributes >> 12 & 0xF00),
+      ]
+    }
+    let values = (registers + segments).map { KVMFunctionCall.Value(name: $0.0, text: $0.1.hexadecimal) }
+    return [
+      .exit(KVMExit(vendor: .svm, reasonName: "shutdown", reason: 0x7F, rip: state.rip)),
+      .functionCall(KVMFunctionCall(function: RegistersAtShutdown.function, isReturn: false, values: values)),
+      .userspaceExit(reason: .shutdown, errno: nil),
+    ]
+  }
+
   static func processor(_ state: ProcessorState = state()) -> ObservedProcessor {
     ObservedProcessor(index: 0, state: state, source: .registers("test"))
   }

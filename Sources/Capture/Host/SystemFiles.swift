@@ -20,6 +20,12 @@ func wholeFile(_ path: FilePath, limit: Int = 1 << 28) throws -> [UInt8] {
   return text
 }
 
+/// Writes a line to a file of tracefs, which takes what is appended as a request.
+func appendLine(_ text: String, to path: FilePath) throws(Errno) {
+  let file = try OwnedDescriptor { try .open(path, .writeOnly, options: [.append, .closeOnExec]) }
+  do { _ = try file.descriptor.writeAll(Array("\(text)\n".utf8)) } catch { throw error as? Errno ?? .ioError }
+}
+
 /// The names in a directory but `.` and `..`; none where it cannot be read.
 func directoryEntries(_ path: FilePath) -> [String] {
   guard let directory = unsafe opendir(path.string) else { return [] }

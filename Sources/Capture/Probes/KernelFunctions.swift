@@ -26,6 +26,12 @@ public final class KernelFunctions {
     return kernel.function(named: name).map { ($0, kernel) }
   }
 
+  /// The function of this name in one module.
+  func function(named name: String, of module: String) -> (function: KernelFunction, types: BTF)? {
+    guard let types = types(of: module) else { return nil }
+    return types.function(named: name).map { ($0, types) }
+  }
+
   /// All functions of KVM's modules and of the kernel itself.
   public func all() -> [(function: KernelFunction, types: BTF)] {
     let modules = moduleNames.filter { $0.hasPrefix("kvm") }.compactMap { types(of: $0) }

@@ -30,25 +30,24 @@ public final class ProbeSession {
   public init(
     _ probes: [FunctionProbe], tracepoints wanted: Set<String>, keepsRecording: Bool
   ) throws(ProbeRefusal) {
-    let tracefs = try Self.findTracefs()
-    let definitionsFile = try Self.definitionsFile(of: tracefs)
+    let definitions = try ProbeDefinitions()
+    let tracefs = definitions.tracefs
     let group = "\(Self.prefix)\(getpid())"
     self.group = group
     self.tracefs = tracefs
     self.keepsRecording = keepsRecording
     instance = tracefs.appending("instances").appending(group)
-    let mechanisms = Self.mechanisms(of: tracefs)
     events = probes.flatMap(\.events)
     tracepoints = ["kvm", "kvmmmu"].flatMap { system in
       directoryEntries(tracefs.appending("events").appending(system)).filter(wanted.contains).map { (system, $0) }
     }
-    guardian = try Guardian(instance: instance, definitions: definitionsFile, group: group, events: events)
+    guardian = try Guardian(instance: instance, definitions: definitions.file, group: group, events: events)
     guard unsafe mkdir(instance.string, 0o700) == 0 else {
       throw .system(doing: "making \(instance)", errno: errno)
     }
     try write("mono", to: "trace_clock")
     try write("\(Self.bufferSize)", to: "buffer_size_kb")
-    for probe in probes { try define(probe, by: mechanisms, in: definitionsFile) }
+    for probe in probes { try definitions.define(probe, in: group) }
     for probe in probes where probe.wantsStack {
       try write("stacktrace", to: "events/\(group)/\(probe.function)/trigger")
     }
@@ -121,75 +120,13 @@ public final class ProbeSession {
 
   // MARK: tracefs
 
-  private static func findTracefs() throws(ProbeRefusal) -> FilePath {
-    do throws(RecordingRefusal) {
-      return try Tracefs().root
-    } catch .tracefsUnreadable {
-      throw .forbidden
-    } catch {
-      throw .tracefsNotMounted
-    }
-  }
-
-  /// `dynamic_events`, since Linux 4.20, or `kprobe_events`.
-  private static func definitionsFile(of tracefs: FilePath) throws(ProbeRefusal) -> FilePath {
-    for name in ["dynamic_events", "kprobe_events"] {
-      let path = tracefs.appending(name)
-      guard unsafe access(path.string, F_OK) == 0 else { continue }
-      guard unsafe access(path.string, W_OK) == 0 else { throw .forbidden }
-      // dynamic_events may be there for other kinds of events only.
-      guard unsafe access(tracefs.appending("kprobe_events").string, F_OK) == 0 else { break }
-      return path
-    }
-    throw .noProbes
-  }
-
-  /// fprobes, where the kernel has events of them (Linux 6.5: README of tracefs), take less time at a function's entry than
-  /// kprobes, and never miss a return for lack of room; kprobes reach functions that ftrace does not.
-  private static func mechanisms(of tracefs: FilePath) -> [FunctionProbe.Mechanism] {
-    let description = (try? wholeText(tracefs.appending("README"))) ?? ""
-    return description.contains("<func-name>[%return]") ? [.fprobe, .kprobe] : [.kprobe]
-  }
-
-  /// Defines the events of a probe, each by the first mechanism that the kernel accepts for it.
-  private func define(
-    _ probe: FunctionProbe, by mechanisms: [FunctionProbe.Mechanism], in file: FilePath
-  ) throws(ProbeRefusal) {
-    for event in probe.events {
-      var refused: Errno?
-      for mechanism in mechanisms {
-        guard let line = probe.definition(of: event, group: group, by: mechanism) else { continue }
-        do throws(Errno) {
-          try Self.append(line, to: file)
-          refused = nil
-          break
-        } catch {
-          refused = error
-        }
-      }
-      if let refused { throw .refused(function: probe.function, reason: refusal(refused)) }
-    }
-  }
-
   private func write(_ text: String, to name: String) throws(ProbeRefusal) {
     let path = instance.appending(name)
     do throws(Errno) {
-      try Self.append(text, to: path)
+      try appendLine(text, to: path)
     } catch {
       throw .system(doing: "writing \(text) to \(path)", errno: error.rawValue)
     }
-  }
-
-  private static func append(_ text: String, to path: FilePath) throws(Errno) {
-    let file = try OwnedDescriptor { try .open(path, .writeOnly, options: [.append, .closeOnExec]) }
-    do { _ = try file.descriptor.writeAll(Array("\(text)\n".utf8)) } catch { throw error as? Errno ?? .ioError }
-  }
-
-  /// What the kernel says of the definition it refused, in words.
-  private func refusal(_ error: Errno) -> String {
-    let log = (try? wholeText(tracefs.appending("error_log"))) ?? ""
-    let message = log.split(separator: "\n").last { $0.contains("error: ") }
-    return message?.split(separator: ": ").last.map(String.init) ?? error.description
   }
 }
 
@@ -198,23 +135,24 @@ extension ProbeSession {
   ///
   /// Of one that is still there, the kernel would not let anything be removed: its files are in use.
   public static func leftovers() -> [String] {
-    guard let tracefs = try? findTracefs() else { return [] }
+    guard let tracefs = try? ProbeDefinitions.findTracefs() else { return [] }
     let names = directoryEntries(tracefs.appending("instances")) + directoryEntries(tracefs.appending("events"))
     return Set(names.filter { $0.hasPrefix(prefix) }).sorted().filter { name in
-      guard let process = Int32(name.dropFirst(prefix.count)), process != getpid() else { return false }
+      let number = name.dropFirst(prefix.count).prefix(while: \.isNumber)
+      guard let process = Int32(number), process != getpid() else { return false }
       return kill(process, 0) != 0 && errno == ESRCH
     }
   }
 
   /// Removes what ``leftovers()`` found; gives what could not be removed.
   public static func removeLeftovers() throws(ProbeRefusal) -> [String] {
-    let tracefs = try findTracefs()
-    let definitions = try definitionsFile(of: tracefs)
+    let definitions = try ProbeDefinitions()
+    let tracefs = definitions.tracefs
     for name in leftovers() {
       let events = directoryEntries(tracefs.appending("events").appending(name))
         .filter { $0 != "enable" && $0 != "filter" }
       let instance = tracefs.appending("instances").appending(name)
-      _ = try Guardian(instance: instance, definitions: definitions, group: name, events: events)
+      _ = try Guardian(instance: instance, definitions: definitions.file, group: name, events: events)
     }
     return leftovers()
   }

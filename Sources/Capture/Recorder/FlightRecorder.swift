@@ -10,6 +10,9 @@ final class FlightRecorder {
   /// Why there are fewer, with errno; nil where all are recorded.
   let shortage: Errno?
   private let rings: [PerfRing]
+  private var shutdownProbe: ShutdownProbe?
+  /// Why KVM will clear the registers at a triple fault, and nothing keeps them; nil where it clears none, or they are kept.
+  private let lostRegisters: ProbeRefusal?
   private let threadNames: [Int32: String]
 
   /// Records the threads of a process whose guest has not started yet.
@@ -24,15 +27,22 @@ final class FlightRecorder {
     let sizes = RecorderMemory(total: memory, vcpus: vcpuThreads.count, others: threads.count - vcpuThreads.count)
     let requests = threads.map { (thread: $0, size: vcpuThreads.contains($0) ? sizes.vcpuRing : sizes.otherRing) }
     threadNames = Dictionary(threads.map { ($0, Self.name(of: $0, process)) }, uniquingKeysWith: { name, _ in name })
-    let wanted = try tracefs.tracepoints(in: ["kvm", "kvmmmu"], chosenBy: choice.selectors)
+    (shutdownProbe, lostRegisters) = Self.probeShutdown()
+    let probed = [shutdownProbe?.tracepoint].compactMap(\.self)
+    let wanted = try tracefs.tracepoints(in: ["kvm", "kvmmmu"], chosenBy: choice.selectors) + probed
     do throws(RecordingRefusal) {
       rings = try Self.open(wanted, requests)
       (tracepoints, self.choice, shortage) = (wanted, choice, nil)
     } catch .perfFailed(let code) where Errno(rawValue: code).isShortage {
-      let least = try tracefs.tracepoints(in: ["kvm", "kvmmmu"], chosenBy: EventChoice.least.selectors)
+      let least = try tracefs.tracepoints(in: ["kvm", "kvmmmu"], chosenBy: EventChoice.least.selectors) + probed
       rings = try Self.open(least, requests)
       (tracepoints, self.choice, shortage) = (least, .least, Errno(rawValue: code))
     }
+  }
+
+  private static func probeShutdown() -> (ShutdownProbe?, ProbeRefusal?) {
+    guard ShutdownProbe.isOfUse else { return (nil, nil) }
+    do throws(ProbeRefusal) { return (try ShutdownProbe(), nil) } catch { return (nil, error) }
   }
 
   private static func open(
@@ -77,9 +87,13 @@ final class FlightRecorder {
 
   /// Stops recording for good. The kernel takes its time to turn the tracepoints off: that is left to another thread.
   func stop() {
-    let events = ClosingEvents(rings.flatMap { $0.takeEvents() })
+    let events = ClosingEvents(rings.flatMap { $0.takeEvents() }, shutdownProbe)
+    shutdownProbe = nil
     DispatchQueue.global().async { events.close() }
   }
+
+  /// A probe is not removed as long as its events are open.
+  deinit { for ring in rings { _ = ring.takeEvents() } }
 
   /// What has happened until it was paused, which it must be.
   ///
@@ -101,18 +115,26 @@ final class FlightRecorder {
     let counts = rings.reduce(EventCounts()) { $0 + $1.counts }
     return FlightRecording.Account(
       choice: choice, shortage: shortage?.rawValue, met: counts.all, dropped: counts.dropped,
-      memory: rings.reduce(0) { $0 + $1.size })
+      memory: rings.reduce(0) { $0 + $1.size }, lostRegisters: lostRegisters)
   }
 }
 
-/// Events whose descriptors are closed by a thread that has them for itself.
+/// Events whose descriptors are closed by a thread that has them for itself, and the probe that some of them are of.
 final class ClosingEvents: @unchecked Sendable {
   // Sendable: handed over to one thread, which alone uses it from then on.
   private var events: [OwnedDescriptor]
 
-  init(_ events: [OwnedDescriptor]) { self.events = events }
+  private var probe: ShutdownProbe?
 
-  func close() { events = [] }
+  init(_ events: [OwnedDescriptor], _ probe: ShutdownProbe? = nil) {
+    self.events = events
+    self.probe = probe
+  }
+
+  func close() {
+    events = []
+    probe = nil
+  }
 }
 
 extension Errno {

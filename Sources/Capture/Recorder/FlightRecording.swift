@@ -37,13 +37,20 @@ public struct FlightRecording: Sendable {
     public var dropped: UInt64
     /// The size of all rings in bytes.
     public var memory: Int
+    /// Why KVM clears the registers at a triple fault, as it does on AMD, and no probe keeps them; nil where it clears none,
+    /// or one does.
+    public var lostRegisters: ProbeRefusal?
 
-    public init(choice: EventChoice, shortage: Int32?, met: UInt64, dropped: UInt64, memory: Int) {
+    public init(
+      choice: EventChoice, shortage: Int32?, met: UInt64, dropped: UInt64, memory: Int,
+      lostRegisters: ProbeRefusal? = nil
+    ) {
       self.choice = choice
       self.shortage = shortage
       self.met = met
       self.dropped = dropped
       self.memory = memory
+      self.lostRegisters = lostRegisters
     }
   }
 }

@@ -50,7 +50,7 @@ struct Tracefs {
   }
 
   /// Nil for what is no tracepoint, or went with its module.
-  private func tracepoint(
+  func tracepoint(
     _ name: String, of system: String, filter: String?
   ) throws(RecordingRefusal) -> Tracepoint? {
     let folder = root.appending("events").appending(system).appending(name)

@@ -13,7 +13,8 @@ struct RegistersBeforeReset {
   /// Nil where the registers are not those of a reset, or the trace shows nothing.
   init?(_ scene: Scene, _ death: RecordedDeath?) {
     guard let death, death.kind == .tripleFault,
-      scene.processors.contains(where: { ResetObservations.isReset($0.state) })
+      scene.processors.contains(where: { ResetObservations.isReset($0.state) }),
+      !scene.processors.contains(where: { $0.state.rip == death.rip })
     else { return nil }
     self.death = death
     // Where events were lost, a later write may be among them.

@@ -10,6 +10,8 @@ public struct KVMFunctionCall: Hashable, Sendable {
     public var name: String
     /// A symbol, or a number.
     public var text: String
+    /// The number that a hexadecimal `text` is; nil for any other.
+    public var number: UInt64? { text.hasPrefix("0x") ? UInt64(text.dropFirst(2), radix: 16) : nil }
 
     public init(name: String, text: String) {
       self.name = name

@@ -218,7 +218,4 @@ extension SegmentAttributes {
     let high = (rights & 0xF000) << 8
     self.init(rawValue: isUnusable ? (low | high) & ~Self.present.rawValue : low | high)
   }
-
-  /// From a VMCB's attributes, twelve bits (APM vol. 2, 15.5.1, "Segment State in the VMCB").
-  init(vmcbAttributes value: UInt32) { self.init(rawValue: (value & 0xFF) << 8 | (value & 0xF00) << 12) }
 }

@@ -37,6 +37,9 @@ public struct SegmentAttributes: OptionSet, Hashable, Sendable {
 
   public init(rawValue: UInt32) { self.rawValue = rawValue }
 
+  /// From a VMCB's attributes, twelve bits (APM vol. 2, 15.5.1, "Segment State in the VMCB").
+  public init(vmcbAttributes value: UInt32) { self.init(rawValue: (value & 0xFF) << 8 | (value & 0xF00) << 12) }
+
   /// A: the segment was loaded.
   public static let accessed = Self(rawValue: 1 << 8)
   /// W of data, R of code.

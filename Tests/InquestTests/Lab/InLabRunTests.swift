@@ -30,4 +30,28 @@ struct InLabRunTests {
     #expect(verdict.outcome == "ended")
     #expect(verdict.cause == nil)
   }
+
+  @Test(
+    "KVM clears the registers at a triple fault: a probe keeps them, and goes; the case has them too",
+    arguments: [0, 1])
+  func clearedRegisters(npt: Int) async throws {
+    let guest = ExampleGuest("null-pointer")
+    let job = try await Laboratory.run(
+      """
+      $INQUEST run --save $RESULTS/case --format json -o $RESULTS/verdict -- \(try guest.laboratoryCommand(cpu: "qemu64"))
+      status=$?
+      $INQUEST examine --format json -o $RESULTS/again $RESULTS/case
+      for attempt in $(seq 100); do grep -q inquest /sys/kernel/tracing/dynamic_events || break; sleep 0.1; done
+      cat /sys/kernel/tracing/dynamic_events > $RESULTS/left
+      exit $status
+      """, options: ["--npt", "\(npt)"])
+    #expect(job.finished.status == 3, "\(job)")
+    for name in ["verdict", "again"] {
+      let verdict = try VerdictDocument(try job.text(of: name), of: job.finished, sourceLocation: #_sourceLocation)
+      #expect(verdict.cause?.id == "paging.null-pointer", "\(verdict)")
+      #expect(verdict.cause?.confidence == "proven")
+      #expect(verdict.evidence.contains { $0.source.contains("shutdown_interception") })
+    }
+    #expect(try job.text(of: "left").isEmpty)
+  }
 }
