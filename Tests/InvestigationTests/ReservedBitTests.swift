@@ -132,6 +132,24 @@ struct ReservedBitTests {
     }
   }
 
+  @Test(
+    "without the registers, a supervisor's access may be the processor's own; a fetch or a user's access may not",
+    arguments: [([], false), ([.write], false), ([.user], true), ([.fetch], true)] as [(PageFaultErrorCode, Bool)])
+  func unknownAccess(_ access: PageFaultErrorCode, isProven: Bool) {
+    let address = LinearAddress(0x4000_0000)
+    var scene = Scene()
+    scene.trace = Story.records([
+      .entry(vcpu: 0, rip: 0x10006d), .pagetableWalk(address: address, access: access),
+      .pagingElement(entry: 0x103007, level: 4), .pagingElement(entry: 0, level: 3), .walkerError(access),
+      .injectException(vector: .pageFault, errorCode: access.rawValue, isReinjected: false),
+      .userspaceExit(reason: .shutdown, errno: nil),
+    ])
+    let cause = Investigator.verdict(on: scene).cause
+    #expect(cause?.id == (access == .fetch ? "paging.code-not-mapped" : "paging.not-present"))
+    #expect(cause?.confidence == (isProven ? .proven : .likely))
+    #expect(cause?.summary.contains("or the delivery of an interrupt or exception at it") == !isProven)
+  }
+
   @Test("the first fault is told from those that its delivery made")
   func chain() throws {
     var scene = Scene()

@@ -17,8 +17,12 @@ struct NullCall: PageFaultCause, SingleCause {
   }
 
   var summary: String {
-    "RIP is \(place), where nothing is mapped: a call or jump through a null pointer, or a return to 0.\(caller)"
+    "RIP is \(place), where nothing is mapped: a call or jump through a null pointer, or a return to 0"
+      + (fault.instant == nil ? ", or an entry to the kernel (SYSCALL, a gate) that has no address." : ".\(caller)")
   }
+
+  /// Only the registers tell a call from an entry to the kernel whose address was never set.
+  var isDecided: Bool { !access.steps.isEmpty && fault.instant != nil }
 
   /// What a call left on the stack.
   private var caller: String {

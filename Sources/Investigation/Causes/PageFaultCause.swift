@@ -15,8 +15,9 @@ extension PageFaultCause {
 
   var offendingBits: UInt64 { 0 }
 
-  /// Without the tables only the error code speaks, and a more special cause may hide behind it.
-  var isDecided: Bool { !access.steps.isEmpty }
+  /// Without the tables only the error code speaks, and a more special cause may hide behind it; without the registers
+  /// nothing tells whose access it was.
+  var isDecided: Bool { !access.steps.isEmpty && !fault.mayBeOfDelivery }
 
   var place: String { access.address.rawValue.hexadecimal }
 
@@ -43,7 +44,11 @@ extension PageFaultCause {
       case .read: "reads"
       case .write: "writes to"
       }
-    let name = access.access.kind == .fetch ? "The next instruction" : fault.instructionName
+    let name =
+      access.access.kind == .fetch
+      ? "The next instruction"
+      : fault.mayBeOfDelivery
+        ? "The instruction, or the delivery of an interrupt or exception at it," : fault.instructionName
     let registers = fault.operand(at: access.address).flatMap(fault.registers).map { " (\($0))" } ?? ""
     return "\(name) \(verb) \(place)\(registers)"
   }

@@ -16,6 +16,9 @@ struct TableOutsideRAM: PageFaultCause, SingleCause {
     memorySize = scene.commandLine?.memorySize
   }
 
+  /// Whoever's access it was.
+  var isDecided: Bool { !access.steps.isEmpty }
+
   var mark: String { "leads to where there is no memory" }
 
   var offendingBits: UInt64 { access.last.map { $0.entry.rawValue & 0x000F_FFFF_FFFF_F000 } ?? 0 }

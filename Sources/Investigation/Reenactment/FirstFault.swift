@@ -17,6 +17,13 @@ struct FirstFault {
 
   var state: ProcessorState? { instant?.state }
 
+  /// Whether the access may be the processor's own, to a table or a stack while it delivers an interrupt or exception: only
+  /// the registers tell it from the instruction's. A fetch and a user's access are the instruction's.
+  var mayBeOfDelivery: Bool {
+    guard let access = exception.access?.access, instant == nil else { return false }
+    return access.kind != .fetch && !access.isUser
+  }
+
   /// The instruction as it begins a sentence.
   var instructionName: String { instruction.map { "`\($0.text)`" } ?? "The instruction" }
 
