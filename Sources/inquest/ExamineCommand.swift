@@ -1,4 +1,5 @@
 import ArgumentParser
+import Cases
 import Files
 import Foundation
 import GuestImage
@@ -6,6 +7,7 @@ import Investigation
 import KVM
 import QEMU
 import Reports
+import SystemPackage
 import Traces
 
 /// `inquest examine`: the same verdict from what is at hand.
@@ -22,6 +24,8 @@ struct ExamineCommand: ParsableCommand {
       or ftrace print them) and the guest's ELF file, in any order; each is recognised by its content, and may be compressed. \
       A case folder, as inquest run keeps it, holds all of that. Where a file has the command line, what -kernel names is taken too, unless it has changed since. \
       Several files are of one death.
+
+      inquest examine case-20261128T082604-4711 --redact --save for-a-colleague
       """)
 
   @OptionGroup var output: OutputOptions
@@ -34,7 +38,17 @@ struct ExamineCommand: ParsableCommand {
       "Of a trace, take only the events of this thread: a vCPU of one guest among several.", valueName: "pid"))
   var thread: Int32?
 
+  @Option(help: ArgumentHelp("Write the case that is examined once more, as a new folder.", valueName: "folder"))
+  var save: String?
+
+  @Flag(help: "With --save: replace user names, home folders, host names and IP addresses in the new case's texts.")
+  var redact = false
+
   func validate() throws {
+    if redact, save == nil {
+      throw ValidationError("--redact leaves a case as it is: --save names a folder for another")
+    }
+    if save?.isEmpty == true { throw ValidationError("--save takes a folder's name") }
     if files.count(where: { $0 == "-" }) > 1 { throw ValidationError("standard input can be read once only") }
   }
 
@@ -44,6 +58,19 @@ struct ExamineCommand: ParsableCommand {
     if let thread { scene.takeTrace(ofThread: thread) }
     let verdict = Investigator.verdict(on: scene)
     try output.write(verdict)
+    if let save { try writeAgain(to: FilePath(save)) }
     throw ExitCode(verdict.exitStatus)
+  }
+
+  private func writeAgain(to path: FilePath) throws(Failure) {
+    guard let kept = files.first(where: { $0 != "-" && Case.isCase(at: FilePath($0)) }) else {
+      throw Failure("--save writes a case again, and none of the files is one")
+    }
+    do throws(CaseError) {
+      try Case(at: FilePath(kept)).write(to: path, pages: nil, redaction: redact ? .ofThisHost : nil)
+    } catch {
+      throw Failure("\(path): \(error)")
+    }
+    standardError.write("\(path.caseLine)\n")
   }
 }

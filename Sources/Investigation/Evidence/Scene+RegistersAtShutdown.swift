@@ -5,7 +5,7 @@ extension Scene {
   /// The scene with the registers that processors had before KVM cleared them, where a probe in the trace kept them.
   ///
   /// They take the place of registers of a reset, and are all there is where a trace alone is examined.
-  var withRegistersAtShutdown: Scene {
+  public var withRegistersAtShutdown: Scene {
     var scene = self
     for processor in processorsAtShutdown {
       if let place = processors.firstIndex(where: { $0.index == processor.index }) {

@@ -24,7 +24,7 @@ struct CaseKeeper {
   ///   kept.
   func keep(_ verdict: Verdict, _ guest: GuestScene, _ scene: Scene, _ memory: RecordingMemory) {
     guard isWanted(verdict) else { return }
-    scene.readPagesThatMatter()
+    scene.withRegistersAtShutdown.readPagesThatMatter()
     let record = record(verdict, guest, scene, isCut: memory.isCut)
     do throws(CaseError) {
       let (path, store) = try place(record)
@@ -63,7 +63,7 @@ struct CaseKeeper {
 
 extension FilePath {
   /// The line that says where a case is and what to do with it.
-  fileprivate var caseLine: String {
+  var caseLine: String {
     let name = QEMUCommandLine(program: "inquest", arguments: ["examine", string]).shellText
     return "case: \(string)   \(name)"
   }

@@ -85,6 +85,30 @@ extension UnderTCG {
       #expect(try examined.standardOutput == folder.text(of: "case/verdict.json"))
     }
 
+    @Test("a case that is there can be written again, redacted")
+    func redactedAfterwards() async throws {
+      let folder = try Folder()
+      let home = try folder.makeFolder("eve.smith")
+      let kernel = "\(home)/my.elf"
+      try FileManager.default.copyItem(atPath: ExampleGuest("nx-not-enabled").path(), toPath: kernel)
+      let (kept, other) = (folder.path("case"), folder.path("other"))
+      _ = try await inquest(["run", "--save", kept, "--"] + qemu(["-kernel", kernel]))
+      let again = try await inquest(
+        ["examine", kept, "--redact", "--save", other], environment: ["HOME": home])
+      #expect(again.status == 3 && again.standardError.contains("inquest examine \(other)"), "\(again)")
+      for name in try FileManager.default.contentsOfDirectory(atPath: kept) {
+        let bytes = try Data(contentsOf: URL(filePath: "\(other)/\(name)"))
+        #expect(bytes.range(of: Data("eve.smith".utf8)) == nil, "\(name)")
+      }
+      #expect(try Data(contentsOf: URL(filePath: "\(kept)/case.json")).range(of: Data("eve.smith".utf8)) != nil)
+      let examined = try await inquest(["examine", "--format", "json", other])
+      #expect(try examined.standardOutput == folder.text(of: "other/verdict.json"))
+      let taken = try await inquest(["examine", kept, "--save", other])
+      #expect(taken.status == 1 && taken.standardError.contains("something at \(other) already"), "\(taken)")
+      let none = try await inquest(["examine", ExampleGuest("null-call").path(), "--save", folder.path("x")])
+      #expect(none.status == 1 && none.standardError.contains("none of the files is one"), "\(none)")
+    }
+
     @Test("another program than the one that ran is told; a case and another are refused")
     func other() async throws {
       let folder = try Folder()
