@@ -99,6 +99,32 @@ extension UnderTCG {
       #expect(unverified.trials.first?.account.contains("-blockdev") == true)
       #expect(unverified.remedies.allSatisfy { $0.verified == nil })
     }
+
+    /// Counts its starts on its own disk before it dies for lack of MOVBE.
+    static let countingSector: [UInt8] = [
+      0x31, 0xC0, 0x8E, 0xD8, 0x8E, 0xC0,  // xor ax, ax; mov ds, ax; mov es, ax
+      0xFE, 0x06, 0xF0, 0x7D,  // inc byte [0x7df0]
+      0xB8, 0x01, 0x03, 0xB9, 0x01, 0x00,  // mov ax, 0x301; mov cx, 1
+      0xB6, 0x00, 0xBB, 0x00, 0x7C, 0xCD, 0x13,  // mov dh, 0; mov bx, 0x7c00; int 0x13: writes this sector
+      0xFA, 0x0F, 0x01, 0x1E, 0xE0, 0x7D,  // cli; lidt [0x7de0], which is zero
+      0x0F, 0x38, 0xF0, 0x06, 0x00, 0x7C,  // movbe ax, [0x7c00]
+      0xB0, 0x2A, 0xE6, 0xF4, 0xF4,  // mov al, 42; out 0xf4, al; hlt
+    ]
+
+    @Test("what a guest writes in a trial is gone: its disk is as the first run left it")
+    func writingGuest() async throws {
+      let folder = try Folder()
+      let code = Self.countingSector
+      let disk = try folder.write(code + [UInt8](repeating: 0, count: 510 - code.count) + [0x55, 0xAA], to: "disk")
+      let command =
+        ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "qemu64", "-display", "none", "-no-reboot"]
+        + ["-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-drive", "file=\(disk),format=raw,if=ide"]
+      let (finished, verdict) = try await run(command, options: ["--verify"])
+      #expect(verdict.cause?.id == "cpu.missing-feature", "\(finished)")
+      #expect(verdict.trials.first?.changes == ["-cpu qemu64,+movbe"])
+      #expect(verdict.trials.first?.account.contains("isa-debug-exit makes of 42") == true, "\(verdict.trials)")
+      #expect(try Data(contentsOf: URL(filePath: disk))[0x1F0] == 1)
+    }
   }
 }
 
