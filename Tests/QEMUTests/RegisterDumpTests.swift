@@ -64,6 +64,9 @@ private func dumps(_ text: [UInt8]) -> [RegisterDump] {
     ("empty lines between", { $0.replacing("\n", with: "\n\n") }),
     ("broken at 80 columns", { eachLine($0) { wrapped($0, at: 80) } }),
     ("broken at the last blank before 72", { eachLine($0) { filled($0, to: 72) } }),
+    ("escaped for a page", { escapedForPage($0) }),
+    ("no-break spaces", { $0.replacing("  ", with: "\u{A0} ") }),
+    ("quoted-printable", { eachLine($0) { quotedPrintable($0) } }),
     ("trailing blanks lost", { eachLine($0) { String($0.reversed().drop { $0 == " " }.reversed()) } }),
     ("runs of blanks made one", { $0.replacing("     ", with: " ").replacing("  ", with: " ") }),
     (
@@ -152,6 +155,22 @@ private func dumps(_ text: [UInt8]) -> [RegisterDump] {
 
 private func eachLine(_ text: String, _ change: (String) -> String) -> String {
   text.split(separator: "\n", omittingEmptySubsequences: false).map { change(String($0)) }.joined(separator: "\n")
+}
+
+/// As HTML has to write it.
+private func escapedForPage(_ text: String) -> String {
+  text.replacing("&", with: "&amp;").replacing("<", with: "&lt;").replacing(">", with: "&gt;")
+}
+
+/// As mail encodes it (RFC 2045, 6.7): `=` escaped, lines of at most 76 characters with soft breaks.
+private func quotedPrintable(_ line: String) -> String {
+  var lines: [String] = [""]
+  for character in line {
+    let piece = character == "=" ? "=3D" : String(character)
+    if lines[lines.count - 1].count + piece.count > 75 { lines.append("") }
+    lines[lines.count - 1] += piece
+  }
+  return lines.joined(separator: "=\n")
 }
 
 /// Broken as a terminal does it: wherever the line is full.

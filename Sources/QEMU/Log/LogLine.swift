@@ -10,15 +10,29 @@ struct LogLine {
   var string: String { String(decoding: bytes, as: UTF8.self) }
 }
 
-/// A lazy sequence of a text's lines.
+/// A lazy sequence of a text's lines. What mail and web pages made of them is undone; the lines of a quoted-printable text are joined where
+/// it broke them.
 struct LogLines: Sequence, IteratorProtocol {
   private let text: [UInt8]
+  private let isQuotedPrintable: Bool
   private var position = 0
   private var number = 0
 
-  init(text: [UInt8]) { self.text = text }
+  /// How many lines may be joined to one.
+  private static let mostJoined = 64
+
+  init(text: [UInt8]) {
+    self.text = text
+    isQuotedPrintable = TransferEncoding.isQuotedPrintable(text)
+  }
 
   mutating func next() -> LogLine? {
+    guard let first = nextOfText() else { return nil }
+    let start = number
+    return LogLine(number: start, bytes: Self.content(isQuotedPrintable ? joined(first) : first))
+  }
+
+  private mutating func nextOfText() -> ArraySlice<UInt8>? {
     guard position < text.endIndex else { return nil }
     let start = position
     while position < text.endIndex, text[position] != Byte.lineFeed, text[position] != Byte.carriageReturn {
@@ -31,11 +45,24 @@ struct LogLines: Sequence, IteratorProtocol {
       position += endsInPair ? 2 : 1
     }
     number += 1
-    return LogLine(number: number, bytes: Self.content(text[start..<end]))
+    return text[start..<end]
+  }
+
+  /// A line with those that it goes on in.
+  private mutating func joined(_ first: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
+    var whole = TransferEncoding.decodingQuotedPrintable(first)
+    var last = first
+    var count = 1
+    while TransferEncoding.endsSoftly(last), count < Self.mostJoined, let next = nextOfText() {
+      whole += TransferEncoding.decodingQuotedPrintable(next)
+      last = next
+      count += 1
+    }
+    return whole
   }
 
   private static func content(_ line: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
-    var line = line
+    var line = TransferEncoding.decodingReferences(line)
     while let last = line.last, Byte.isBlank(last) { line.removeLast() }
     while let first = line.first, Byte.isBlank(first) || first == Byte.greater || first == Byte.bar {
       line.removeFirst()
