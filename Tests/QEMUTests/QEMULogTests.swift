@@ -9,6 +9,18 @@ private func messages(_ text: String) -> [QEMUMessage] { QEMULog.parse(text).map
     arguments: [
       ("KVM: entry failed, hardware error 0x80000021", .kvmEntryFailed(hardwareError: 0x8000_0021)),
       (
+        "Received KVM_EXIT_FAIL_ENTRY signal with reason: 0x80000021", .kvmEntryFailed(hardwareError: 0x8000_0021)
+      ),
+      (
+        "KVM_EXIT_FAIL_ENTRY: hardware_entry_failure_reason = 0x80000021", .kvmEntryFailed(hardwareError: 0x8000_0021)
+      ),
+      (
+        "vcpu 0: Ok(FailEntry { hardware_entry_failure_reason: 2147483681, cpu: 3 })",
+        .kvmEntryFailed(hardwareError: 0x8000_0021)
+      ),
+      ("Unexpected exit: FailEntry(7, 0)", .kvmEntryFailed(hardwareError: 7)),
+      ("KVM internal error.Suberror: 2", .kvmInternalError(KVMInternalError(suberror: 2))),
+      (
         "KVM: exception 13 exit (error code 0x18)",
         .kvmExceptionExit(vector: .generalProtection, errorCode: 0x18)
       ),
@@ -68,6 +80,8 @@ private func messages(_ text: String) -> [QEMUMessage] { QEMULog.parse(text).map
   @Test(arguments: [
     "", "\n\n", "KVM internal error", "KVM: entry failed", "KVM: exception 999 exit (error code 0x0)",
     "KVM: exception 99999999999999999999 exit (error code 0x0)", "Triple faults", "No Triple fault here",
+    "VcpuExit::FailEntry(reason, cpu) => todo!()", "pub hardware_entry_failure_reason: u64,", "KVM_EXIT_FAIL_ENTRY",
+    "hardware_entry_failure_reason: 0,",
     "check_exception old: new", "check_exception old: 0xffffffff new 0x100", "CPU Reset (CPU x)",
     "Servicing hardware INT=0x1ff", "v=0 e=0", "ov=0e e=0002 i=0", "NotSMM: enter", "v=0e e=123456789",
     "doesn't support requested feature: CPUID.01H:ECX.x [bit 99999999999999999999]",

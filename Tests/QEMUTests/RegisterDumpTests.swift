@@ -92,6 +92,67 @@ private func dumps(_ text: [UInt8]) -> [RegisterDump] {
     }
   }
 
+  /// Each vCPU's thread prints its error; the lines come mixed.
+  @Test func anotherErrorInside() throws {
+    let text = try fixtureText("qemu/kvm-emulation-failure.log")
+    let expected = try #require(dumps(text).first)
+    for line in ["ES =", "CR0=", "EFER="] {
+      let mixed = text.replacing(
+        line, with: "KVM internal error. Suberror: 1\nemulation failure\n" + line, maxReplacements: 1)
+      let found = dumps(mixed)
+      #expect(
+        found.count == 1 && found.first?.state == expected.state && found.first?.code?.bytes == expected.code?.bytes)
+      #expect(found.first?.problems.count == 1, "before \(line)")
+    }
+  }
+
+  /// As qemu-kvm 0.12 prints registers (qemu-kvm-x86.c: kvm_show_regs); the values are made up.
+  private static let oldDump = """
+    KVM internal error.Suberror: 2
+    extra data[0]: 80000202
+    rax 0000000000000001 rbx 0000000000000002 rcx 0000000000000003 rdx 0000000000000004
+    rsi 0000000000000005 rdi 0000000000000006 rsp 0000000000100000 rbp 0000000000000007
+    r8  0000000000000008 r9  0000000000000009 r10 000000000000000a r11 000000000000000b
+    r12 000000000000000c r13 000000000000000d r14 000000000000000e r15 000000000000000f
+    rip 0000000000101234 rflags 00000002
+    cs 0008 (00000000/ffffffff p 1 dpl 0 db 0 s 1 type b l 1 g 1 avl 0)
+    ds 0010 (00000000/ffffffff p 1 dpl 0 db 1 s 1 type 3 l 0 g 1 avl 0)
+    es 0010 (00000000/ffffffff p 1 dpl 0 db 1 s 1 type 3 l 0 g 1 avl 0)
+    ss 0010 (00000000/ffffffff p 1 dpl 0 db 1 s 1 type 3 l 0 g 1 avl 0)
+    fs 0010 (00000000/ffffffff p 1 dpl 3 db 1 s 1 type 3 l 0 g 1 avl 1)
+    gs 0010 (00000000/ffffffff p 1 dpl 0 db 1 s 1 type 3 l 0 g 1 avl 0)
+    tr 0000 (00000000/0000ffff p 1 dpl 0 db 0 s 0 type b l 0 g 0 avl 0)
+    ldt 0000 (00000000/0000ffff p 1 dpl 0 db 0 s 0 type 2 l 0 g 0 avl 0)
+    gdt 120000/1f
+    idt 0/3ff
+    cr0 80010011 cr2 0 cr3 130000 cr4 7b8 cr8 0 efer d00
+    """
+
+  @Test(arguments: ["as it is", "broken", "empty lines", "cut"])
+  func olderForm(_ name: String) throws {
+    let text =
+      switch name {
+      case "broken": eachLine(Self.oldDump) { filled($0, to: 60) }
+      case "empty lines": Self.oldDump.replacing("\n", with: "\n\n")
+      case "cut": Self.oldDump.replacing("cr0 80010011", with: "and so on")
+      default: Self.oldDump
+      }
+    let dump = try #require(dumps(text).first)
+    #expect(dumps(text).count == 1 && dump[.r15] == 15 && dump[.rip] == 0x10_1234)
+    #expect(dump[.cs]?.attributes.rawValue == 0xA0_9B00 && dump[.fs]?.attributes.rawValue == 0xD0_F300)
+    guard name != "cut" else { return #expect(dump.state == nil) }
+    let state = try #require(dump.state)
+    #expect(state.mode == .long64 && state.cr3 == 0x13_0000 && state.cr4.rawValue == 0x7B8)
+    #expect(state.gdtr == DescriptorTableRegister(base: LinearAddress(0x12_0000), limit: 0x1F))
+  }
+
+  @Test(arguments: [
+    // The frames that teaching kernels print of themselves.
+    "rax 0000000000000001 rbx 0000000000000002 rcx 0000000000000003 rdx 0000000000000004\nrsp 0000000000000005 rbp 0000000000000006",
+    "rax 1 rbx 2 rcx 3 rdx 4", "rax 0000000000000001",
+  ])
+  func noOlderForm(_ text: String) { #expect(dumps(text).allSatisfy { $0.state == nil && $0[.rip] == nil }) }
+
   private static let instructionPointer = "RIP=0000000000001000 RFL=00000002 [-------] CPL=0 II=0 A20=1 SMM=0 HLT=0\n"
 
   @Test(

@@ -5,6 +5,7 @@ private enum Phrase: CaseIterable {
   case internalError, notifyExit, entryFailed, exceptionExit, unknownExit, unknownExitReason, runFailed
   case interrupt, exceptionCheck, cpuReset, hardwareInterrupt, virtualInterrupt, tripleFault, smmEntered, smmLeft
   case unsupportedFeature, unknownModel, globalNotApplied, outsideMemory, fatal, registersRefused, unhandledExit
+  case oldInternalError, failEntry, failEntryExit, failEntryReason
 
   var text: StaticString {
     switch self {
@@ -30,6 +31,10 @@ private enum Phrase: CaseIterable {
     case .fatal: "qemu: fatal: "
     case .registersRefused: "Failed to put registers "
     case .unhandledExit: "kvm: unhandled exit "
+    case .oldInternalError: "KVM internal error.Suberror: "
+    case .failEntry: "FailEntry("
+    case .failEntryExit: "KVM_EXIT_FAIL_ENTRY"
+    case .failEntryReason: "hardware_entry_failure_reason"
     }
   }
 
@@ -68,9 +73,11 @@ extension QEMUMessage {
     var rest = scanner
     let message: Self? =
       switch phrase {
-      case .internalError: rest.decimal().map { .kvmInternalError(KVMInternalError(suberror: $0)) }
+      case .internalError, .oldInternalError: rest.decimal().map { .kvmInternalError(KVMInternalError(suberror: $0)) }
       case .notifyExit: .kvmNotifyExit
       case .entryFailed: rest.prefixedHex().map { .kvmEntryFailed(hardwareError: $0) }
+      case .failEntry, .failEntryReason: Self.failedEntry(&rest)
+      case .failEntryExit: rest.skip(past: "reason") ? Self.failedEntry(&rest) : nil
       case .exceptionExit: Self.exceptionExit(&rest)
       case .unknownExit: rest.prefixedHex().map { .kvmUnknownExit(hardwareReason: $0) }
       case .unknownExitReason: rest.decimal().map { .kvmUnknownExitReason($0) }
@@ -93,6 +100,16 @@ extension QEMUMessage {
       }
     guard let message else { return nil }
     self = message
+  }
+
+  /// The number of KVM_EXIT_FAIL_ENTRY as other monitors than QEMU print it, hexadecimal with 0x or decimal: Firecracker's `Received
+  /// KVM_EXIT_FAIL_ENTRY signal with reason: 0x80000021`, the `FailEntry(2147483681, 0)` of the crate kvm-ioctls, and whatever names the
+  /// field of struct kvm_run. Zero is more likely a program's text than a report.
+  private static func failedEntry(_ rest: inout LineScanner) -> Self? {
+    while let byte = rest.rest.first, !Byte.isWord(byte) { rest.skipByte() }
+    var hexadecimal = rest
+    let number = hexadecimal.skip("0x") ? hexadecimal.hex()?.value : rest.decimal().map { UInt64($0) }
+    return number.flatMap { $0 == 0 ? nil : .kvmEntryFailed(hardwareError: $0) }
   }
 
   /// What qemu-kvm before 1.0 printed of a failed entry and of an unknown exit alike (qemu-kvm-x86.c: handle_unhandled): a failed entry

@@ -94,13 +94,16 @@ private struct QEMULogParser {
   private var commands = CommandLineFinder()
   /// The line of the last interrupt, which may have been broken.
   private var brokenLine: LogLine?
+  /// A dump in the form of qemu-kvm.
+  private var oldDump: KVMShowRegs?
 
   mutating func take(_ line: LogLine) {
-    if takeCommandLine(line) || continueEntry(line) { return }
+    if takeCommandLine(line) || continueEntry(line) || takeOldDump(line) { return }
     if let message = QEMUMessage(line) ?? QEMUMessage(hostLog: line) {
-      // Lines of a console or of the host's log may stand inside a dump.
+      // Lines of a console or of the host's log may stand inside a dump, and so may another vCPU's error.
       switch message {
       case .statement, .codeListing: break
+      case .kvmInternalError where dumps.isInside: dumps.takeForeign()
       default: endDump()
       }
       let entry = QEMULogEntry(message: message, lines: line.number...line.number)
@@ -126,8 +129,23 @@ private struct QEMULogParser {
 
   mutating func finish() -> [QEMULogEntry] {
     endDump()
+    endOldDump()
     collectCommandLine(commands.finish())
     return entries.sorted { $0.lines.lowerBound < $1.lines.lowerBound }
+  }
+
+  /// Takes a line of a dump as qemu-kvm printed it.
+  private mutating func takeOldDump(_ line: LogLine) -> Bool {
+    if oldDump?.take(line) == true { return true }
+    endOldDump()
+    oldDump = KVMShowRegs(line)
+    return oldDump != nil
+  }
+
+  private mutating func endOldDump() {
+    guard let oldDump else { return }
+    self.oldDump = nil
+    entries.append(QEMULogEntry(message: .registerDump(oldDump.dump), lines: oldDump.dump.lines))
   }
 
   private mutating func takeCommandLine(_ line: LogLine) -> Bool {

@@ -11,6 +11,7 @@ struct RegisterDumpParser {
   private var dump: RegisterDump?
   private var rank = 0
   private var strangeLines = 0
+  private var hasForeignMessages = false
   private var announcedCPU: Int?
   private var codeReader: CodeBytesReader?
   private var cutOff: CutOff?
@@ -35,6 +36,15 @@ struct RegisterDumpParser {
     announcedCPU = cpu
   }
 
+  /// Whether a dump has begun whose rest may still come: its code would be the end.
+  var isInside: Bool { dump != nil && codeReader == nil }
+
+  /// Takes a line of somebody else's, as another vCPU's error: QEMU prints them from the threads of the vCPUs, line by line.
+  mutating func takeForeign() {
+    dropCutOff()
+    hasForeignMessages = true
+  }
+
   /// Takes a line that is nothing but perhaps part of a dump.
   mutating func take(_ line: LogLine) {
     if let cpu = Self.header(line) { return announce(cpu: cpu) }
@@ -50,6 +60,7 @@ struct RegisterDumpParser {
     dump = nil
     announcedCPU = nil
     strangeLines = 0
+    hasForeignMessages = false
     rank = 0
   }
 
@@ -161,6 +172,10 @@ struct RegisterDumpParser {
       dump?.problems.append(.init(line: line, text: "\(count) inside the dump"))
     }
     strangeLines = 0
+    if hasForeignMessages {
+      dump?.problems.append(.init(line: line, text: "an error of another vCPU stands inside the dump"))
+    }
+    hasForeignMessages = false
     dump?.lines = open.lines.lowerBound...max(line, open.lines.upperBound)
   }
 
