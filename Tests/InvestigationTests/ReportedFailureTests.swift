@@ -92,6 +92,20 @@ struct ReportedFailureTests {
         }
       ),
       (
+        "a device where every PC has RAM",
+        "KVM internal error. Suberror: 3\nextra data[0]: 80000b0e\nextra data[1]: 31\nextra data[2]: 981\nextra data[3]: 2b570",
+        nil, "", { _ in }
+      ),
+      (
+        "no number", "KVM: entry failed, hardware error 0x0", "entry.vmx-instruction-failed", "gave no number",
+        { _ in }
+      ),
+      (
+        "another monitor's words", "Received KVM_EXIT_FAIL_ENTRY signal with reason: 0x80000021",
+        "entry.invalid-guest-state", "TR is not present",
+        { $0.tr.attributes = SegmentAttributes(rawValue: 0x0b00) }
+      ),
+      (
         "an event that meets RAM",
         "KVM internal error. Suberror: 3\nextra data[0]: 0x80000020\nextra data[1]: 0x30\nextra data[2]: 0x181\nextra data[3]: 0x1",
         nil, "", { _ in }
@@ -152,6 +166,67 @@ struct ReportedFailureTests {
     #expect(verdict.cause?.summary.contains("TR has the type 9: must be a busy TSS (11)") == true)
   }
 
+  @Test("a VMCS alone: its exit reason tells of a failed entry, and without one only its rules are named")
+  func vmcsAlone() {
+    func verdict(_ rest: String) -> Verdict {
+      self.verdict(
+        """
+        *** Guest State ***
+        CR0: actual=0x0000000080000031, shadow=0x80000031, gh_mask=ff
+        CR4: actual=0x0000000000002020, shadow=0x20, gh_mask=ff
+        CR3 = 0x8000000000101000
+        RSP = 0x0000000000001000  RIP = 0x0000000000200000
+        \(rest)
+        """)
+    }
+    let failed = verdict("*** Control State ***\nreason=80000021 qualification=0000000000000000")
+    #expect(failed.outcome == .died && failed.cause?.id == "entry.invalid-guest-state")
+    let open = verdict("")
+    #expect(open.outcome == .undetermined && open.cause == nil)
+    #expect(open.observations.contains { $0.text.contains("breaks a rule of VM entry: CR3 has bits above 51 set") })
+  }
+
+  /// Lines of hosts, other monitors and other emulators: what each means, and nothing more.
+  @Test(
+    "what others say",
+    arguments: [
+      ("[1.0] kvm [42]: vcpu0, guest rIP: 0xfff0 unhandled wrmsr: 0x38d data 0x0", "by QEMU, not by the guest"),
+      ("[1.0] kvm [42]: vcpu0, guest rIP: 0x1fff0 unhandled wrmsr: 0x38d data 0x0", "The guest used MSR 0x38d"),
+      (
+        "[1.0] CPU 0/KVM[42]: segfault at 0 ip 00007f00 sp 00007fff error 6 in lib.so[7f00+1000]", "QEMU itself crashed"
+      ),
+      ("2019-12-06T20:29:30 [i:INFO] Received KVM_EXIT_SHUTDOWN signal", "triple fault"),
+      ("<vcpu0> ERROR: Guest likely triple-faulted", "triple fault"),
+      ("00:03.7 !!         Guru Meditation 1155 (VINF_EM_TRIPLE_FAULT)", "VirtualBox stopped the guest"),
+      ("00271001846p[CPU0  ] >>PANIC<< exception(): 3rd (13) exception with no resolution", "Bochs stopped"),
+      ("(XEN) d12v0 vmentry failure (reason 0x80000021): Invalid guest state (0)", "Xen, not KVM"),
+      ("[    2.7] Oops: divide error: 0000 [#1] SMP NOPTI", "A Linux kernel met an error"),
+      ("stdout: 0 bytes, exit status 0", "also what a triple fault looks like"),
+    ])
+  func others(_ line: String, _ words: String) {
+    let verdict = verdict(line)
+    #expect(verdict.cause == nil && verdict.outcome == .undetermined)
+    #expect(verdict.observations.contains { $0.text.contains(words) }, "\(verdict.observations.map(\.text))")
+  }
+
+  @Test("a program's crash is not QEMU's, and each MSR is counted by itself")
+  func counts() {
+    #expect(
+      !verdict("[1.0] firefox[42]: segfault at 0 ip 0 sp 0 error 6").observations.contains { $0.text.contains("QEMU") })
+    let lines = ["0x1c9", "0x1a6", "0x1a6"].map { "[1.0] kvm [42]: vcpu0 unhandled rdmsr: \($0)" }
+    let texts = verdict(lines.joined(separator: "\n")).observations.map(\.text)
+    #expect(texts.contains { $0.contains("0x1c9") && !$0.contains("such lines") })
+    #expect(texts.contains { $0.contains("0x1a6") && $0.contains("2 such lines") })
+  }
+
+  @Test("of a state that is not shown nothing is said but that")
+  func stateNotShown() {
+    let texts = verdict("KVM: entry failed, hardware error 0x80000021\nEAX=00000001 EBX=00000000").observations.map(
+      \.text)
+    #expect(texts.contains { $0.contains("Too little of the state is shown") })
+    #expect(!texts.contains { $0.contains("not in real mode") || $0.contains("breaks none of the rules") })
+  }
+
   @Test("RSM that fails, with the hypervisor below under suspicion where the command line asks for the flag")
   func smm() {
     func summary(_ command: String) -> String? {
@@ -188,6 +263,9 @@ struct ReportedFailureTests {
     #expect(verdict.cause == nil)
     #expect(texts.contains { $0.contains("For x86-64-v2 the flags lack") && $0.contains("sse4_1, sse4_2") }, "\(texts)")
     #expect(texts.contains { $0.contains("virtual one") })
+    #expect(!texts.contains { $0.contains("basic models") })
+    let basic = self.verdict("flags : fpu lm sse sse2 pni cx16 lahf_lm x2apic hypervisor").observations.map(\.text)
+    #expect(basic.contains { $0.contains("basic models qemu64") })
   }
 
   @Test("QEMU that did not start the guest")
@@ -251,5 +329,14 @@ struct ReportedFailureTests {
         "KVM: entry failed, hardware error 0xffffffff\nEIP=00008000 EFL=00000002 [-------] CPL=0 II=0 A20=1 SMM=1 HLT=0"
       )
       .contains { $0.contains("entering SMM") })
+    let window = "EIP=000a0000 EFL=00000002 [-------] CPL=0 II=0 A20=1 SMM=0 HLT=0\nCS =0010 00000000 ffffffff 00c09b00"
+    #expect(
+      texts("KVM internal error. Suberror: 1\n\(window)").contains {
+        $0.contains("in the VGA window (A0000-BFFFF) if low")
+      })
+    #expect(
+      texts("KVM internal error. Suberror: 1\n\(window)\nCR0=00000011 CR2=00000000").contains {
+        $0.contains("in the VGA window (A0000-BFFFF): nothing")
+      })
   }
 }

@@ -46,22 +46,29 @@ struct EntryFailureObservations {
           states.first?.source ?? source))
     }
     if isVMX, violationsOfRealMode.isEmpty, scene.log.contains(where: \.value.isDump) {
-      evidence.append(Evidence(Self.onQEMUsParagraph(isExplained: !found.isEmpty, processor?.state), source))
+      evidence.append(
+        Evidence(
+          Self.onQEMUsParagraph(isExplained: !found.isEmpty, processor?.state, isShown: !states.isEmpty), source))
     }
   }
 
   /// QEMU prints its paragraph for 0x80000021 on Intel whatever the state is (target/i386/kvm/kvm.c: kvm_arch_handle_exit, 7.2).
-  private static func onQEMUsParagraph(isExplained: Bool, _ state: ProcessorState?) -> String {
+  private static func onQEMUsParagraph(isExplained: Bool, _ state: ProcessorState?, isShown: Bool) -> String {
     if isExplained {
       return "QEMU's text about big real mode is its standing guess for this number; the state shows another reason"
     }
-    let isRealMode = state?.mode == .real
+    let vmcs = "the VMCS itself, in the host's log with kvm_intel dump_invalid_vmcs=1, would tell"
+    guard isShown else {
+      return
+        "QEMU's text about big real mode is its standing guess for this number. Too little of the state is shown to check the rules of VM entry; \(vmcs)"
+    }
+    let isInOtherMode = state.map { $0.mode != .real } ?? false
     return
       "The state that is shown breaks none of the rules that Inquest checks"
-      + (isRealMode
-        ? ""
-        : ", and it is not in real mode, so that QEMU's text about big real mode, its standing guess, does not fit")
-      + "; the VMCS itself, in the host's log with kvm_intel dump_invalid_vmcs=1, would tell"
+      + (isInOtherMode
+        ? ", and it is not in real mode, so that QEMU's text about big real mode, its standing guess, does not fit"
+        : "")
+      + "; \(vmcs)"
   }
 
   private static func note(on number: UInt32) -> String? {
@@ -95,14 +102,28 @@ extension Scene {
     for entry in log.reversed() {
       if case .kvmEntryFailed(let error) = entry.value { return Sourced(error, entry.source) }
     }
+    for entry in log.reversed() {
+      if case .vmcs(let dump) = entry.value, let reason = dump.failedEntry {
+        return Sourced(UInt64(reason), entry.source)
+      }
+    }
     return nil
+  }
+
+  /// What a VMCS says where no message names the failure: Linux prints one when an entry failed, or after an exit that it does not know
+  /// (vmx.c: dump_vmcs and its callers, 6.1).
+  private func unnamedFailure(_ dump: VMCSDump) -> [String] {
+    guard failedEntry == nil else { return [] }
+    return [
+      "The host's kernel prints a VMCS where the processor refused to enter the guest, or left it for a reason that KVM does not know; which of them, the rest of the dump and QEMU's message tell"
+    ] + dump.guest.vmxViolations.map { "It breaks a rule of VM entry: \($0.words) (\($0.rule))" }
   }
 
   /// What VMCS and VMCB dumps in the host's log show beyond the rules.
   var hostDumpObservations: [Evidence] {
     log.flatMap { entry -> [Evidence] in
       switch entry.value {
-      case .vmcs(let dump): dump.words.map { Evidence($0, entry.source) }
+      case .vmcs(let dump): (dump.words + unnamedFailure(dump)).map { Evidence($0, entry.source) }
       case .vmcb(let dump): dump.words.map { Evidence($0, entry.source) }
       default: []
       }
@@ -115,6 +136,9 @@ extension QEMUMessage {
 }
 
 extension VMCSDump {
+  /// The exit reason where it is a failed entry's: bit 31 is set.
+  var failedEntry: UInt32? { exitReason.flatMap { $0 >> 31 == 1 ? $0 : nil } }
+
   /// What the dump shows, each a sentence.
   fileprivate var words: [String] {
     var words: [String] = []

@@ -101,6 +101,11 @@ struct InternalErrorObservations {
     if let qualification = data[2] { qualify(exit, qualification) }
     if let address = physicalAddress(of: exit) {
       note("data[3]=\(address.hexadecimal), the guest-physical address\(relation(ofPhysical: address))")
+      if exit == .eptMisconfiguration, PCMemory.conventional.contains(address) {
+        note(
+          "\(address.hexadecimal) is below 640 KiB, where every PC has RAM: if KVM took it for a device's, then its own map of the guest's memory, or the hypervisor below it, is wrong, not the guest"
+        )
+      }
     } else if data[4] == nil, let cpu = data[3] {
       note("data[3]=\(cpu.hexadecimal): the host's processor that entered the guest last, \(cpu)")
     }

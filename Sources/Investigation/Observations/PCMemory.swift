@@ -2,6 +2,9 @@ import X86
 
 /// What a PC has at fixed physical addresses.
 enum PCMemory {
+  /// 0 to 9FFFFH: RAM on every PC with as much (QEMU 7.2 hw/i386/pc.c: pc_memory_init).
+  static let conventional: Range<UInt64> = 0..<0xA_0000
+
   /// A0000H to BFFFFH, where a PC has the frame buffers of VGA and, in SMM, possibly SMRAM (QEMU 7.2,
   /// hw/display/vga.c: vga_init, hw/pci-host/i440fx.c and q35.c).
   static let vgaWindow: ClosedRange<UInt64> = 0xA_0000...0xB_FFFF

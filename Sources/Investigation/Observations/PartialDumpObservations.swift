@@ -37,11 +37,32 @@ struct PartialDumpObservations {
           : "SMM is 1: the processor is in system-management mode, at \(rip.hexadecimal)")
       return
     }
-    guard let cs = dump[.cs], cs.attributes.contains(.present) else { return }
+    guard let cs = dump[.cs], cs.attributes.contains(.present) else {
+      if rip == 0xFFF0 {
+        note("EIP is fff0, where a processor begins after its reset: if CS is f000 too, it has run nothing since")
+      } else {
+        window(rip, of: "RIP")
+      }
+      return
+    }
     let kind = cs.attributes.contains(.long) ? "64-bit" : cs.attributes.contains(.big) ? "32-bit" : "16-bit"
+    let address = cs.attributes.contains(.long) ? rip : (cs.base &+ rip) & 0xFFFF_FFFF
     note(
       "CS \(cs.selector.rawValue.hexadecimal) is a \(kind) code segment; RIP is \(rip.hexadecimal)"
-        + (rip < 0x10_0000 ? ", in the first megabyte: a boot loader's place, not that of most kernels" : ""))
+        + (cs.base == 0 || cs.attributes.contains(.long) ? "" : ", linear address \(address.hexadecimal)")
+        + (address < 0x10_0000
+          ? ", in the first megabyte: a boot loader's place, not that of most kernels. Few boot loaders have an IDT, and without one the first exception is a triple fault"
+          : ""))
+    window(address, of: "CS:IP")
+  }
+
+  /// Without CR0 it is not known whether the address is the physical one.
+  private mutating func window(_ address: UInt64, of name: String) {
+    guard PCMemory.vgaWindow.contains(address) else { return }
+    let isPhysical = dump[.cr0].map { !CR0(rawValue: $0).contains(.paging) } == true
+    note(
+      "\(name) is \(address.hexadecimal), in the VGA window (A0000-BFFFF)\(isPhysical ? "" : " if low addresses are mapped to themselves, as loaders and firmware do"): nothing can be executed there. Execution that runs through zeroes from 0 on ends there"
+    )
   }
 
   /// ECX, EDX and EAX as WRMSR takes them.
@@ -51,7 +72,7 @@ struct PartialDumpObservations {
     guard index > 0xFF, KnownMSR.words(index).contains("("), rcx <= 0xFFFF_FFFF else { return }
     let value = rdx << 32 | rax & 0xFFFF_FFFF
     note(
-      "ECX is the number of \(KnownMSR.words(index)) and EDX:EAX \(value.hexadecimal): an RDMSR or WRMSR of it was executed just now"
+      "ECX is the number of \(KnownMSR.words(index)) and EDX:EAX \(value.hexadecimal): as an RDMSR of it leaves them and a WRMSR takes them"
     )
   }
 }

@@ -6,9 +6,10 @@ extension Scene {
   var processorListingObservations: [Evidence] {
     log.flatMap { entry -> [Evidence] in
       guard case .processorListing(let listing) = entry.value else { return [] }
-      return (listing.identityWords + levelWords(of: listing) + virtualizationWords(of: listing)).map {
-        Evidence($0, entry.source)
-      }
+      return (listing.identityWords + levelWords(of: listing) + listing.modelWords + virtualizationWords(of: listing))
+        .map {
+          Evidence($0, entry.source)
+        }
     }
   }
 
@@ -77,6 +78,17 @@ extension ProcessorListing {
     }
     guard let signature, let name = values["model name"] else { return [] }
     return ["A processor is listed: \(name), \(signature.words)"]
+  }
+
+  /// The flags of a virtual processor with hardly more than the first x86-64 processors had (QEMU 7.2 target/i386/cpu.c: qemu64, kvm64).
+  fileprivate var modelWords: [String] {
+    let own = Set(flags)
+    guard isVirtual, values["model name"] == nil, own.contains("lm"),
+      own.isDisjoint(with: ["ssse3", "sse4_1", "popcnt", "avx", "xsave", "aes"])
+    else { return [] }
+    return [
+      "The flags have little beyond the first x86-64 processors (no ssse3, popcnt, xsave): as QEMU's basic models qemu64, its default, and kvm64 have, not as a host's own processor"
+    ]
   }
 
   /// Westmere brought AES and PCLMULQDQ with unrestricted guests; models sold without AES are the exception that makes this no proof of

@@ -20,7 +20,7 @@ struct StatementMeaning: Hashable {
 
 extension Statement {
   /// Nil for what is said elsewhere in the verdict.
-  var meaning: StatementMeaning? { ofQEMU ?? ofHost ?? ofGuest }
+  var meaning: StatementMeaning? { ofQEMU ?? ofHost ?? ofGuest ?? ofOthers }
 
   private func fatal(_ side: StatementMeaning.Side, _ words: String) -> StatementMeaning {
     StatementMeaning(side: side, words: words, isFatal: true)
@@ -117,12 +117,7 @@ extension Statement {
     case .kvmBusy:
       StatementMeaning(
         side: .host, words: "Another hypervisor, or the other KVM module, has the processor's virtualization")
-    case .unhandledMSRRead, .unhandledMSRWrite:
-      StatementMeaning(
-        side: .none,
-        words:
-          "The guest used \(msr.map { KnownMSR.words($0.index) } ?? "an MSR"), which KVM does not have: it was given #GP. Booting systems probe MSRs so and live"
-      )
+    case .unhandledMSRRead, .unhandledMSRWrite: StatementMeaning(side: .none, words: unhandledMSR)
     case .ignoredMSR:
       StatementMeaning(
         side: .none,
@@ -209,9 +204,76 @@ extension Statement {
           "A hypervisor is named below this system (\(text.prefix(60))): it is a virtual machine itself, so virtualization in it is nested"
       )
     case .guestPanic: StatementMeaning(side: .guest, words: "A Linux kernel panicked: \(text.prefix(120))")
+    case .guestOops:
+      StatementMeaning(
+        side: .none,
+        words:
+          "A Linux kernel met an error in its own code and says so (\(text.prefix(60))): the processor delivered the exception and the kernel handled it. If the line is of the guest's console, its kernel or a device's driver is at fault; "
+          + "the registers that follow are Linux's own account, which is not judged here")
     default: nil
     }
   }
+
+  /// What monitors other than QEMU say, and other hypervisors and emulators.
+  private var ofOthers: StatementMeaning? {
+    switch kind {
+    case .shutdownExit:
+      StatementMeaning(
+        side: .none,
+        words:
+          "The virtual machine monitor got KVM_EXIT_SHUTDOWN: the processor met a triple fault. A system that resets itself by one on purpose (Linux with reboot=triple, or where the keyboard controller does not answer) looks the same; "
+          + "by then the registers are a reset's where the host is AMD's. Under QEMU the same image would tell more: inquest run -- qemu-system-x86_64 …"
+      )
+    case .processCrashed where isOfMonitor:
+      StatementMeaning(
+        side: .host,
+        words:
+          "QEMU itself crashed on the host, in its own code or a library's (\(text.suffix(80))): the guest did not die of its own"
+      )
+    case .exitStatusZero:
+      StatementMeaning(
+        side: .none,
+        words:
+          "QEMU ended with status 0. With -no-reboot that is also what a triple fault looks like, since QEMU takes it for a reset; so do a reset and a power-off that the guest asked for. -d int,cpu_reset tells them apart"
+      )
+    case .virtualBox:
+      StatementMeaning(
+        side: .none,
+        words:
+          "VirtualBox stopped the guest (\(text.prefix(60))). Its logs are not read here: VINF_EM_TRIPLE_FAULT is a triple fault, and the same image under QEMU would show of what: inquest run -- qemu-system-x86_64 …"
+      )
+    case .bochs:
+      StatementMeaning(
+        side: .none,
+        words:
+          "Bochs stopped (\(text.prefix(100))). Its words on the processor are not read here; the same image under QEMU would tell: inquest run -- qemu-system-x86_64 …"
+      )
+    case .xenEntryFailed:
+      StatementMeaning(
+        side: .none,
+        words:
+          "Xen, not KVM, could not enter its guest (\(text.prefix(60))); the numbers are Intel's exit reasons, as with KVM"
+      )
+    default: nil
+    }
+  }
+
+  /// Linux names the process before its number: `qemu-system-x86[1816]: segfault at 0`, `CPU 0/KVM[1816]: …`.
+  private var isOfMonitor: Bool {
+    let name = preceding.lowercased()
+    return name.contains("qemu") || name.contains("/kvm[")
+  }
+
+  /// Until the guest runs, it is QEMU that writes MSRs: at the reset vector none of the guest's instructions has run
+  /// (arch/x86/kvm/x86.c: kvm_set_msr_common, which KVM_SET_MSRS and WRMSR share).
+  private var unhandledMSR: String {
+    let name = msr.map { KnownMSR.words($0.index) } ?? "an MSR"
+    return isAtReset
+      ? "\(name) was written or read while the guest still stood at the reset vector, where it had run nothing: by QEMU, not by the guest. This host's KVM does not have it"
+      : "The guest used \(name), which KVM does not have: it was given #GP, unless kvm.ignore_msrs is set. Booting systems probe MSRs so and live"
+  }
+
+  private var isAtReset: Bool { preceding.lowercased().contains("guest rip: 0xfff0 ") }
 
   /// The MSR's number, and the value where one is named: `0x48f to 0x7ff`, `0x1d9 data 0x4`.
   var msr: (index: UInt32, value: UInt64?)? {
@@ -227,18 +289,20 @@ extension Statement {
 }
 
 extension Scene {
-  /// What the known lines of the log mean, each kind once, with how often it came.
+  /// What the known lines of the log mean, each once, with how often it came.
   var statementObservations: [Evidence] {
-    var seen: [Statement.Kind: Int] = [:]
+    var seen: [String: Int] = [:]
     for entry in log {
-      if case .statement(let statement) = entry.value { seen[statement.kind, default: 0] += 1 }
+      if case .statement(let statement) = entry.value, let words = statement.meaning?.words {
+        seen[words, default: 0] += 1
+      }
     }
     var told: Set<String> = []
     return log.compactMap { entry in
       guard case .statement(let statement) = entry.value, let meaning = statement.meaning,
         told.insert(meaning.words).inserted
       else { return nil }
-      let count = seen[statement.kind, default: 1]
+      let count = seen[meaning.words, default: 1]
       return Evidence(meaning.words + (count > 1 ? " (\(count) such lines)" : ""), entry.source)
     }
   }

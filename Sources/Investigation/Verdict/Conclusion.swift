@@ -182,6 +182,8 @@ extension Sourced<QEMUMessage> {
     let words: String? =
       switch value {
       case .kvmEntryFailed(let error): "KVM could not enter the guest: hardware error \(error.hexadecimal)."
+      case .vmcs(let dump):
+        dump.failedEntry.map { "KVM could not enter the guest: the VMCS has exit reason \($0.hexadecimal)." }
       case .kvmExceptionExit(let vector, _): "KVM gave up on the guest: exception \(vector.name) left KVM."
       case .kvmUnknownExit(let reason): "KVM gave up on the guest: unknown exit \(reason.hexadecimal)."
       case .kvmUnknownExitReason(let reason): "QEMU does not know KVM's exit reason \(reason)."

@@ -8,12 +8,18 @@ public enum EntryFailure: Hashable, Sendable {
   case failedEntry(exitReason: UInt32)
   /// AMD: VMRUN found state or controls that it does not accept, VMEXIT_INVALID, exit code -1 (APM vol. 2, 15.5.1).
   case invalidVMCB
+  /// 0: VMLAUNCH or VMRESUME failed and left no number. KVM gives VM_INSTRUCTION_ERROR of the VMCS for a failed instruction and nothing else
+  /// that can be 0 (arch/x86/kvm/vmx/vmx.c: __vmx_handle_exit, 3.x to 6.19); VMfailInvalid, no current VMCS, leaves that field as it
+  /// was (SDM vol. 3, 30.2).
+  case failedWithoutNumber
   /// None of these.
   case unknown(UInt64)
 
   /// - Parameter hardwareError: The number as QEMU prints it; KVM on AMD gives -1 as 32 or as 64 bits.
   public init(hardwareError number: UInt64) {
-    if number == 0xFFFF_FFFF || number == .max {
+    if number == 0 {
+      self = .failedWithoutNumber
+    } else if number == 0xFFFF_FFFF || number == .max {
       self = .invalidVMCB
     } else if number >> 31 == 1 {
       self = .failedEntry(exitReason: UInt32(truncatingIfNeeded: number) & 0xFFFF)
@@ -39,6 +45,9 @@ public enum EntryFailure: Hashable, Sendable {
     case .failedEntry(let reason): "it is exit reason \(reason) with bit 31, a failed VM entry on Intel"
     case .invalidVMCB:
       "it is -1, AMD's VMEXIT_INVALID: VMRUN found the guest's state or the controls in the VMCB illegal (APM vol. 2, 15.5.1)"
+    case .failedWithoutNumber:
+      "Intel's VMLAUNCH or VMRESUME itself failed and left no VM-instruction error, as where no VMCS is current (SDM vol. 3, 30.2): the guest's state was not looked at. That is between the host's KVM and its "
+        + "processor, or the hypervisor below it where the host is itself a guest"
     case .unknown: "it is no VM-instruction error, no exit reason and not AMD's -1"
     }
   }

@@ -3,8 +3,12 @@ public struct Statement: Hashable, Sendable {
   public var kind: Kind
   /// The line from the known words on, without its time and prefix.
   public var text: String
+  /// What stands before them: a time, a prefix, whom the line is about.
+  public var preceding: String
 
-  public init(_ kind: Kind, text: String) { (self.kind, self.text) = (kind, text) }
+  public init(_ kind: Kind, text: String, preceding: String = "") {
+    (self.kind, self.text, self.preceding) = (kind, text, preceding)
+  }
 
   /// What is said. The words are those of QEMU 2.x to 10.2 and Linux 3.x to 6.19, of the file that each names.
   public enum Kind: Hashable, Sendable, CaseIterable {
@@ -19,7 +23,9 @@ public struct Statement: Hashable, Sendable {
     case nestedPagingOn, nestedPagingOff, seamcallFailed, unstableTSC, mitigationNote
     case machineCheck, memoryFailure, outOfMemory, kernelOops, generalProtectionInHost, softLockup, splitLock
     // The guest's kernel or programs, or a machine that is a guest
-    case trapInProgram, illegalInstruction, missingLevel, hypervisorBelow, guestPanic
+    case trapInProgram, illegalInstruction, missingLevel, hypervisorBelow, guestPanic, guestOops
+    // Monitors other than QEMU, and other hypervisors and emulators
+    case shutdownExit, processCrashed, exitStatusZero, virtualBox, bochs, xenEntryFailed
   }
 }
 
@@ -29,7 +35,9 @@ extension Statement {
     for index in line.bytes.indices {
       for phrase in Self.byFirstByte[Int(Self.lowercased(line.bytes[index]))]
       where Self.has(phrase.bytes, at: index, in: line.bytes) {
-        self.init(phrase.kind, text: String(decoding: line.bytes[index...], as: UTF8.self))
+        self.init(
+          phrase.kind, text: String(decoding: line.bytes[index...], as: UTF8.self),
+          preceding: String(decoding: line.bytes[..<index], as: UTF8.self))
         return
       }
     }
@@ -103,13 +111,22 @@ extension Statement {
     ("mce: killing ", .memoryFailure), ("hardware memory corruption", .memoryFailure),
     ("out of memory: killed process", .outOfMemory),
     ("out of memory: kill process", .outOfMemory), ("bug: unable to handle", .kernelOops),
-    ("unable to handle kernel", .kernelOops), ("general protection fault, probably for", .generalProtectionInHost),
+    ("unable to handle kernel", .kernelOops), ("oops: ", .guestOops), ("kernel bug at ", .guestOops),
+    ("invalid opcode: 0000 [#", .guestOops), ("divide error: 0000 [#", .guestOops),
+    ("double fault: 0000 [#", .guestOops),
+    ("general protection fault, probably for", .generalProtectionInHost),
     ("general protection fault: ", .generalProtectionInHost), ("soft lockup - cpu", .softLockup),
     ("split lock detection: #ac", .splitLock), ("split_lock", .splitLock),
     // The guest
     ("trap invalid opcode ip:", .trapInProgram), ("trap divide error ip:", .trapInProgram),
     ("illegal instruction (core dumped)", .illegalInstruction), ("does not support x86-64-v", .missingLevel),
     ("hypervisor vendor:", .hypervisorBelow), ("hypervisor detected:", .hypervisorBelow),
+    // Firecracker src/vmm, cloud-hypervisor hypervisor/src/kvm, crosvm; arch/x86/mm/fault.c: show_signal_msg
+    ("kvm_exit_shutdown", .shutdownExit), ("guest likely triple-faulted", .shutdownExit),
+    ("vcpuexit::shutdown", .shutdownExit), ("segfault at ", .processCrashed),
+    ("exit status 0", .exitStatusZero),
+    // VirtualBox VMMR3/VMMGuruMeditation.cpp, Bochs logio.cc, Xen arch/x86/hvm/vmx
+    ("guru meditation ", .virtualBox), (">>panic<<", .bochs), ("vmentry failure (reason ", .xenEntryFailed),
     ("kernel panic - not syncing", .guestPanic), ("assertion `", .assertion), ("assertion failed: ", .assertion),
   ]
 }

@@ -23,11 +23,17 @@ struct DeliveryToDevice: CauseOfFailure, SingleCause {
     case .eptViolation where address != nil: break
     default: return nil
     }
+    // Where every PC has RAM no stack or table is in the wrong place: what KVM has there is the host's doing.
+    if let address, PCMemory.conventional.contains(address) { return nil }
   }
 
+  private static let anyPart = "the stack, the IDT, the GDT or the TSS"
+
   /// What of the delivery lies there, as far as the registers tell.
-  private var part: String {
-    guard let state, let address else { return "the stack, the IDT, the GDT or the TSS" }
+  private var part: String { knownPart ?? Self.anyPart }
+
+  private var knownPart: String? {
+    guard let state, let address else { return nil }
     let stack = state.stackAddress
     let pages = [
       ("the stack (ESP is \(stack.hexadecimal))", stack), ("the stack (ESP is \(stack.hexadecimal))", stack &- 8),
@@ -39,17 +45,20 @@ struct DeliveryToDevice: CauseOfFailure, SingleCause {
       state.cr0.contains(.paging)
         ? (page.1 & 0x3FFF_FFFF) >> 12 == (address & 0x3FFF_FFFF) >> 12 : page.1 >> 12 == address >> 12
     }
-    return candidates.first?.0 ?? "the stack, the IDT, the GDT or the TSS"
+    return candidates.first?.0
   }
 
   var summary: String {
     let place =
       address.map { " at guest-physical \($0.hexadecimal)\(PCMemory.place(of: $0).map { ", in \($0)" } ?? "")" } ?? ""
     return
-      "While \(delivery.eventName) was being delivered, the processor came upon device memory\(place): \(part) lies there, where there is no RAM. KVM cannot emulate a delivery and gave up (suberror 3)."
+      "While \(delivery.eventName) was being delivered, the processor came upon what KVM takes for device memory\(place): \(part) lies there, where the guest has no RAM. KVM cannot emulate a delivery and gave up (suberror 3)."
   }
 
-  var confidence: Confidence { address == nil ? .possible : .likely }
+  /// A device's window is proof by itself; elsewhere a register has to lead there.
+  var confidence: Confidence {
+    knownPart != nil || address.map { PCMemory.place(of: $0) != nil } == true ? .likely : .possible
+  }
 
   var evidence: [Evidence] { delivery.evidence }
 

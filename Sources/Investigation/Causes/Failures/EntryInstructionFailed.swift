@@ -7,13 +7,17 @@ struct EntryInstructionFailed: CauseOfFailure, SingleCause {
   static let id = "entry.vmx-instruction-failed"
   static let title = "The host's own VMX instruction failed"
 
-  private let number: UInt32
+  /// The VM-instruction error; nil where there was none.
+  private let number: UInt32?
   private let lost: Sourced<Statement>?
   private let hasRun: Bool
 
   init?(_ failure: ReportedFailure) {
-    guard case .instructionError(let number)? = failure.entry?.failure else { return nil }
-    self.number = number
+    switch failure.entry?.failure {
+    case .instructionError(let number): self.number = number
+    case .failedWithoutNumber: number = nil
+    default: return nil
+    }
     lost = failure.scene.statement(.vmptrldFailed) ?? failure.scene.statement(.vmwriteFailed, .vmclearFailed)
     hasRun = failure.state.map { !ResetObservations.isReset($0) } ?? true
   }
@@ -21,6 +25,7 @@ struct EntryInstructionFailed: CauseOfFailure, SingleCause {
   private var isOfFields: Bool { number == 7 || number == 8 }
 
   var summary: String {
+    guard let number else { return withoutNumber }
     let error = "VM-instruction error \(number)"
     if isOfFields {
       let kind = number == 7 ? "control fields" : "host-state fields"
@@ -36,6 +41,11 @@ struct EntryInstructionFailed: CauseOfFailure, SingleCause {
     }
     return
       "\(error): KVM used a VMX instruction on a VMCS in the wrong state. That is between the host's kernel and its processor; no guest can bring it about."
+  }
+
+  private var withoutNumber: String {
+    "VMLAUNCH or VMRESUME failed and gave no number: no VMCS was current (VMfailInvalid), or a hypervisor below the host did not say. The guest's state was not looked at\(hasRun ? "" : ", and the guest had run no instruction"). No guest "
+      + "can bring that about: the host's kernel, its processor or the hypervisor below it. It is known above all where the host is itself a guest."
   }
 
   var confidence: Confidence { isOfFields ? .proven : .likely }
@@ -65,6 +75,7 @@ struct EntryInstructionFailed: CauseOfFailure, SingleCause {
 
     | number | meaning |
     |---|---|
+    | 0 | no number was left: no VMCS was current |
     | 4 | VMLAUNCH with a VMCS that is not clear |
     | 5 | VMRESUME with a VMCS that was not launched |
     | 7 | invalid control fields: the host's KVM wrote them |
