@@ -43,6 +43,20 @@ struct AddressObservationTests {
     ("a GDT of no form", "no software loads such a table", { $0.gdtr.limit = 0x1234 }),
     ("a poisoned pointer", "Linux's poison of freed objects", { $0.generalPurpose.rsi = 0x6B6B_6B6B_6B6B_6B6B }),
     ("text in a pointer", "which is text: \"overflow\"", { $0.generalPurpose.rdi = 0x776F_6C66_7265_766F }),
+    (
+      "neighbouring pages", "R14 (0x1fff5000) and R13 (0x1fff6000) are the addresses of two neighbouring pages",
+      {
+        $0.generalPurpose.r13 = 0x1FFF_6000
+        $0.generalPurpose.r14 = 0x1FFF_5000
+      }
+    ),
+    (
+      "the BIOS's buffers", "RSI (0x1ff00000) is 1024 KiB below 512 MiB",
+      {
+        realMode(&$0, rip: 0x10, base: 0xF_0000)
+        $0.generalPurpose.rsi = 0x1FF0_0000
+      }
+    ),
     ("CR2 in a register", "is what RBX holds", { $0.generalPurpose.rbx = $0.cr2 }),
     ("Linux", "text of a 64-bit Linux kernel", { kernel(&$0, at: 0xFFFF_FFFF_8123_4567) }),
     ("Windows", "a 64-bit Windows kernel", { kernel(&$0, at: 0xFFFF_F803_1234_5678) }),

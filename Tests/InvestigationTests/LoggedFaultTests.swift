@@ -114,6 +114,16 @@ struct LoggedFaultTests {
     }
   }
 
+  @Test(
+    "a stack where the Rust crate bootloader puts it",
+    arguments: [0x180_0000_0FD8, 0x180_4000_0000, 0x40_0000] as [UInt64])
+  func levelFourEntry(_ stack: UInt64) {
+    let text =
+      "     1: v=0e e=0002 i=0 cpl=0 IP=0008:0000000000201000 pc=0000000000201000 SP=0010:\(RegisterDumpText.hex(stack, 16)) CR2=0000000000001000\n"
+    let texts = verdict(text).observations.map(\.text)
+    #expect(texts.contains { $0.contains("entry 3 of the PML4 maps (0x18000000000)") } == (stack == 0x180_0000_0FD8))
+  }
+
   /// `count` interrupts of one vector, each `step` bytes deeper in the stack, then a push that fails.
   private func storm(_ count: Int, step: Int, vector: String = "39") -> String {
     var lines: [String] = []

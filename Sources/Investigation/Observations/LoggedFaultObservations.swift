@@ -21,7 +21,7 @@ extension LoggedFault {
       )
     }
     if let pageFault, let errorCode { words.append("Error code \(errorCode.hexadecimal): \(pageFault.sentence)") }
-    words += relations + chain + before
+    words += relations + region + chain + before
     if let operation = dump?.conditionCodeOperation, let meaning = Self.shifts[String(operation.prefix(3))] {
       words.append("CCO=\(operation): the last instruction that set the flags was \(meaning)\(shifted)")
     }
@@ -64,6 +64,17 @@ extension LoggedFault {
         "The code at \(programCounter.hexadecimal) could be fetched: low addresses are mapped, but not this one")
     }
     return words
+  }
+
+  /// The Rust crate bootloader maps what has no fixed address at the beginning of unused entries of the level-4 table (config.rs, 0.9 to
+  /// 0.11): 512 GiB each.
+  private var region: [String] {
+    let named = [("The code", programCounter), ("The stack", stackPointer)]
+    return named.compactMap { name, address in
+      guard let address, (1..<256).contains(address >> 39), address & 0x7F_FFFF_FFFF < 1 << 30 else { return nil }
+      return
+        "\(name), at \(address.hexadecimal), is at the beginning of what entry \(address >> 39) of the PML4 maps (\(((address >> 39) << 39).hexadecimal)): where the Rust crate bootloader, for one, puts what has no fixed address"
+    }
   }
 
   private var chain: [String] {

@@ -6,6 +6,7 @@ enum RegisterObservations {
   /// The facts, each a sentence. The state must not be that of a reset processor.
   static func facts(of state: ProcessorState) -> [String] {
     poison(state) + text(state) + controlRegister(state) + faultAddress(state) + tableFill(state)
+      + neighbouringPages(state)
   }
 
   private static func pointers(_ state: ProcessorState) -> [(name: String, value: UInt64)] {
@@ -78,6 +79,19 @@ enum RegisterObservations {
       : [
         "CR2, the address of the last page fault, is what \(names.joined(separator: " and ")) hold\(names.count == 1 ? "s" : "")"
       ]
+  }
+
+  /// Two registers with the addresses of neighbouring pages, above the first megabyte and below 1 TiB, where neither chance nor a count is
+  /// likely.
+  private static func neighbouringPages(_ state: ProcessorState) -> [String] {
+    let pages = state.generalPurpose.named.filter {
+      $0.value & 0xFFF == 0 && (0x10_0000..<1 << 40).contains($0.value) && $0.value & 0xF_F000 != 0
+    }
+    return pages.compactMap { lower in
+      pages.first { $0.value == lower.value + 0x1000 }.map {
+        "\(lower.name) (\(lower.value.hexadecimal)) and \($0.name) (\($0.value.hexadecimal)) are the addresses of two neighbouring pages"
+      }
+    }
   }
 
   // MARK: Tables in the making

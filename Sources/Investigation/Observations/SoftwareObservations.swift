@@ -3,7 +3,9 @@ import X86
 /// Whose code the processor runs, as far as selectors and addresses tell that software is known by.
 enum SoftwareObservations {
   /// The facts, each a sentence. The state must not be that of a reset processor.
-  static func facts(of state: ProcessorState) -> [String] { firmware(state) + operatingSystem(state) + memory(state) }
+  static func facts(of state: ProcessorState) -> [String] {
+    firmware(state) + operatingSystem(state) + memory(state) + topOfMemory(state)
+  }
 
   private static func firmware(_ state: ProcessorState) -> [String] {
     let base = state.gdtr.base.rawValue
@@ -82,5 +84,18 @@ enum SoftwareObservations {
     return [
       "CR3, GDT, IDT and stack lie up to \(top.hexadecimal); UEFI keeps them at the top of memory: about \(mebibytes) MiB of RAM below 4 GiB"
     ]
+  }
+
+  /// SeaBIOS keeps its tables and buffers right below the end of RAM (src/malloc.c: malloc_preinit, ZoneTmpHigh and ZoneHigh).
+  private static func topOfMemory(_ state: ProcessorState) -> [String] {
+    guard PCMemory.bios.contains(state.cs.base), state.mode == .real else { return [] }
+    return state.generalPurpose.named.compactMap { name, value in
+      guard value & 0xFFFF == 0, (1 << 25..<1 << 32).contains(value) else { return nil }
+      // The power of two above it.
+      let end = UInt64(1) << UInt64(64 - value.leadingZeroBitCount)
+      guard end - value <= 0x20_0000 else { return nil }
+      return
+        "\(name) (\(value.hexadecimal)) is \((end - value) >> 10) KiB below \(end >> 20) MiB: near the end of a memory of that size, where the BIOS keeps its buffers"
+    }
   }
 }
