@@ -455,7 +455,7 @@ struct CauseTests {
 
   /// Whether TCG would not mind.
   private static func needsKVM(_ mistake: Mistake) -> Bool {
-    mistake.cause == "cpu.unknown-msr" || mistake.cause == "stack.non-canonical"
+    ["cpu.unknown-msr", "stack.non-canonical"].contains(mistake.cause) || mistake.words == ["both L and D"]
       || mistake.cause == "cpu.control-register-reserved-bit" && !mistake.words.contains { $0.contains("XCR0") }
   }
 }

@@ -43,13 +43,25 @@ extension Register {
 extension ProcessorState {
   /// The segment that `register` holds.
   public subscript(register: SegmentRegister) -> Segment {
-    switch register {
-    case .es: es
-    case .cs: cs
-    case .ss: ss
-    case .ds: ds
-    case .fs: fs
-    case .gs: gs
+    get {
+      switch register {
+      case .es: es
+      case .cs: cs
+      case .ss: ss
+      case .ds: ds
+      case .fs: fs
+      case .gs: gs
+      }
+    }
+    set {
+      switch register {
+      case .es: es = newValue
+      case .cs: cs = newValue
+      case .ss: ss = newValue
+      case .ds: ds = newValue
+      case .fs: fs = newValue
+      case .gs: gs = newValue
+      }
     }
   }
 }

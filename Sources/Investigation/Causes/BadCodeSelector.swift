@@ -22,7 +22,19 @@ struct BadCodeSelector: CauseOfDeath, SingleCause {
 
   var summary: String {
     "\(fault.instructionName) goes to the code segment \(selector.rawValue.hexadecimal), \(violation.words(selector, fault.state)): "
-      + "\(fault.exception.name)."
+      + "\(fault.exception.name).\(longModeMissing)"
+  }
+
+  /// A descriptor of 64-bit code before long mode is active has no meaning of its own (SDM vol. 3, 3.4.5).
+  private var longModeMissing: String {
+    guard case .beyondLimit(let descriptor, offset: _) = violation, descriptor.attributes.contains(.long),
+      let state = fault.state, !state.isLongModeActive
+    else { return "" }
+    let enabled = state.efer?.contains(.longModeEnable) == true && state.cr0.contains(.paging)
+    return " The descriptor is of 64-bit code, and long mode is not active"
+      + (enabled
+        ? ": EFER.LME is set and so is CR0.PG, but LME has to be set before PG, and CR4.PAE, too."
+        : ": it needs CR4.PAE, CR3, EFER.LME and then CR0.PG.")
   }
 
   var remedies: [Remedy] {
@@ -44,6 +56,8 @@ extension BadCodeSelector {
 
     - The GDT in force is not the one that was meant: LGDT with a wrong base (linear, not physical; 32 bits of it outside 64-bit mode) or limit.
     - The descriptor's type is data, or its P bit is clear.
+    - It is a descriptor of 64-bit code, and long mode is not active: EFER.LME was not set, or only after CR0.PG. Outside long mode its limit
+      counts, which is often 0.
     - L and D are both set, which long mode reserves: 64-bit code has L set and D clear, 00AF9B000000FFFFH.
     - The selector's RPL or the descriptor's DPL is not CPL.
 

@@ -44,10 +44,14 @@ extension SelectorViolation {
         "whose descriptor, \(descriptor.low.hexadecimal), is \(descriptor.kindWords), which is not what is needed here"
     case .notPresent(let descriptor):
       return "whose descriptor, \(descriptor.low.hexadecimal), is not present (P, bit 47, is clear)"
-    case .privilege(let descriptor):
+    case .privilege(let descriptor, let level):
+      let whose = state?.currentPrivilegeLevel.map { $0 == level ? "" : ", to which it returns" } ?? ""
       return
         "whose descriptor, \(descriptor.low.hexadecimal), has DPL \(descriptor.attributes.descriptorPrivilegeLevel), against the rules of "
-        + "privilege for RPL \(selector.requestedPrivilegeLevel) and CPL \(state?.currentPrivilegeLevel ?? 0)"
+        + "privilege for RPL \(selector.requestedPrivilegeLevel) and CPL \(level)\(whose)"
+    case .beyondLimit(let descriptor, let offset):
+      return
+        "whose descriptor, \(descriptor.low.hexadecimal), has the limit \(descriptor.limit.hexadecimal), and the offset \(offset.hexadecimal) lies beyond it"
     case .bothLongAndBig(let descriptor):
       return "whose descriptor, \(descriptor.low.hexadecimal), has both L and D set, which is reserved in long mode"
     }
@@ -60,7 +64,11 @@ extension SegmentDescriptor {
     guard attributes.contains(.codeOrData) else {
       switch attributes.type {
       case 0: return low == 0 ? "empty" : "of no type"
+      case 1: return "a TSS of 16 bits"
       case 2: return "an LDT"
+      case 3: return "a TSS of 16 bits that is busy"
+      case 4: return "a call gate of 16 bits"
+      case 5: return "a task gate"
       case 9: return "a TSS"
       case 11: return "a TSS that is busy"
       case 12: return "a call gate"

@@ -68,7 +68,8 @@ enum Causes {
 
       ReservedBit.self, UnseenReservedBit.self, HostCannotOffer.self, MissingFeature.self, FeatureNotEnabled.self,
       ControlRegisterReservedBit.self,
-      UnknownMSR.self, TableOutsideRAM.self, ExecutingZeroes.self, SyscallTarget.self, HandlerNotMapped.self,
+      UnknownMSR.self, TableOutsideRAM.self, ExecutingZeroes.self, SyscallTarget.self,
+      FastCallNotSetUp.self, HandlerNotMapped.self,
       NullCall.self, CodeNotMapped.self, StackOverflow.self, StackNotMapped.self,
       NullPointer.self, TableIndexOverflow.self,
       PageNotMapped.self, SupervisorModeExecutionPrevention.self, SupervisorModeAccessPrevention.self,
@@ -77,7 +78,8 @@ enum Causes {
       PrivilegedInstruction.self, BadReturnFrame.self, NonCanonicalStack.self, NonCanonicalAddress.self,
       MisalignedOperand.self,
       DivideError.self,
-      SegmentAccess.self, BadCodeSelector.self, BadSelector.self, PICNotRemapped.self, UndeliverableInterrupt.self,
+      SegmentAccess.self, TaskNotSwitchable.self, BadCodeSelector.self, BadSelector.self, PICNotRemapped.self,
+      UndeliverableInterrupt.self,
     ]
   }
 

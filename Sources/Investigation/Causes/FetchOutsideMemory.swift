@@ -19,6 +19,8 @@ struct FetchOutsideMemory: SingleCause {
   init?(_ next: NextInstruction, at state: ProcessorState, isFailedEmulation: Bool, named: UInt64?) {
     pointer = state.instructionAddress
     isAssumed = next.outsideMemory == nil && named == nil
+    // In SMM the window may be SMRAM, which nothing outside SMM sees.
+    if state.isInSMM == true, PCMemory.vgaWindow.contains(pointer.rawValue) { return nil }
     if let memory = next.outsideMemory {
       self.memory = memory
     } else if let named {

@@ -62,11 +62,13 @@ struct SyscallTarget: CauseOfDeath, SingleCause {
     RIP is 0 or of no use, CPL is 0; RCX is the address behind a SYSCALL instruction (0F 05), R11 looks like RFLAGS. SYSCALL changes
     neither RSP nor SS's base: the kernel runs on the program's stack.
 
+    SYSENTER and SYSEXIT do look: #GP with error code 0 at the instruction if IA32_SYSENTER_CS (MSR 174H) names no segment.
+
     ## The cure
 
-    STAR, LSTAR and FMASK on each processor, then EFER.SCE.
+    STAR, LSTAR and FMASK on each processor, then EFER.SCE. For SYSENTER, MSRs 174H to 176H.
 
-    SDM vol. 2, SYSCALL; vol. 3, 5.8.8.
+    SDM vol. 2, SYSCALL and SYSENTER; vol. 3, 5.8.7 and 5.8.8.
     """
 }
 

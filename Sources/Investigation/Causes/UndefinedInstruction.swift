@@ -7,14 +7,18 @@ struct UndefinedInstruction: CauseOfDeath, SingleCause {
   static let title = "The bytes at RIP are no instruction"
 
   private let fault: FirstFault
-  private let error: DecodingError
+  /// Nil for an instruction that there is, in other modes.
+  private let error: DecodingError?
   private let bytes: [UInt8]
   private let isInCode: Bool?
 
   init?(_ fault: FirstFault, in scene: Scene) {
-    guard case .noInstruction(let error) = fault.exception.reason else { return nil }
+    switch fault.exception.reason {
+    case .noInstruction(let error): self.error = error
+    case .notInThisMode: error = nil
+    default: return nil
+    }
     self.fault = fault
-    self.error = error
     let pointer = fault.state?.instructionAddress
     bytes =
       fault.instant.flatMap { instant in
@@ -25,13 +29,21 @@ struct UndefinedInstruction: CauseOfDeath, SingleCause {
 
   var summary: String {
     let shown = bytes.map { String($0 >> 4, radix: 16) + String($0 & 0xF, radix: 16) }.joined(separator: " ")
-    let place = isInCode == false ? " RIP is outside the code of the guest's image: something jumped into data." : ""
+    let place =
+      isInCode == false
+      ? " RIP is outside the code of the guest's image: unless code was copied there, something jumped into data." : ""
+    guard let error else {
+      let mode = fault.state.map { " (\($0.mode.codeName))" } ?? ""
+      let condition = fault.exception.condition.map { ", if \($0)" } ?? ""
+      return
+        "\(fault.instructionName) is no instruction of the mode that the processor is in\(mode): \(fault.exception.name)\(condition).\(place)"
+    }
     return
       "The bytes at RIP (\(shown)) are no instruction in this mode (\(error)): \(fault.exception.vector.name).\(place)"
   }
 
   /// A later processor may know an instruction of these bytes.
-  var isDecided: Bool { error != .undefined || isInCode == false }
+  var isDecided: Bool { error != .undefined && fault.exception.isCertain || isInCode == false }
 
   var remedies: [Remedy] {
     [

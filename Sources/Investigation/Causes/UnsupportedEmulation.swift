@@ -14,14 +14,19 @@ struct UnsupportedEmulation: JudgedCause, SingleCause {
   private let isKnownNow: Bool
   /// Whether nothing but the instruction can have been the reason: it was fetched without paging.
   private let isFetched: Bool
+  /// What the processor raises for it where it is not emulated; nil if nothing is known to.
+  private let exceptionElsewhere: RaisedException?
 
   /// Nil unless the instruction is one that the emulator lacks, or lacked.
   init?(_ next: NextInstruction, at instant: Instant, in scene: Scene) {
-    guard let instruction = next.instruction, next.certainException == nil,
-      instruction.isUnknownToEmulator || instruction.isLearnedLate(by: scene.linux)
+    guard let instruction = next.instruction,
+      instruction.isTransferUnknownToEmulator
+        || next.certainException == nil
+          && (instruction.isUnknownToEmulator || instruction.isLearnedLate(by: scene.linux))
     else { return nil }
     self.instruction = instruction
-    isKnownNow = !instruction.isUnknownToEmulator
+    exceptionElsewhere = next.certainException
+    isKnownNow = !instruction.isUnknownToEmulator && !instruction.isTransferUnknownToEmulator
     isFetched = !instant.state.cr0.contains(.paging)
     device =
       instruction.memoryOperands.lazy.compactMap { operand -> PhysicalAddress? in
@@ -54,17 +59,21 @@ struct UnsupportedEmulation: JudgedCause, SingleCause {
       isKnownNow
       ? "is an instruction that only newer emulators of KVM know\(instruction.mnemonic.hasPrefix("fx") ? " (FXSAVE and FXRSTOR since Linux 4.10)" : ""): the host's kernel is older, unless KVM could not even fetch it"
       : "is an instruction that KVM's emulator does not know"
-    return "`\(instruction.text)` \(knowledge). \(why), and gave up: an internal error, suberror 1."
+    let elsewhere =
+      exceptionElsewhere.map { " Where it is not emulated it raises \($0.name): the guest's own mistake." } ?? ""
+    return "`\(instruction.text)` \(knowledge). \(why), and gave up: an internal error, suberror 1.\(elsewhere)"
   }
 
   var remedies: [Remedy] {
-    [
+    let elsewhere = Remedy.host(
+      "run the guest under TCG (-accel tcg), or on a KVM that does not emulate this",
+      "TCG executes each instruction itself.")
+    if instruction.isTransferUnknownToEmulator { return [elsewhere] }
+    return [
       .guest(
         "access devices with plain moves of 1, 2, 4 or 8 bytes (volatile accesses, MOV), not with x87, SSE or AVX",
         "A memcpy or a struct assignment on a device's memory is what compilers turn into vector instructions."),
-      .host(
-        "run the guest under TCG (-accel tcg), or on a KVM that does not emulate this",
-        "TCG executes each instruction itself."),
+      elsewhere,
     ]
   }
 
@@ -103,6 +112,12 @@ extension Instruction {
     if let linux, linux >= since { return false }
     return ["fxsave", "fxrstor", "leave", "enter", "movdqa", "movaps", "movapd", "movntps", "movntpd", "movntdq"]
       .contains(mnemonic)
+  }
+
+  /// Whether it transfers control in a way that the emulator has for real mode only (Linux arch/x86/kvm/emulate.c: emulate_int, em_iret,
+  /// 6.1; seen with 6.19): INT n, INT3, INTO and IRET.
+  fileprivate var isTransferUnknownToEmulator: Bool {
+    mode != .real && ["int", "int3", "into", "iret", "iretd", "iretq"].contains(mnemonic)
   }
 
   /// Whether KVM's emulator has no code for the instruction (Linux arch/x86/kvm/emulate.c, 6.1; with VEX 6.19 knows some moves).

@@ -21,6 +21,7 @@ struct Delivery {
   /// Delivers `first`, and what comes up in its place (``X86/ExceptionVector/interrupted(by:)``).
   init(of first: ExceptionVector, at instant: Instant) {
     var vector = first
+    var instant = instant
     // Each exception in turn is of a higher class, or a page fault at another place: four suffice to reach the end.
     for _ in 0..<4 {
       switch HandlerPath(of: vector, at: instant) {
@@ -40,6 +41,7 @@ struct Delivery {
           return
         }
         vector = next
+        if let context = obstacle.context { instant = instant.with(context) }
       }
     }
   }

@@ -13,6 +13,7 @@ enum HandlerObstacle: String, CaseIterable {
   case tssNotMapped = "interrupt.tss-not-mapped"
   case interruptStack = "interrupt.ist-stack"
   case kernelStack = "interrupt.rsp0-stack"
+  case taskSwitch = "interrupt.task-gate"
   case stackNotWritable = "stack.not-writable"
 
   var title: String {
@@ -29,6 +30,7 @@ enum HandlerObstacle: String, CaseIterable {
     case .tssNotMapped: "The TSS is not mapped"
     case .interruptStack: "The interrupt's own stack cannot be written"
     case .kernelStack: "The kernel's stack of the TSS cannot be written"
+    case .taskSwitch: "The task gate leads to no task"
     case .stackNotWritable: "The stack cannot take the interrupt's frame"
     }
   }
@@ -182,6 +184,26 @@ enum HandlerObstacle: String, CaseIterable {
       The top of the kernel's stack for this program in RSP0, at offset 4 of the TSS, before the program runs.
 
       SDM vol. 3, 6.14.2.
+      """
+    case .taskSwitch:
+      """
+      The vector has a task gate, and the switch to its task fails: #TS, #NP or #GP, with the selector that is wrong in the error code. Kernels
+      of 32 bits give #DF a task, so that it has a stack whatever happened; where that task was never tried, its mistakes show in the worst
+      moment.
+
+      ## Why
+
+      - The descriptor in the GDT is no available TSS (type 9): it was never written, or it is the one in TR, which is busy (type BH).
+      - Its limit is less than 67H.
+      - The TSS is not filled: CR3, EIP, EFLAGS, ESP, and CS, SS, DS and ES, all of which are loaded from it. A CR3 of 0 is no error by itself:
+        then the task's first instruction is not mapped.
+      - An interrupt that comes again while its task runs: the task is busy.
+
+      ## The cure
+
+      A TSS of 104 bytes for each task, with its CR3 and all segments; and a test of the gate by INT 8.
+
+      SDM vol. 3, 6.12.2, 8.2 and 8.3. Long mode has no task gates.
       """
     case .stackNotWritable:
       """

@@ -1,3 +1,4 @@
+import GuestImage
 import X86
 
 /// The way from an exception to its handler: the gate, the handler's code segment, the stack and the frame (SDM vol. 3, 6.12 to
@@ -18,6 +19,8 @@ enum HandlerPath {
     var exception: ExceptionVector
     /// The walk that fails, if that is a page fault.
     var access: FailedAccess?
+    /// The registers in which that is raised, where a task switch has changed them.
+    var context: ProcessorState?
   }
 
   /// - Parameters:
@@ -30,14 +33,7 @@ enum HandlerPath {
         self = .clear(handler: try Self.realModeEntry(of: vector, at: instant))
         return
       }
-      let gate = try Self.gate(of: vector, at: instant)
-      if isSoftware, gate.descriptorPrivilegeLevel < instant.currentPrivilegeLevel {
-        throw Self.blocked(
-          .gatePrivilege,
-          "its gate has DPL \(gate.descriptorPrivilegeLevel), and CPL is \(instant.currentPrivilegeLevel) (#GP)",
-          remedy: "give the gates that user programs may use DPL 3", by: .generalProtection)
-      }
-      self = .clear(handler: try Self.entry(through: gate, of: vector, at: instant))
+      self = .clear(handler: try Self.protectedModeEntry(of: vector, at: instant, isSoftware: isSoftware))
     } catch {
       switch error {
       case .obstacle(let obstacle): self = .blocked(obstacle)
@@ -46,9 +42,47 @@ enum HandlerPath {
     }
   }
 
+  private static func protectedModeEntry(
+    of vector: ExceptionVector, at instant: Instant, isSoftware: Bool
+  ) throws(Blockage) -> LinearAddress {
+    let gate = try gate(of: vector, at: instant)
+    if isSoftware, gate.descriptorPrivilegeLevel < instant.currentPrivilegeLevel {
+      throw blocked(
+        .gatePrivilege,
+        "its gate has DPL \(gate.descriptorPrivilegeLevel), and CPL is \(instant.currentPrivilegeLevel) (#GP)",
+        remedy: "give the gates that user programs may use DPL 3", by: .generalProtection)
+    }
+    // INT n through a gate that is not present looks at DPL first (SDM vol. 2, INT n).
+    guard gate.isPresent else {
+      throw blocked(
+        .gateNotPresent, "its gate is not present (#NP)", remedy: "give it a gate with P set (bit 47)",
+        by: .segmentNotPresent)
+    }
+    if gate.kind == .task { return try taskEntry(through: gate, at: instant) }
+    return try entry(through: gate, of: vector, at: instant)
+  }
+
+  /// A task gate: the handler is a task of its own (SDM vol. 3, 6.12.2).
+  ///
+  /// An error code is pushed on the new task's stack, which is not looked at.
+  private static func taskEntry(through gate: InterruptGate, at instant: Instant) throws(Blockage) -> LinearAddress {
+    switch TaskSwitch(to: gate.selector, at: instant) {
+    case .completed(let state): return state.instructionAddress
+    case .unknown(let reason): throw .doubt(reason)
+    case .refused(let refusal):
+      throw .obstacle(
+        Obstacle(
+          kind: .taskSwitch, words: "its task gate leads to no task: \(refusal.words) (\(refusal.exceptionName))",
+          remedy:
+            "give the task gate the selector of an available TSS (type 9) of 104 bytes that holds CR3, EIP, EFLAGS, ESP and all segments",
+          exception: refusal.exception, access: refusal.access, context: refusal.context))
+    }
+  }
+
   /// Where the gate of `vector` leads, whatever else stands in the way; nil where it leads nowhere.
   static func target(of vector: ExceptionVector, at instant: Instant) -> LinearAddress? {
-    guard instant.state.mode != .real, let gate = try? gate(of: vector, at: instant) else { return nil }
+    guard instant.state.mode != .real, let gate = try? gate(of: vector, at: instant), gate.isPresent, gate.kind != .task
+    else { return nil }
     if gate.isLongMode { return LinearAddress(gate.offset) }
     guard case .found(let descriptor) = instant.descriptor(gate.selector) else { return nil }
     return LinearAddress((descriptor.base &+ gate.offset) & 0xFFFF_FFFF)
@@ -59,8 +93,9 @@ enum HandlerPath {
     guard instant.state.isLongModeActive, let paging = instant.paging else { return false }
     let table = InterruptDescriptorTable(register: instant.state.idtr, isLongModeActive: true)
     let address = LinearAddress(table.gateAddress(of: vector).rawValue &+ 8)
-    let access = PageAccess(.read, by: instant.implicitPrivilege)
-    guard let high = try? paging.loadUInt64(at: address, for: access, in: instant.memory) else { return false }
+    guard let high = try? paging.loadUInt64(at: address, for: instant.implicitRead, in: instant.memory) else {
+      return false
+    }
     let gate = InterruptGate(high)
     return gate.isPresent && [0xE, 0xF].contains(gate.type)
   }
@@ -71,10 +106,9 @@ enum HandlerPath {
     guard instant.state.isLongModeActive, let paging = instant.paging else { return false }
     let own = instant.state.idtr.base.rawValue &+ 8 &* UInt64(vector.rawValue)
     let gates = [own &- 8, own, own &+ 8].map { address -> Bool in
-      let access = PageAccess(.read, by: instant.implicitPrivilege)
-      guard let word = try? paging.loadUInt64(at: LinearAddress(address), for: access, in: instant.memory) else {
-        return false
-      }
+      guard
+        let word = try? paging.loadUInt64(at: LinearAddress(address), for: instant.implicitRead, in: instant.memory)
+      else { return false }
       let gate = InterruptGate(word)
       return gate.isPresent && [0xE, 0xF].contains(gate.type) && !gate.selector.isNull
     }
@@ -104,11 +138,26 @@ enum HandlerPath {
         remedy: "leave IDTR as it is after a reset, base 0 and limit 3FFH, until protected mode is on",
         by: .generalProtection)
     }
+    try checkRealModeStack(at: instant)
     let place = PhysicalAddress(table.base.rawValue &+ offset)
     guard let bytes = try? instant.memory.bytes(at: place, count: 4) else {
       throw .doubt("real mode's vectors are not known")
     }
     return LinearAddress(UInt64(littleEndian: bytes[2...]) << 4 &+ UInt64(littleEndian: bytes[..<2]))
+  }
+
+  /// FLAGS, CS and IP, of which none may lie across the end of SS (SDM vol. 2, INT n, REAL-ADDRESS-MODE; vol. 3, 5.3). TCG does not look.
+  private static func checkRealModeStack(at instant: Instant) throws(Blockage) {
+    guard instant.executor != .tcg else { return }
+    let stack = instant.state.ss
+    for depth in [2, 4, 6] as [UInt64] {
+      let offset = (instant.state.generalPurpose.rsp &- depth) & 0xFFFF
+      guard offset &+ 1 > UInt64(stack.limit) else { continue }
+      throw blocked(
+        .stackNotWritable,
+        "its frame cannot be pushed: SP is \((instant.state.generalPurpose.rsp & 0xFFFF).hexadecimal), and a word at \(offset.hexadecimal) lies across the limit of SS, \(stack.limit.hexadecimal) (#SS)",
+        remedy: "keep SP even", by: .stackFault)
+    }
   }
 
   // MARK: The gate
@@ -152,12 +201,6 @@ enum HandlerPath {
         .gateType, "its IDT entry is no gate, type \(gate.type.hexadecimal) (#GP)",
         remedy: "fill the IDT with interrupt or trap gates, types EH and FH", by: .generalProtection)
     }
-    guard gate.isPresent else {
-      throw blocked(
-        .gateNotPresent, "its gate is not present (#NP)", remedy: "give it a gate with P set (bit 47)",
-        by: .segmentNotPresent)
-    }
-    if gate.kind == .task { throw .doubt("a task gate is not followed") }
     return gate
   }
 
@@ -167,8 +210,7 @@ enum HandlerPath {
   ) throws(Blockage) -> UInt64 {
     guard let paging = instant.paging else { throw .doubt("EFER is not known") }
     do throws(LinearAccessFailure) {
-      return try paging.loadUInt64(
-        at: address, for: PageAccess(.read, by: instant.implicitPrivilege), in: instant.memory)
+      return try paging.loadUInt64(at: address, for: instant.implicitRead, in: instant.memory)
     } catch {
       switch error.cause {
       case .memory: throw .doubt("the memory at \(error.address.rawValue.hexadecimal) is not known")
@@ -217,6 +259,9 @@ enum HandlerPath {
     }
     let isConforming = descriptor.attributes.contains(.expandDownOrConforming)
     let level = isConforming ? instant.currentPrivilegeLevel : granted
+    if instant.state.mode == .virtual8086, level != 0 {
+      throw refused("names a code segment that is not of CPL 0 alone, as virtual-8086 mode needs")
+    }
     try checkStack(of: gate, vector, level: level, at: instant)
     return LinearAddress(gate.isLongMode ? gate.offset : (descriptor.base &+ gate.offset) & 0xFFFF_FFFF)
   }
@@ -249,7 +294,10 @@ enum HandlerPath {
   private static func checkFrame(
     of gate: InterruptGate, _ vector: ExceptionVector, level: Int, at instant: Instant
   ) throws(Blockage) {
-    let count = (level < instant.currentPrivilegeLevel || gate.isLongMode ? 5 : 3) + (vector.hasErrorCode ? 1 : 0)
+    // Out of virtual-8086 mode ES, DS, FS and GS are pushed besides (SDM vol. 3, 21.3.1).
+    let segments = instant.state.mode == .virtual8086 ? 4 : 0
+    let count =
+      (level < instant.currentPrivilegeLevel || gate.isLongMode ? 5 : 3) + (vector.hasErrorCode ? 1 : 0) + segments
     if gate.isLongMode {
       let stack = try longModeStack(gate, level: level, at: instant)
       try checkPushes(count: count, width: 8, below: stack.pointer & ~0xF, stack, at: instant)
@@ -299,10 +347,9 @@ enum HandlerPath {
     let name = "ESP\(level)"
     let words = try stackPointer(name, at: LinearAddress(state.tr.base &+ 4 &+ 8 &* UInt64(level)), instant)
     let selector = SegmentSelector(rawValue: UInt16(truncatingIfNeeded: words >> 32))
-    guard !selector.isNull, case .found(let descriptor) = instant.descriptor(selector),
-      descriptor.attributes.contains([.codeOrData, .writableOrReadable, .present]), !descriptor.isCode,
-      descriptor.attributes.descriptorPrivilegeLevel == level
-    else {
+    let judgement = selector.isNull ? .refused(.isNull) : instant.judge(selector, for: .ss, atLevel: level)
+    if case .unknown(let reason) = judgement { throw .doubt(reason) }
+    guard case .loadable(let descriptor?) = judgement else {
       throw blocked(
         .kernelStack,
         "SS\(level) of the TSS, \(selector.rawValue.hexadecimal), names no stack segment of CPL \(level) (#TS)",

@@ -70,6 +70,17 @@ extension Instant {
   var implicitPrivilege: PageAccess.Privilege {
     currentPrivilegeLevel == 3 ? .implicitSupervisorAtCPL3 : .implicitSupervisor
   }
+
+  /// A read of the GDT, IDT or TSS.
+  var implicitRead: PageAccess { PageAccess(.read, by: implicitPrivilege) }
+
+  /// The same moment with other registers, as a task switch leaves them.
+  func with(_ state: ProcessorState) -> Instant {
+    var instant = self
+    instant.state = state
+    instant.paging = paging.flatMap { Paging(state, rules: $0.rules) }
+    return instant
+  }
 }
 
 /// Where a linear address leads, or what keeps an access from it.

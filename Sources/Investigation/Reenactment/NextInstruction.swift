@@ -38,7 +38,12 @@ struct NextInstruction {
       doubt = checks.doubt
     } catch {
       guard error == .truncated else {
-        exceptions = [error.exception(of: bytes, in: instant.state.mode)]
+        if let known = Self.instructionOfProtectedMode(bytes, in: instant.state) {
+          instruction = known
+          exceptions = [RaisedException(.invalidOpcode, .notInThisMode)]
+        } else {
+          exceptions = [error.exception(of: bytes, in: instant.state.mode)]
+        }
         return
       }
       // What cannot be fetched can still be shown.
@@ -47,6 +52,20 @@ struct NextInstruction {
       doubt = exceptions.isEmpty ? fetch.doubt ?? "the bytes at RIP end before the instruction does" : nil
     }
   }
+}
+
+extension NextInstruction {
+  /// What `bytes` are in protected mode, where real and virtual-8086 mode have no such instruction: LTR and its kin (SDM vol. 2, each one's
+  /// exceptions).
+  private static func instructionOfProtectedMode(_ bytes: [UInt8], in state: ProcessorState) -> Instruction? {
+    guard state.mode == .real || state.mode == .virtual8086 else { return nil }
+    let instruction = try? Instruction.decode(bytes, at: state.rip, mode: .protected(bits: 16))
+    return instruction.flatMap { ofProtectedMode.contains($0.mnemonic) ? $0 : nil }
+  }
+
+  private static let ofProtectedMode: Set<String> = [
+    "lldt", "ltr", "sldt", "str", "lar", "lsl", "verr", "verw", "arpl",
+  ]
 }
 
 extension DecodingError {
@@ -103,14 +122,17 @@ private struct Fetch {
 
   init(at instant: Instant) {
     let start = instant.state.instructionAddress
-    if let violation = Self.codeSegmentViolation(instant.state) {
-      exception = violation
-      return
-    }
+    let room = Self.room(in: instant)
     while UInt64(bytes.count) < Self.longestInstruction {
+      guard UInt64(bytes.count) < room else {
+        let state = instant.state
+        exception = .generalProtection(
+          .segment(.cs, .beyondLimit(offset: state.rip &+ UInt64(bytes.count), limit: state.cs.limit)))
+        return
+      }
       let address = LinearAddress(start.rawValue &+ UInt64(bytes.count))
       let untilPageEnd = 0x1000 - address.rawValue & 0xFFF
-      let count = min(Self.longestInstruction - UInt64(bytes.count), untilPageEnd)
+      let count = min(Self.longestInstruction - UInt64(bytes.count), untilPageEnd, room - UInt64(bytes.count))
       switch instant.translate(address, for: PageAccess(.fetch, by: instant.privilege)) {
       case .physical(let physical):
         let part: [UInt8]
@@ -132,10 +154,13 @@ private struct Fetch {
     }
   }
 
-  /// RIP beyond the limit of CS, which 64-bit mode does not have (SDM vol. 3, 5.3).
-  private static func codeSegmentViolation(_ state: ProcessorState) -> RaisedException? {
-    guard state.mode != .long64, state.rip > UInt64(state.cs.limit) else { return nil }
-    return .generalProtection(.segment(.cs, .beyondLimit(offset: state.rip, limit: state.cs.limit)))
+  /// How many bytes there are from RIP to the limit of CS, beyond which a fetch raises #GP (SDM vol. 3, 5.3); 64-bit mode has no limit, and
+  /// TCG does not look at it (measured with 7.2).
+  private static func room(in instant: Instant) -> UInt64 {
+    let state = instant.state
+    guard state.mode != .long64, instant.executor != .tcg else { return .max }
+    let limit = UInt64(state.cs.limit)
+    return state.rip > limit ? 0 : limit - state.rip + 1
   }
 }
 

@@ -63,9 +63,10 @@ extension InstructionChecks {
 
   // MARK: Segments
 
-  /// Null, type and limit; in 64-bit mode nothing of that counts (SDM vol. 3, 5.2.1, 5.3, 5.4).
+  /// Null, type and limit; in 64-bit mode nothing of that counts (SDM vol. 3, 5.2.1, 5.3, 5.4), and under TCG never (measured with
+  /// 7.2).
   private mutating func checkSegment(of operand: Operand, _ reference: MemoryReference, at address: LinearAddress) {
-    guard state.mode != .long64 else { return }
+    guard state.mode != .long64, instant.executor != .tcg else { return }
     let segment = state[reference.segment]
     let vector: ExceptionVector = reference.segment == .ss ? .stackFault : .generalProtection
     guard let violation = segmentViolation(segment, reference.segment, operand, at: address) else { return }
@@ -83,12 +84,13 @@ extension InstructionChecks {
       if operand.isWrite, attributes.contains(.code) || !attributes.contains(.writableOrReadable) { return .isReadOnly }
       if operand.isRead, attributes.contains(.code), !attributes.contains(.writableOrReadable) { return .isExecuteOnly }
     }
-    // Expand-down segments have their room above the limit.
-    guard attributes.contains(.code) || !attributes.contains(.expandDownOrConforming) || !isProtected else {
-      return nil
-    }
     let offset = (address.rawValue &- segment.base) & 0xFFFF_FFFF
     let last = offset &+ UInt64(max(operand.size, 1) - 1)
+    guard attributes.contains(.code) || !attributes.contains(.expandDownOrConforming) || !isProtected else {
+      // Expand-down segments have their room above the limit (SDM vol. 3, 5.3).
+      let end: UInt64 = attributes.contains(.big) ? 0xFFFF_FFFF : 0xFFFF
+      return offset <= UInt64(segment.limit) || last > end ? .beyondLimit(offset: offset, limit: segment.limit) : nil
+    }
     return last > UInt64(segment.limit) ? .beyondLimit(offset: offset, limit: segment.limit) : nil
   }
 }

@@ -21,6 +21,12 @@ struct RaisedException: Hashable {
     case unknownMSR(index: UInt32, write: UInt64?)
     /// The instruction may be used at a lower CPL only.
     case privilege(currentPrivilegeLevel: Int)
+    /// The TSS does not let the program use the port; why, as a clause.
+    case port(UInt16, String)
+    /// The instruction is there in other modes only.
+    case notInThisMode
+    /// SYSENTER or SYSEXIT without a code segment in IA32_SYSENTER_CS.
+    case systemCallNotSetUp
     /// An operand's address is not canonical.
     case notCanonical(LinearAddress)
     /// An operand is not aligned to as many bytes as it has.
@@ -31,6 +37,10 @@ struct RaisedException: Hashable {
     case segment(SegmentRegister, SegmentViolation)
     /// A selector cannot be loaded.
     case selector(SegmentSelector, SelectorViolation)
+    /// A task cannot be switched to.
+    case taskSwitch(TaskSwitch.Refusal)
+    /// IRET with RFLAGS.NT set, which asks for the task before, and long mode has no tasks.
+    case nestedTaskInLongMode
     /// An interrupt finds no way to a handler.
     case undeliverable(InterruptEvent, HandlerPath.Obstacle)
   }
@@ -134,7 +144,10 @@ enum SelectorViolation: Hashable {
   /// The descriptor is of another kind than the register needs, with what it is.
   case wrongType(SegmentDescriptor)
   case notPresent(SegmentDescriptor)
-  case privilege(SegmentDescriptor)
+  /// The rules of privilege forbid it at this CPL: the current one, or the one that is returned to.
+  case privilege(SegmentDescriptor, level: Int)
   /// A code descriptor with both L and D set.
   case bothLongAndBig(SegmentDescriptor)
+  /// A far transfer to an offset beyond the limit of the code segment.
+  case beyondLimit(SegmentDescriptor, offset: UInt64)
 }

@@ -1,0 +1,194 @@
+import GuestImage
+import X86
+
+extension InstructionChecks {
+  /// Far JMP, CALL, RET and IRET in protected and long mode.
+  mutating func checkFarTransfer() {
+    switch instruction.mnemonic {
+    case "iret", "iretd", "iretq": checkInterruptReturn()
+    case "ret" where instruction.isFarBranch: checkReturn(hasFlags: false)
+    case "jmp" where instruction.isFarBranch, "call" where instruction.isFarBranch:
+      if let target = farTarget { checkTarget(target.selector, offset: target.offset) }
+    default: break
+    }
+  }
+
+  /// Where a far JMP or CALL leads.
+  private var farTarget: (selector: SegmentSelector, offset: UInt64)? {
+    guard let operand = instruction.operands.first(where: \.isExplicit) else { return nil }
+    if case .farPointer(let selector, let offset) = operand.value {
+      return (SegmentSelector(rawValue: selector), UInt64(offset))
+    }
+    guard let address = instruction.linearAddress(of: operand, in: state) else { return nil }
+    let width = instruction.operandWidth / 8
+    let bytes = instant.bytes(at: address, count: width + 2, for: PageAccess(.read, by: instant.privilege))
+    guard bytes.count == width + 2 else { return nil }
+    return (
+      SegmentSelector(rawValue: UInt16(littleEndian: bytes[width...])), UInt64(littleEndian: bytes[..<width])
+    )
+  }
+
+  // MARK: JMP and CALL
+
+  /// To a code segment, through a call gate, or to a task (SDM vol. 2, JMP and CALL).
+  private mutating func checkTarget(_ selector: SegmentSelector, offset: UInt64) {
+    guard !selector.isNull else { return refuse(selector, .isNull) }
+    guard let descriptor = descriptor(selector) else { return }
+    guard !descriptor.isCode else {
+      return checkCode(selector, descriptor, offset: offset) { level, requested, granted, isConforming in
+        isConforming ? granted <= level : requested <= level && granted == level
+      }
+    }
+    guard !descriptor.attributes.contains(.codeOrData) else { return refuse(selector, .wrongType(descriptor)) }
+    switch (descriptor.attributes.type, state.isLongModeActive) {
+    case (4, false), (12, _): checkCallGate(selector, descriptor)
+    case (1, false), (9, false), (3, false), (11, false), (5, false): checkTaskSwitch(to: selector, descriptor)
+    default: refuse(selector, .wrongType(descriptor))
+    }
+  }
+
+  /// A call gate (SDM vol. 3, 5.8.3 and 5.8.4); in long mode it has 16 bytes and leads to 64-bit code.
+  private mutating func checkCallGate(_ selector: SegmentSelector, _ gate: SegmentDescriptor) {
+    let level = instant.currentPrivilegeLevel
+    guard max(level, selector.requestedPrivilegeLevel) <= gate.attributes.descriptorPrivilegeLevel else {
+      return refuse(selector, .privilege(gate, level: level))
+    }
+    guard gate.attributes.contains(.present) else { return refuse(selector, .notPresent(gate)) }
+    let target = SegmentSelector(rawValue: UInt16(truncatingIfNeeded: gate.low >> 16))
+    guard !target.isNull else { return refuse(target, .isNull) }
+    guard let descriptor = descriptor(target) else { return }
+    guard descriptor.isCode else { return refuse(target, .wrongType(descriptor)) }
+    let granted = descriptor.attributes.descriptorPrivilegeLevel
+    let isConforming = descriptor.attributes.contains(.expandDownOrConforming)
+    guard granted == level || granted < level && (isConforming || instruction.mnemonic == "call") else {
+      return refuse(target, .privilege(descriptor, level: level))
+    }
+    if state.isLongModeActive, !descriptor.attributes.contains(.long) || descriptor.attributes.contains(.big) {
+      return refuse(target, .wrongType(descriptor))
+    }
+    guard descriptor.attributes.contains(.present) else { return refuse(target, .notPresent(descriptor)) }
+    if granted < level, !isConforming { return doubt("the stack switch of a call gate was not worked out") }
+    // The upper half of the offset is in the second 8 bytes of a gate of long mode, which nothing here reads.
+    if state.isLongModeActive { return doubt("the offset of a call gate of long mode was not worked out") }
+    let offset = gate.low & 0xFFFF | (gate.attributes.type == 12 ? (gate.low >> 48) << 16 : 0)
+    if offset > UInt64(descriptor.limit) { refuseOffset(target, descriptor, offset) }
+  }
+
+  /// JMP and CALL to a TSS, or through a task gate.
+  private mutating func checkTaskSwitch(to selector: SegmentSelector, _ descriptor: SegmentDescriptor) {
+    let level = instant.currentPrivilegeLevel
+    guard max(level, selector.requestedPrivilegeLevel) <= descriptor.attributes.descriptorPrivilegeLevel else {
+      return refuse(selector, .privilege(descriptor, level: level))
+    }
+    guard descriptor.attributes.type == 5 else { return checkTask(selector) }
+    guard descriptor.attributes.contains(.present) else { return refuse(selector, .notPresent(descriptor)) }
+    checkTask(SegmentSelector(rawValue: UInt16(truncatingIfNeeded: descriptor.low >> 16)))
+  }
+
+  private mutating func checkTask(_ selector: SegmentSelector, isReturn: Bool = false) {
+    switch TaskSwitch(to: selector, isReturn: isReturn, at: instant) {
+    case .completed: break
+    case .unknown(let reason): doubt(reason)
+    case .refused(let refusal):
+      raise(RaisedException(refusal.exception, code: refusal.errorCode, .taskSwitch(refusal)))
+    }
+  }
+
+  // MARK: Code segments
+
+  /// - Parameter isPrivileged: The rule of privilege: of CPL, RPL, DPL, and whether the segment is conforming.
+  private mutating func checkCode(
+    _ selector: SegmentSelector, _ descriptor: SegmentDescriptor, offset: UInt64,
+    _ isPrivileged: (_ level: Int, _ requested: Int, _ granted: Int, _ isConforming: Bool) -> Bool
+  ) {
+    let attributes = descriptor.attributes
+    let level = instant.currentPrivilegeLevel
+    guard
+      isPrivileged(
+        level, selector.requestedPrivilegeLevel, attributes.descriptorPrivilegeLevel,
+        attributes.contains(.expandDownOrConforming))
+    else { return refuse(selector, .privilege(descriptor, level: level)) }
+    if !attributes.contains(.present) { return refuse(selector, .notPresent(descriptor)) }
+    let isLong = state.isLongModeActive && attributes.contains(.long)
+    if isLong, attributes.contains(.big), instant.executor != .tcg {
+      return refuse(selector, .bothLongAndBig(descriptor))
+    }
+    if isLong {
+      if let paging = instant.paging, !paging.isCanonical(LinearAddress(offset)) {
+        raise(.generalProtection(.notCanonical(LinearAddress(offset))))
+      }
+    } else if offset > UInt64(descriptor.limit) {
+      refuseOffset(selector, descriptor, offset)
+    }
+  }
+
+  private mutating func refuseOffset(_ selector: SegmentSelector, _ descriptor: SegmentDescriptor, _ offset: UInt64) {
+    raise(.generalProtection(.selector(selector, .beyondLimit(descriptor, offset: offset))))
+  }
+
+  // MARK: RET and IRET
+
+  private mutating func checkInterruptReturn() {
+    guard state.rflags.contains(.nestedTask) else { return checkReturn(hasFlags: true) }
+    // SDM vol. 2, IRET: in long mode #GP; in protected mode back to the task that the TSS in TR names.
+    guard !state.isLongModeActive else { return raise(.generalProtection(.nestedTaskInLongMode)) }
+    let link = instant.bytes(at: LinearAddress(state.tr.base), count: 2, for: instant.implicitRead)
+    guard link.count == 2 else { return doubt("the link to the task before, in the TSS, is not known") }
+    checkTask(SegmentSelector(rawValue: UInt16(littleEndian: link[...])), isReturn: true)
+  }
+
+  /// The frame on the stack, from RIP up.
+  private mutating func checkReturn(hasFlags: Bool) {
+    let words = frame(of: 9)
+    guard let offset = words[0], let code = words[1] else { return doubt("the frame on the stack is not known") }
+    if hasFlags, !state.isLongModeActive, instruction.operandWidth == 32, instant.currentPrivilegeLevel == 0 {
+      guard let flags = words[2] else { return doubt("the frame on the stack is not known") }
+      if RFLAGS(rawValue: flags).contains(.virtual8086Mode) { return checkReturnToVirtual8086(words, offset) }
+    }
+    let selector = SegmentSelector(rawValue: UInt16(truncatingIfNeeded: code))
+    guard !selector.isNull else { return refuse(selector, .isNull) }
+    guard let descriptor = descriptor(selector) else { return }
+    guard descriptor.isCode else { return refuse(selector, .wrongType(descriptor)) }
+    checkCode(selector, descriptor, offset: offset) { level, requested, granted, isConforming in
+      requested >= level && (isConforming ? granted <= requested : granted == requested)
+    }
+    guard exceptions.last?.isCertain != true else { return }
+    // IRET in 64-bit mode always takes SS:RSP; else only a return to another level does.
+    let isOuter = selector.requestedPrivilegeLevel > instant.currentPrivilegeLevel
+    guard isOuter || hasFlags && state.mode == .long64 else { return }
+    checkReturnStack(words, hasFlags, selector.requestedPrivilegeLevel, isLong: descriptor.attributes.contains(.long))
+  }
+
+  /// RET n takes SS:RSP above the parameters that it drops (SDM vol. 2, RET).
+  private mutating func checkReturnStack(_ words: [UInt64?], _ hasFlags: Bool, _ level: Int, isLong: Bool) {
+    if !hasFlags, instruction.operands.contains(where: \.isExplicit) {
+      return doubt("the stack of RET n was not worked out")
+    }
+    guard let stack = words[hasFlags ? 4 : 3] else { return doubt("the frame on the stack is not known") }
+    let selector = SegmentSelector(rawValue: UInt16(truncatingIfNeeded: stack))
+    // A return to 64-bit code below CPL 3 may have no SS (SDM vol. 2, IRET).
+    if selector.isNull, state.isLongModeActive, isLong, level < 3 { return }
+    apply(selector.isNull ? .refused(.isNull) : instant.judge(selector, for: .ss, atLevel: level), selector, .ss)
+  }
+
+  /// EFLAGS.VM in the frame: the segments are real mode's, and nothing but IP is checked (SDM vol. 2, IRET,
+  /// RETURN-TO-VIRTUAL-8086-MODE).
+  private mutating func checkReturnToVirtual8086(_ words: [UInt64?], _ offset: UInt64) {
+    guard words.allSatisfy({ $0 != nil }) else { return doubt("the frame on the stack is not known") }
+    guard offset > 0xFFFF, instant.executor != .tcg else { return }
+    raise(.generalProtection(.segment(.cs, .beyondLimit(offset: offset, limit: 0xFFFF))))
+  }
+
+  /// `count` words of the stack, each as wide as the instruction's operands; nil for those that cannot be had.
+  private func frame(of count: Int) -> [UInt64?] {
+    let width = instruction.operandWidth / 8
+    let base = state.mode == .long64 ? 0 : state.ss.base
+    return (0..<count).map { index in
+      let pointer =
+        (state.generalPurpose.rsp &+ UInt64(index * width)) & InstructionChecks.mask(instruction.stackWidth)
+      let bytes = instant.bytes(
+        at: LinearAddress(base &+ pointer), count: width, for: PageAccess(.read, by: instant.privilege))
+      return bytes.count == width ? UInt64(littleEndian: bytes[...]) : nil
+    }
+  }
+}
