@@ -127,20 +127,32 @@ extension Investigator {
     return FirstFault(
       exception: exception, record: record, instruction: instruction,
       instant: isSameDeath ? processor.map(scene.instant) : nil,
-      rules: rules, death: death)
+      rules: rules, death: death, before: death == nil ? scene.loggedChain?.before : nil)
   }
 
   /// What KVM or TCG recorded, with the rule that the reenactment finds for it.
   private var recordedFault: (RaisedException, Source?)? {
     if let recorded { return (.pageFault(recorded), recorded.source) }
     guard isSameDeath else { return nil }
-    if let interrupt = death?.lastInterrupt, let exception = undeliverable(interrupt) {
+    if let interrupt = death?.lastInterrupt, let event = interrupt.event,
+      let exception = undeliverable(event, recordedAs: interrupt)
+    {
       return (exception, interrupt.source)
     }
     guard let recordedException else { return nil }
-    if recordedException.isInterrupt { return undeliverable(recordedException).map { ($0, recordedException.source) } }
+    if let event = recordedException.event {
+      return undeliverable(event, recordedAs: recordedException).map { ($0, recordedException.source) }
+    }
     if let access = loggedAccess { return (.pageFault(access), recordedException.source) }
-    return reenacted?.exceptions.first { $0.agrees(with: recordedException) }.map { ($0, recordedException.source) }
+    let exception =
+      reenacted?.exceptions.first { $0.agrees(with: recordedException) } ?? refusedSelector(recordedException)
+    return exception.map { ($0, recordedException.source) }
+  }
+
+  /// A selector that the error code names, where the descriptor is not at hand.
+  private func refusedSelector(_ recorded: RecordedException) -> RaisedException? {
+    guard death == nil, let instant = processor.map(scene.instant) else { return nil }
+    return RaisedException(selectorOf: recorded, by: instruction, at: instant)
   }
 
   /// A page fault of which a log has the error code and the address, where the tables are not at hand.
@@ -182,10 +194,9 @@ extension Investigator {
     return unknownInterrupt
   }
 
-  /// What keeps a recorded interrupt from its handler.
-  private func undeliverable(_ interrupt: RecordedException) -> RaisedException? {
-    let event = InterruptEvent.hardware(vector: interrupt.vector.rawValue)
-    return undeliverable(event, interrupt.vector.rawValue)
+  /// What keeps a recorded interrupt, or INT n, from its handler.
+  private func undeliverable(_ event: InterruptEvent, recordedAs interrupt: RecordedException) -> RaisedException? {
+    undeliverable(event, interrupt.vector.rawValue)
       ?? interrupt.obstacle.map { RaisedException($0.exception, .undeliverable(event, $0)) }
   }
 
@@ -193,7 +204,7 @@ extension Investigator {
   private func undeliverable(_ event: InterruptEvent, _ vector: UInt8) -> RaisedException? {
     guard let processor,
       case .blocked(let obstacle) = HandlerPath(
-        of: ExceptionVector(rawValue: vector), at: scene.instant(of: processor))
+        of: ExceptionVector(rawValue: vector), at: scene.instant(of: processor), isSoftware: event.isSoftware)
     else { return nil }
     return RaisedException(obstacle.exception, .undeliverable(event, obstacle))
   }
@@ -313,7 +324,7 @@ extension Investigator {
       address: logged.address.map { LinearAddress($0) },
       instructionPointer: logged.programCounter.map { LinearAddress($0) })
     fillPlace(&fault)
-    fault.instruction = logged.instruction?.text
+    fault.instruction = logged.instruction?.text ?? fault.instruction
     verdict.fault = fault
     guard let cause = logged.cause(in: scene) else { return }
     verdict.evidence.append(Evidence("\(logged.vector.name) was the first exception of the chain", logged.source))

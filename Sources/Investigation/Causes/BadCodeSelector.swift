@@ -5,20 +5,31 @@ import X86
 struct BadCodeSelector: CauseOfDeath, SingleCause {
   static let id = "segment.bad-code-selector"
   static let title = "A far transfer to what is no code segment"
+  static let refines = [BadSelector.id]
 
   private let fault: FirstFault
   private let selector: SegmentSelector
   private let violation: SelectorViolation
+  private let isReturn: Bool
 
   init?(_ fault: FirstFault, in scene: Scene) {
-    guard case .selector(let selector, let violation) = fault.exception.reason, fault.instruction?.isFarBranch == true
+    guard case .selector(let selector, let violation) = fault.exception.reason, let instruction = fault.instruction,
+      instruction.isFarBranch
     else {
       return nil
+    }
+    isReturn = !["jmp", "call"].contains(instruction.mnemonic)
+    // A return may load SS as well. A selector that is loaded for data is no code's.
+    if violation == .refused, isReturn {
+      guard let state = fault.state, state.isData(selector) else { return nil }
     }
     self.fault = fault
     self.selector = selector
     self.violation = violation
   }
+
+  /// A return to another level loads SS too, from a frame that nothing here shows.
+  var isDecided: Bool { violation != .refused || !isReturn }
 
   var summary: String {
     "\(fault.instructionName) goes to the code segment \(selector.rawValue.hexadecimal), \(violation.words(selector, fault.state)): "
@@ -45,6 +56,16 @@ struct BadCodeSelector: CauseOfDeath, SingleCause {
         "The GDT is at \((fault.state?.gdtr.base.rawValue ?? 0).hexadecimal), its limit \((fault.state?.gdtr.limit ?? 0).hexadecimal)."
       )
     ]
+  }
+}
+
+extension ProcessorState {
+  /// Whether a data segment register holds the selector, whatever its RPL.
+  fileprivate func isData(_ selector: SegmentSelector) -> Bool {
+    [ss, ds, es].contains { register in
+      register.selector.rawValue & ~3 == selector.rawValue & ~3
+        && register.attributes.contains([.codeOrData, .present]) && !register.attributes.contains(.code)
+    }
   }
 }
 

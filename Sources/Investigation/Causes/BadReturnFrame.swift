@@ -9,10 +9,18 @@ struct BadReturnFrame: CauseOfDeath, SingleCause {
 
   private let fault: FirstFault
   private let frame: ReturnFrame
+  /// The event whose frame it is, by a log; nil where the stack tells.
+  private let delivered: LoggedDelivery?
   /// Whether the frame lies higher: something is left on the stack.
   private let isAbove: Bool
 
   init?(_ fault: FirstFault, in scene: Scene) {
+    if scene.memory == nil, let before = fault.before,
+      let (frame, isAbove) = ReturnFrame.misplaced(of: before, in: fault)
+    {
+      (self.fault, self.frame, self.isAbove, delivered) = (fault, frame, isAbove, before)
+      return
+    }
     guard let instruction = fault.instruction, instruction.mnemonic.hasPrefix("iret"), let instant = fault.instant,
       fault.exception.access == nil
     else { return nil }
@@ -25,6 +33,7 @@ struct BadReturnFrame: CauseOfDeath, SingleCause {
     self.fault = fault
     self.frame = frame
     self.isAbove = isAbove
+    delivered = nil
   }
 
   private var pointer: String { (fault.state?.generalPurpose.rsp ?? 0).hexadecimal }
@@ -46,6 +55,16 @@ struct BadReturnFrame: CauseOfDeath, SingleCause {
 
   /// How the frame came to be misplaced is not recorded.
   var isDecided: Bool { true }
+
+  var evidence: [Evidence] {
+    guard let delivered else { return [] }
+    let (register, place) = isAbove ? ("RIP", "lies") : ("CS", "would lie")
+    return [
+      Evidence(
+        "\(delivered.vector.name) was delivered at \(delivered.pointer.hexadecimal), and RSP at the fault shows where its frame \(place): the selector in the error code is its saved \(isAbove ? register : "RFLAGS")",
+        delivered.source)
+    ]
+  }
 
   var remedies: [Remedy] {
     isAbove
@@ -82,6 +101,28 @@ struct ReturnFrame {
       case .physical = instant.translate(LinearAddress(words[0]), for: PageAccess(.read, by: .supervisor))
     else { return nil }
     (instructionPointer, codeSelector, flags) = (words[0], selector, RFLAGS(rawValue: words[2]))
+  }
+}
+
+extension ReturnFrame {
+  /// The frame that a log shows an event to have pushed, if the fault is of an IRET that took it one word too low (true) or too high: RSP is there,
+  /// and the error code is the selector that lies in CS's place, RIP or RFLAGS.
+  fileprivate static func misplaced(of event: LoggedDelivery, in fault: FirstFault) -> (ReturnFrame, isAbove: Bool)? {
+    guard fault.exception.vector == .generalProtection, let code = fault.exception.errorCode, code != 0,
+      fault.instruction?.mnemonic.hasPrefix("iret") ?? true, let now = fault.state?.generalPurpose.rsp,
+      let state = event.state, let top = event.stackPointerInHandler
+    else { return nil }
+    let hasErrorCode = event.vector.hasErrorCode && event.event == nil
+    let taken = UInt64(code & 0xFFFC)
+    let frame = ReturnFrame(instructionPointer: state.rip, codeSelector: state.cs.selector, flags: state.rflags)
+    let width: UInt64 = state.isLongModeActive ? 8 : 4
+    if hasErrorCode, now == top, taken == state.rip & 0xFFFC { return (frame, true) }
+    if !hasErrorCode, now == top &+ width, taken == state.rflags.rawValue & 0xFFFC { return (frame, false) }
+    return nil
+  }
+
+  private init(instructionPointer: UInt64, codeSelector: SegmentSelector, flags: RFLAGS) {
+    (self.instructionPointer, self.codeSelector, self.flags) = (instructionPointer, codeSelector, flags)
   }
 }
 

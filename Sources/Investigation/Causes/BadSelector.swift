@@ -1,3 +1,4 @@
+import GuestImage
 import X86
 
 /// `segment.bad-selector`: a selector that cannot be loaded.
@@ -17,9 +18,14 @@ struct BadSelector: CauseOfDeath, SingleCause {
   }
 
   var summary: String {
-    "\(fault.instructionName) loads the selector \(selector.rawValue.hexadecimal), \(violation.words(selector, fault.state)): "
+    let register = fault.instruction?.isFarBranch == true ? ", into CS or SS," : ""
+    return
+      "\(fault.instructionName) loads\(register) the selector \(selector.rawValue.hexadecimal), \(violation.words(selector, fault.state)): "
       + "\(fault.exception.name)."
   }
+
+  /// Without the instruction, what loads it is not known, nor into which register.
+  var isDecided: Bool { fault.instruction != nil }
 
   var remedies: [Remedy] {
     [
@@ -37,6 +43,9 @@ extension SelectorViolation {
     let table = selector.isLocal ? "LDT" : "GDT"
     switch self {
     case .isNull: return "which is null"
+    case .refused:
+      return
+        "which lies within the limit of the \(table): its descriptor, which nothing here shows, is not what is needed"
     case .beyondTable(let limit): return "which lies beyond the limit of the \(table), \(limit.hexadecimal)"
     case .notMapped: return "whose descriptor in the \(table) is not mapped"
     case .wrongType(let descriptor):

@@ -42,10 +42,13 @@ protocol SingleCause {
   static var title: String { get }
   /// The text of the manual page, in Markdown.
   static var manual: String { get }
+  /// The identifiers of the causes of which this is a special case (``ManualPage/refines``).
+  static var refines: [String] { get }
 }
 
 extension SingleCause {
-  static var manuals: [ManualPage] { [ManualPage(id: id, title: title, text: manual)] }
+  static var refines: [String] { [] }
+  static var manuals: [ManualPage] { [ManualPage(id: id, title: title, text: manual, refines: refines)] }
   var id: String { Self.id }
   var title: String { Self.title }
 }
@@ -68,13 +71,14 @@ enum Causes {
 
       ReservedBit.self, UnseenReservedBit.self, HostCannotOffer.self, MissingFeature.self, FeatureNotEnabled.self,
       ControlRegisterReservedBit.self,
-      UnknownMSR.self, TableOutsideRAM.self, ExecutingZeroes.self, SyscallTarget.self,
+      UnknownMSR.self, TableOutsideRAM.self, ExecutingZeroes.self, StrayExecution.self, SyscallTarget.self,
       FastCallNotSetUp.self, HandlerNotMapped.self,
       NullCall.self, CodeNotMapped.self, StackOverflow.self, StackNotMapped.self,
       NullPointer.self, TableIndexOverflow.self,
       PageNotMapped.self, SupervisorModeExecutionPrevention.self, SupervisorModeAccessPrevention.self,
       SupervisorPage.self,
-      ReadOnlyPage.self, ExecuteDisabledPage.self, ProtectionKey.self, TrapInstruction.self, UndefinedInstruction.self,
+      ReadOnlyPage.self, ExecuteDisabledPage.self, ProtectionKey.self, ForbiddenAccess.self,
+      TrapInstruction.self, UndefinedInstruction.self,
       PrivilegedInstruction.self, BadReturnFrame.self, NonCanonicalStack.self, NonCanonicalAddress.self,
       MisalignedOperand.self,
       DivideError.self,

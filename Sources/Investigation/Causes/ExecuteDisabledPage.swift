@@ -4,6 +4,7 @@ import X86
 struct ExecuteDisabledPage: PageFaultCause, SingleCause {
   static let id = "paging.execute-disabled"
   static let title = "Code in a page that is not executable"
+  static let refines = [ForbiddenAccess.id]
 
   let fault: FirstFault
   let access: FailedAccess

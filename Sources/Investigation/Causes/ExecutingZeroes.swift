@@ -5,6 +5,7 @@ import X86
 struct ExecutingZeroes: CauseOfDeath, SingleCause {
   static let id = "execution.zeroes"
   static let title = "Memory full of zeroes is executed"
+  static let refines = [CodeNotMapped.id]
 
   private let fault: FirstFault
   private let pointer: LinearAddress
@@ -14,10 +15,12 @@ struct ExecutingZeroes: CauseOfDeath, SingleCause {
     guard let instant = fault.instant, fault.exception.access != nil || fault.exception.vector == .generalProtection
     else { return nil }
     let pointer = instant.state.instructionAddress
-    let before = instant.bytes(
-      at: LinearAddress(pointer.rawValue &- 16), count: 16, for: PageAccess(.read, by: .supervisor))
+    let before =
+      scene.memory == nil
+      ? scene.codeAsListed(before: pointer.rawValue, count: 16)
+      : instant.bytes(at: LinearAddress(pointer.rawValue &- 16), count: 16, for: PageAccess(.read, by: .supervisor))
     let isZero = fault.instruction.map { $0.bytes == [0, 0] } ?? (fault.isOfFetch && pointer.rawValue & 0xFFF < 2)
-    if fault.isOfFetch, !Self.isSliding(instant, fault) { return nil }
+    if fault.isOfFetch, scene.memory != nil, !Self.isSliding(instant, fault) { return nil }
     guard isZero, before.count == 16, before.allSatisfy({ $0 == 0 }) else { return nil }
     self.fault = fault
     self.pointer = pointer

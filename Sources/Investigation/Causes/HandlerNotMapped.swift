@@ -9,10 +9,17 @@ struct HandlerNotMapped: CauseOfDeath {
   private let vectors: [ExceptionVector]
   /// Whether the upper half of such a gate looks like a gate itself.
   private let hasShortGates: Bool
+  /// The event whose handler it is, by a log; nil where the gates tell.
+  private let delivered: LoggedDelivery?
 
   init?(_ fault: FirstFault, in scene: Scene) {
     guard fault.isOfFetch, let instant = fault.instant else { return nil }
     let pointer = instant.state.instructionAddress
+    if scene.memory == nil, let before = fault.before, before.enters(instant.state) {
+      (self.fault, delivered, vectors, hasShortGates) = (fault, before, [before.vector], false)
+      return
+    }
+    delivered = nil
     vectors = (0...UInt8.max).map { ExceptionVector(rawValue: $0) }.filter {
       HandlerPath.target(of: $0, at: instant) == pointer
     }
@@ -20,6 +27,9 @@ struct HandlerNotMapped: CauseOfDeath {
     self.fault = fault
     hasShortGates = vectors.allSatisfy { HandlerPath.hasShortGates(at: $0, instant) }
   }
+
+  /// On a stack of its own, a handler is told from other code only by the registers.
+  var isDecided: Bool { delivered.map { $0.stackPointerInHandler == fault.state?.generalPurpose.rsp } ?? true }
 
   private var obstacle: HandlerObstacle { hasShortGates ? .gateType : .handlerNotMapped }
 
@@ -40,8 +50,19 @@ struct HandlerNotMapped: CauseOfDeath {
     return "which cannot be fetched (the \(step.structure.entryName) \(step.entry.rawValue.hexadecimal))"
   }
 
+  /// What the log shows to have been delivered right before.
+  private func words(_ event: LoggedDelivery, _ pointer: String) -> String {
+    let name = event.isOfDevice ? "Hardware interrupt \(event.vector.rawValue.hexadecimal)" : event.vector.name
+    let stack =
+      event.stackPointerInHandler == fault.state?.generalPurpose.rsp ? "lower by its frame" : "another stack's"
+    return
+      "\(name) at \(event.pointer.hexadecimal) was delivered: RSP is \(stack), and no other register has changed. Its handler's first instruction, "
+      + "at \(pointer), cannot be fetched: \(fault.exception.name)."
+  }
+
   var summary: String {
     let pointer = (fault.state?.instructionAddress.rawValue ?? 0).hexadecimal
+    if let delivered { return words(delivered, pointer) }
     let beginning = "RIP is \(pointer), where the IDT's gate of \(names) leads, \(reason)"
     guard hasShortGates else {
       return "\(beginning). An event was delivered, and its handler's first instruction faults."

@@ -5,6 +5,7 @@ import X86
 struct HostCannotOffer: CauseOfDeath, SingleCause {
   static let id = "cpu.host-cannot-offer"
   static let title = "The host cannot offer a feature that was asked for"
+  static let refines = [MissingFeature.id]
 
   private let fault: FirstFault
   private let scene: Scene

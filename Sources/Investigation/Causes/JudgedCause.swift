@@ -23,7 +23,7 @@ extension JudgedCause {
 
 /// A cause with one identifier and a page of its own.
 extension JudgedCause where Self: SingleCause {
-  static var manuals: [ManualPage] { [ManualPage(id: id, title: title, text: manual)] }
+  static var manuals: [ManualPage] { [ManualPage(id: id, title: title, text: manual, refines: refines)] }
   var id: String { Self.id }
   var title: String { Self.title }
 }

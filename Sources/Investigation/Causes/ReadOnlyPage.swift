@@ -4,6 +4,7 @@ import X86
 struct ReadOnlyPage: PageFaultCause, SingleCause {
   static let id = "paging.read-only"
   static let title = "A write to a read-only page"
+  static let refines = [ForbiddenAccess.id]
 
   let fault: FirstFault
   let access: FailedAccess

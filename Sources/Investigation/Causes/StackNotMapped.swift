@@ -10,16 +10,21 @@ struct StackNotMapped: PageFaultCause, SingleCause {
   let mark = "not present"
 
   init?(_ fault: FirstFault, in scene: Scene) {
-    guard let access = fault.exception.access, access.meetsNoPage, fault.isStackAccess(access.address) else {
-      return nil
-    }
+    guard let access = fault.exception.access, access.meetsNoPage,
+      fault.isStackAccess(access.address) || fault.looksLikePush(access)
+    else { return nil }
     (self.fault, self.access) = (fault, access)
   }
 
   private var pointer: UInt64 { fault.state?.generalPurpose.rsp ?? 0 }
 
   var summary: String {
-    let why = pointer < 0x1000 || pointer > .max - 0xFFF ? " It looks as if it had never been set." : ""
+    let isUnset = pointer < 0x1000 || pointer > .max - 0xFFF
+    let why =
+      isUnset
+      ? " It looks as if it had never been set."
+      : access.steps.isEmpty && pointer & 0xFFF == 0
+        ? " Whether the page above is mapped, so that the stack has outgrown its memory, nothing here shows." : ""
     return "\(deed) on the stack, and that is not mapped: RSP is \(pointer.hexadecimal).\(why)"
   }
 
@@ -34,7 +39,8 @@ struct StackNotMapped: PageFaultCause, SingleCause {
 
 extension StackNotMapped {
   static let manual = """
-    The instruction pushes or pops, and RSP points to where nothing is mapped, nor right above.
+    The instruction pushes or pops, and RSP points to where nothing is mapped. Where memory is at hand, nothing is mapped right above either; a log alone
+    does not tell that from a stack that has overflowed (stack.overflow).
 
     ## How to recognise it
 

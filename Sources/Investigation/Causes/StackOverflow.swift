@@ -5,16 +5,25 @@ import X86
 struct StackOverflow: PageFaultCause, SingleCause {
   static let id = "stack.overflow"
   static let title = "The stack has overflowed"
+  static let refines = [StackNotMapped.id]
 
   let fault: FirstFault
   let access: FailedAccess
   let mark = "not present, right below the stack"
+  /// Whether the page above was looked at; else the code tells that it was written.
+  private let isSeen: Bool
 
   /// A push below the last mapped page of the stack: the page above it can be written.
   init?(_ fault: FirstFault, in scene: Scene) {
     guard let access = fault.exception.access, access.meetsNoPage, access.access.kind != .fetch,
       let instant = fault.instant, Self.isNearStackPointer(access.address, fault)
     else { return nil }
+    if scene.memory == nil {
+      guard StackUse(fault, in: scene)?.isProven(above: access.address) == true else { return nil }
+      (self.fault, self.access, isSeen) = (fault, access, false)
+      return
+    }
+    isSeen = true
     let above = LinearAddress((access.address.rawValue | 0xFFF) &+ 1)
     // The page above the last one is none.
     guard above.rawValue != 0, case .physical = instant.translate(above, for: PageAccess(.write, by: instant.privilege))
@@ -32,7 +41,13 @@ struct StackOverflow: PageFaultCause, SingleCause {
   }
 
   var summary: String {
-    "\(deed), below the stack: RSP is \((fault.state?.generalPurpose.rsp ?? 0).hexadecimal), the page above is mapped and writable, and "
+    guard isSeen else {
+      return
+        "\(deed), below the stack: RSP is \((fault.state?.generalPurpose.rsp ?? 0).hexadecimal), and the code in front of it, as the guest's image has it, "
+        + "has pushed to the page above. The stack is too small for what runs on it, or something recurses without end."
+    }
+    return
+      "\(deed), below the stack: RSP is \((fault.state?.generalPurpose.rsp ?? 0).hexadecimal), the page above is mapped and writable, and "
       + "this one is not (a guard page, or the end). The stack is too small for what runs on it, or something recurses without end."
   }
 

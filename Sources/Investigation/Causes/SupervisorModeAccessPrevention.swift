@@ -4,6 +4,7 @@ import X86
 struct SupervisorModeAccessPrevention: PageFaultCause, SingleCause {
   static let id = "paging.smap"
   static let title = "The kernel touches a user page (SMAP)"
+  static let refines = [ForbiddenAccess.id]
 
   let fault: FirstFault
   let access: FailedAccess

@@ -4,6 +4,7 @@ import X86
 struct SupervisorModeExecutionPrevention: PageFaultCause, SingleCause {
   static let id = "paging.smep"
   static let title = "The kernel executes a user page (SMEP)"
+  static let refines = [ForbiddenAccess.id]
 
   let fault: FirstFault
   let access: FailedAccess

@@ -4,6 +4,7 @@ import X86
 struct SupervisorPage: PageFaultCause, SingleCause {
   static let id = "paging.supervisor-page"
   static let title = "A user program's access to a page of the kernel"
+  static let refines = [ForbiddenAccess.id]
 
   let fault: FirstFault
   let access: FailedAccess

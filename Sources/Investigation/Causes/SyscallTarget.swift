@@ -13,12 +13,31 @@ struct SyscallTarget: CauseOfDeath, SingleCause {
   init?(_ fault: FirstFault, in scene: Scene) {
     guard let instant = fault.instant, instant.state.mode == .long64, fault.isOfFetch else { return nil }
     let origin = instant.state.generalPurpose.rcx
-    let bytes = instant.bytes(at: LinearAddress(origin &- 2), count: 2, for: PageAccess(.read, by: .supervisor))
     let flags = instant.state.generalPurpose.r11
-    guard bytes == [0x0F, 0x05], flags & 2 != 0, flags & ~0x3F_7FD7 == 0, !Self.isCalled(instant) else { return nil }
+    guard flags & 2 != 0, flags & ~0x3F_7FD7 == 0 else { return nil }
+    if scene.memory == nil {
+      let bytes = scene.codeAsListed(at: origin &- 2)?.prefix(2)
+      guard bytes.map({ Array($0) == [0x0F, 0x05] }) ?? Self.isEmpty(instant.state.rip), Self.isEntered(instant.state)
+      else { return nil }
+    } else {
+      let bytes = instant.bytes(at: LinearAddress(origin &- 2), count: 2, for: PageAccess(.read, by: .supervisor))
+      guard bytes == [0x0F, 0x05], !Self.isCalled(instant) else { return nil }
+    }
     self.fault = fault
     target = instant.state.rip
   }
+
+  /// Whether CS, SS and RFLAGS are as SYSCALL makes them: flat segments, the selectors 8 apart, and no flag that R11 lacks.
+  private static func isEntered(_ state: ProcessorState) -> Bool {
+    let hasFlatSegments = [state.cs, state.ss].allSatisfy { $0.base == 0 && $0.limit == 0xFFFF_FFFF }
+    let code = state.cs.selector.rawValue
+    return hasFlatSegments && state.currentPrivilegeLevel == 0 && code & 3 == 0 && code <= 0xFFF0
+      && state.ss.selector.rawValue == code + 8 && state.generalPurpose.rcx != 0
+      && state.rflags.rawValue & ~(state.generalPurpose.r11 | 2) == 0
+  }
+
+  /// Whether it is what an MSR holds that nobody wrote.
+  private static func isEmpty(_ target: UInt64) -> Bool { target == 0 }
 
   /// The registers may be left over from a system call whose handler jumped here.
   var isDecided: Bool { false }

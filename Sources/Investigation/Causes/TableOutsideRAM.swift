@@ -5,6 +5,7 @@ import X86
 struct TableOutsideRAM: PageFaultCause, SingleCause {
   static let id = "paging.table-outside-ram"
   static let title = "A page table lies where there is no memory"
+  static let refines = [CodeNotMapped.id, PageNotMapped.id]
 
   let fault: FirstFault
   let access: FailedAccess

@@ -20,10 +20,11 @@ struct UndefinedInstruction: CauseOfDeath, SingleCause {
     }
     self.fault = fault
     let pointer = fault.state?.instructionAddress
-    bytes =
+    let fetched =
       fault.instant.flatMap { instant in
         pointer.map { instant.bytes(at: $0, count: 8, for: PageAccess(.fetch, by: instant.privilege)) }
       } ?? []
+    bytes = fetched.isEmpty ? Array((pointer.flatMap { scene.codeAsListed(at: $0.rawValue) } ?? []).prefix(8)) : fetched
     isInCode = pointer.flatMap { pointer in scene.image.map { $0.isCode(pointer.rawValue) } }
   }
 

@@ -3,7 +3,9 @@ import X86
 /// `interrupt.…` (``HandlerObstacle``): an interrupt, or INT n, for which no handler can be reached.
 struct UndeliverableInterrupt: CauseOfDeath {
 
-  static let manuals = HandlerObstacle.allCases.map { ManualPage(id: $0.rawValue, title: $0.title, text: $0.manual) }
+  static let manuals = HandlerObstacle.allCases.map {
+    ManualPage(id: $0.rawValue, title: $0.title, text: $0.manual, refines: $0.refines)
+  }
 
   private let fault: FirstFault
   private let event: InterruptEvent
@@ -31,7 +33,7 @@ struct UndeliverableInterrupt: CauseOfDeath {
     }
   }
 
-  var isDecided: Bool { event != .hardware(vector: nil) }
+  var isDecided: Bool { event != .hardware(vector: nil) && obstacle.isDecided }
 
   var remedies: [Remedy] {
     var remedies = [

@@ -62,6 +62,20 @@ extension LoggedFault {
     return try? Instruction.decode(code.from, at: programCounter, mode: mode)
   }
 
+  /// The instruction whose first bytes QEMU lists: of an opcode that TCG does not know, it reads no operands (target/i386/tcg/translate.c:
+  /// gen_unknown_opcode, 7.2). Its mnemonic is known if it is the same with operands in registers and in memory, or has one of these only.
+  var instructionOfCutBytes: Instruction? {
+    guard vector == .invalidOpcode, let code, !code.from.isEmpty, let programCounter, instruction == nil else {
+      return nil
+    }
+    let candidates = ([0x00, 0xC0] as [UInt8]).compactMap { operands -> Instruction? in
+      let bytes = code.from + [UInt8](repeating: operands, count: 8)
+      guard let decoded = try? Instruction.decode(bytes, at: programCounter, mode: mode) else { return nil }
+      return decoded.length > code.from.count ? decoded : nil
+    }
+    return Set(candidates.map(\.mnemonic)).count == 1 ? candidates.first : nil
+  }
+
   /// The instructions in front of it, as a listing shows them.
   var instructionsBefore: [Instruction] {
     guard let code, let programCounter else { return [] }
@@ -152,16 +166,16 @@ extension Scene {
       && (code >> 3 == UInt32(earlier.vector.rawValue) || code >> 4 == UInt32(earlier.vector.rawValue))
   }
 
-  /// The bytes of a listing around an address: at the same address, or at one that differs by a multiple of 1 MiB, as a kernel moved by
-  /// KASLR has it.
+  /// The bytes of a listing around an address: at the same address in the last listing that has it, for code may have been overwritten; or
+  /// at one that differs by a multiple of 1 MiB, as a kernel moved by KASLR has it in a disassembler's listing.
   func listedCode(_ address: UInt64) -> (before: [UInt8], from: [UInt8])? {
-    let listings = log.compactMap { entry -> CodeListing? in
+    let listings = log.lazy.reversed().compactMap { entry -> CodeListing? in
       if case .codeListing(let listing) = entry.value { listing } else { nil }
     }
     for listing in listings {
       if let code = listing.bytes(around: address) { return code }
     }
-    for listing in listings {
+    for listing in listings where !listing.isOfGuest {
       guard let moved = listing.lines.first(where: { ($0.address ^ address) & 0xF_FFFF == 0 })?.address else {
         continue
       }

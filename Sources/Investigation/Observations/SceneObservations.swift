@@ -90,10 +90,12 @@ extension Scene {
 
   /// What a listing has around RIP.
   private func listedCode(of processor: ObservedProcessor) -> Sourced<CodeBytes>? {
-    guard let (before, from) = listedCode(processor.state.instructionAddress.rawValue),
+    let pointer = processor.state.instructionAddress.rawValue
+    guard let (before, listed) = listedCode(pointer),
       let entry = log.first(where: { if case .codeListing = $0.value { true } else { false } })
     else { return nil }
     let near = before.suffix(20)
+    let from = codeAsListed(at: pointer) ?? listed
     return Sourced(CodeBytes(bytes: near.map { $0 } + from, marked: near.count, line: 0), entry.source)
   }
 

@@ -14,7 +14,7 @@ extension InstructionChecks {
   }
 
   /// Where a far JMP or CALL leads.
-  private var farTarget: (selector: SegmentSelector, offset: UInt64)? {
+  var farTarget: (selector: SegmentSelector, offset: UInt64)? {
     guard let operand = instruction.operands.first(where: \.isExplicit) else { return nil }
     if case .farPointer(let selector, let offset) = operand.value {
       return (SegmentSelector(rawValue: selector), UInt64(offset))

@@ -14,6 +14,8 @@ struct FirstFault {
   var rules: PagingRules
   /// The death in the trace.
   var death: RecordedDeath?
+  /// The exception or interrupt that a log shows last before, which was delivered.
+  var before: LoggedDelivery?
 
   var state: ProcessorState? { instant?.state }
 
@@ -52,5 +54,12 @@ struct FirstFault {
   func isStackAccess(_ address: LinearAddress) -> Bool {
     guard let operand = operand(at: address), !operand.isExplicit, operand.memory?.segment == .ss else { return false }
     return operand.memory?.base == .general(number: 4, bits: instruction?.stackWidth ?? 64)
+  }
+
+  /// Whether an instruction that nothing shows writes right where a push would.
+  func looksLikePush(_ access: FailedAccess) -> Bool {
+    guard instruction == nil, let state, access.access.kind == .write else { return false }
+    let width: UInt64 = state.mode == .long64 ? 8 : 4
+    return access.address.rawValue == state.stackAddress &- width
   }
 }

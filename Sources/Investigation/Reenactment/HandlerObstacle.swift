@@ -3,6 +3,7 @@
 enum HandlerObstacle: String, CaseIterable {
   case idtLimit = "interrupt.idt-limit"
   case idtNotMapped = "interrupt.idt-not-mapped"
+  case badGate = "interrupt.bad-gate"
   case noHandler = "interrupt.no-handler"
   case gateType = "interrupt.gate-type"
   case gateNotPresent = "interrupt.gate-not-present"
@@ -20,6 +21,7 @@ enum HandlerObstacle: String, CaseIterable {
     switch self {
     case .idtLimit: "The IDT ends before the interrupt's gate"
     case .idtNotMapped: "The IDT is not mapped"
+    case .badGate: "The IDT has no usable gate for the interrupt"
     case .noHandler: "The interrupt has no handler"
     case .gateType: "The IDT's entry is no gate"
     case .gateNotPresent: "The interrupt's gate is not present"
@@ -32,6 +34,14 @@ enum HandlerObstacle: String, CaseIterable {
     case .kernelStack: "The kernel's stack of the TSS cannot be written"
     case .taskSwitch: "The task gate leads to no task"
     case .stackNotWritable: "The stack cannot take the interrupt's frame"
+    }
+  }
+
+  /// The more general causes of which it is one (``ManualPage/refines``).
+  var refines: [String] {
+    switch self {
+    case .noHandler, .gateType, .gatePrivilege: [HandlerObstacle.badGate.rawValue]
+    default: []
     }
   }
 
@@ -69,6 +79,28 @@ enum HandlerObstacle: String, CaseIterable {
       Map the IDT, GDT, TSS and handlers in every address space.
 
       SDM vol. 3, 6.14.
+      """
+    case .badGate:
+      """
+      An interrupt or INT n met an entry of the IDT that is no gate it can use: #GP, with the vector in the error code. The entry is within the
+      limit, and a log of QEMU alone does not show what it holds.
+
+      ## How to recognise it
+
+      In the log of `-d int`, `check_exception old: 0xffffffff new 0xd` right behind the interrupt, and `v=0d` with bit 1 of the error code set and
+      the vector in the bits above it; IP, SP and all registers are those of the interrupt. A gate that is only not present gives #NP, `v=0b`.
+
+      ## Why
+
+      - The entry is empty: nobody gave the vector a handler (interrupt.no-handler).
+      - It is of a type that is no gate, or the IDT is filled with gates of 8 bytes in long mode (interrupt.gate-type).
+      - INT n at CPL 3 met a gate with a DPL below 3 (interrupt.gate-privilege).
+
+      ## The cure
+
+      Look at the entry: IDTR's base plus 16 (in protected mode 8) times the vector; `inquest run` does so.
+
+      SDM vol. 3, 6.11 to 6.13.
       """
     case .noHandler:
       """

@@ -21,6 +21,8 @@ enum HandlerPath {
     var access: FailedAccess?
     /// The registers in which that is raised, where a task switch has changed them.
     var context: ProcessorState?
+    /// Whether nothing else can be in the way.
+    var isDecided = true
   }
 
   /// - Parameters:

@@ -97,6 +97,9 @@ enum InterruptEvent: Hashable {
   /// From a device, on a vector that nothing shows but that is the only one without a handler of those that are likely.
   case supposed(vector: UInt8)
 
+  /// Whether INT n asks for it.
+  var isSoftware: Bool { if case .software = self { true } else { false } }
+
   /// The vector of a device's interrupt, if one is known or supposed; nil for INT n.
   var hardwareVector: UInt8?? {
     switch self {
@@ -150,4 +153,6 @@ enum SelectorViolation: Hashable {
   case bothLongAndBig(SegmentDescriptor)
   /// A far transfer to an offset beyond the limit of the code segment.
   case beyondLimit(SegmentDescriptor, offset: UInt64)
+  /// The processor refused it, and nothing shows its descriptor.
+  case refused
 }

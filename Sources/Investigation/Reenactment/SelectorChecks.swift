@@ -64,6 +64,46 @@ extension InstructionChecks {
   }
 }
 
+extension RaisedException {
+  /// The exception that was recorded, if its error code names a selector whose descriptor nothing shows. Outside of a delivery only an instruction
+  /// that loads a selector has such a code (SDM vol. 3, 6.13); one with an immediate selector, or with that of a register, can only be refused the
+  /// one that it names.
+  ///
+  /// - Parameter instruction: Nil where its bytes are not known.
+  init?(selectorOf recorded: RecordedException, by instruction: Instruction?, at instant: Instant) {
+    guard let code = recorded.errorCode, code & 3 == 0, code != 0, code <= 0xFFFF,
+      [.generalProtection, .segmentNotPresent, .stackFault].contains(recorded.vector),
+      instant.state.mode != .real, instant.state.mode != .virtual8086
+    else { return nil }
+    let selector = SegmentSelector(rawValue: UInt16(truncatingIfNeeded: code))
+    if let instruction {
+      guard instruction.loadsSelector else { return nil }
+      let named = InstructionChecks(of: instruction, at: instant).namedSelector
+      guard named == nil || named.map({ $0.rawValue & ~3 }) == selector.rawValue else { return nil }
+    }
+    let violation: SelectorViolation
+    switch instant.descriptor(selector) {
+    case .beyond(let limit): violation = .beyondTable(limit: limit)
+    case .unknown: violation = .refused
+    case .found, .notMapped: return nil
+    }
+    self.init(recorded.vector, code: code, .selector(selector, violation))
+  }
+}
+
+extension InstructionChecks {
+  /// The selector that the instruction itself holds, or a register; nil where it comes from memory.
+  fileprivate var namedSelector: SegmentSelector? {
+    let explicit = instruction.operands.filter(\.isExplicit)
+    switch instruction.mnemonic {
+    case "mov": return explicit.count == 2 ? operandSelector([explicit[1]]) : nil
+    case "lldt", "ltr": return operandSelector(explicit)
+    case "jmp", "call": return instruction.isFarBranch ? farTarget?.selector : nil
+    default: return nil
+    }
+  }
+}
+
 extension Instant {
   /// What became of a selector's descriptor.
   enum DescriptorLookup {

@@ -36,10 +36,12 @@ extension InstructionChecks {
     }
   }
 
-  private mutating func refuse(_ register: String, _ value: UInt64, _ bits: UInt64, _ rule: RefusedRegisterWrite.Rule) {
+  private mutating func refuse(
+    _ register: String, _ value: UInt64, _ bits: UInt64, _ rule: RefusedRegisterWrite.Rule, if condition: String? = nil
+  ) {
     guard bits != 0, exceptions.last?.isCertain != true else { return }
     let write = RefusedRegisterWrite(register: register, value: value, bits: bits, rule: rule)
-    raise(.generalProtection(.registerWrite(write)))
+    raise(.generalProtection(.registerWrite(write), if: condition))
   }
 
   /// SDM vol. 2, MOV to control registers; vol. 3, 9.8.5; Linux x86.c: kvm_is_valid_cr0, kvm_set_cr0, 6.19.
@@ -108,12 +110,12 @@ extension InstructionChecks {
     let new = CR4(rawValue: value)
     let changed = CR4(rawValue: value ^ state.cr4.rawValue)
     // TCG makes this check in 64-bit code (target/i386/tcg/sysemu/misc_helper.c: helper_write_crN, 7.2).
-    if state.isLongModeActive, changed.contains(.linearAddress57),
-      instant.executor != .tcg || instant.has(.la57) == true && state.mode == .long64
-    {
+    let hasCheck = instant.executor != .tcg || instant.has(.la57) != false && state.mode == .long64
+    if state.isLongModeActive, changed.contains(.linearAddress57), hasCheck {
+      let isCertain = instant.executor != .tcg || instant.has(.la57) == true
       refuse(
         "CR4", value, CR4.linearAddress57.rawValue,
-        .combination("LA57 cannot change while long mode is active"))
+        .combination("LA57 cannot change while long mode is active"), if: isCertain ? nil : "the processor has LA57")
     }
     guard instant.executor != .tcg else { return }
     checkBits(of: "CR4", value, RegisterBits.cr4)

@@ -13,9 +13,10 @@ public struct Hang {
   let processors: [(processor: ObservedProcessor, next: NextInstruction)]
 
   init?(_ scene: Scene) {
-    guard [.timedOut, .stalled, .stopped, .unknown].contains(scene.ending), !scene.processors.isEmpty else {
-      return nil
-    }
+    // A log that ends in repetition may have been cut off in the middle of a dump.
+    guard [.timedOut, .stalled, .stopped, .unknown].contains(scene.ending),
+      !scene.processors.isEmpty || scene.ending == .unknown
+    else { return nil }
     self.scene = scene
     processors = scene.processors.map { ($0, NextInstruction(at: scene.instant(of: $0))) }
   }

@@ -18,13 +18,14 @@ struct LoggedUndefinedInstruction: CauseOfLoggedFault {
   init?(_ fault: LoggedFault, in scene: Scene) {
     guard fault.vector == .invalidOpcode, let bytes = fault.code?.from, !bytes.isEmpty else { return nil }
     self.fault = fault
-    guard let instruction = fault.instruction else {
+    let isWhole = fault.instruction != nil
+    guard let instruction = fault.instruction ?? fault.instructionOfCutBytes else {
       guard let prefix = Self.vectorPrefix(bytes, fault.mode) else { return nil }
       reason = .vector(prefix)
       name = bytes.prefix(8).map(\.hexadecimalByte).joined(separator: " ")
       return
     }
-    name = "`\(instruction.text)`"
+    name = isWhole ? "`\(instruction.text)`" : instruction.mnemonic.uppercased()
     guard let requirements = instruction.requirements else { return nil }
     let features = requirements.features.compactMap(\.first)
     if let feature = features.first(where: { scene.decision(on: $0).isOn == false }) {

@@ -1,0 +1,213 @@
+import Investigation
+import QEMU
+import Testing
+import X86
+
+/// What a log of `-d int` with its dumps tells, without memory and without the guest's image.
+@Suite("chains of logged exceptions with registers")
+struct LoggedChainTests {
+  /// A line and its dump, as TCG writes them.
+  private struct Event {
+    var vector: UInt8
+    var code: UInt32 = 0
+    var old: UInt8?
+    var isOfDevice = false
+    var isSoftware = false
+    var change: (inout ProcessorState) -> Void = { _ in }
+
+    func text(_ number: Int) -> String {
+      var state = SmallGuest().state
+      state.idtr.limit = 0xFFF
+      state.generalPurpose.rsp = 0x9000
+      change(&state)
+      func hex(_ value: UInt64, _ digits: Int) -> String { RegisterDumpText.hex(value, digits) }
+      let check =
+        vector < 32 && !isOfDevice
+        ? "check_exception old: 0x\(old.map { String($0, radix: 16) } ?? "ffffffff") new 0x\(String(vector, radix: 16))\n"
+        : ""
+      let announcement = isOfDevice ? "Servicing hardware INT=0x\(hex(UInt64(vector), 2))\n" : ""
+      let last =
+        vector == 14
+        ? "CR2=\(hex(state.cr2, 16))" : "env->regs[R_EAX]=\(hex(state.generalPurpose.rax, 16))"
+      let level = state.currentPrivilegeLevel ?? 0
+      let line =
+        "     \(number): v=\(hex(UInt64(vector), 2)) e=\(hex(UInt64(code), 4)) i=\(isSoftware ? 1 : 0) cpl=\(level) "
+        + "IP=\(hex(UInt64(state.cs.selector.rawValue), 4)):\(hex(state.rip, 16)) pc=\(hex(state.rip, 16)) "
+        + "SP=\(hex(UInt64(state.ss.selector.rawValue), 4)):\(hex(state.generalPurpose.rsp, 16)) \(last)"
+      return check + announcement + ([line] + RegisterDumpText(state).lines).joined(separator: "\n") + "\n"
+    }
+  }
+
+  private func verdict(_ events: [Event], listing: String = "") -> Verdict {
+    let end = "check_exception old: 0x8 new 0xd\nTriple fault\n"
+    let text = listing + events.enumerated().map { $1.text($0) }.joined() + end
+    var scene = Scene()
+    scene.log = Sourced.messages(of: QEMULog.parse(text), named: "log")
+    scene.accelerator = Sourced(.tcg, .commandLine)
+    let dumps = scene.log.compactMap { entry -> ProcessorState? in
+      if case .registerDump(let dump) = entry.value { dump.state } else { nil }
+    }
+    scene.processors = dumps.last.map { [ObservedProcessor(index: 0, state: $0, source: .file("log"))] } ?? []
+    return Investigator.verdict(on: scene)
+  }
+
+  private static func user(_ state: inout ProcessorState) {
+    state.currentPrivilegeLevel = 3
+    state.cs.selector = SegmentSelector(rawValue: 0x23)
+    state.ss.selector = SegmentSelector(rawValue: 0x1B)
+    state.generalPurpose.rsp = 0x40_0000
+  }
+
+  /// A timer's interrupt, and what comes of it.
+  private func timer(
+    _ vector: UInt8, _ code: UInt32, listing: String = "", _ change: @escaping (inout ProcessorState) -> Void = { _ in }
+  ) -> Cause? {
+    verdict(
+      [
+        Event(vector: 32, isOfDevice: true, change: change),
+        Event(vector: vector, code: code, change: change),
+        Event(vector: 8, old: vector, change: change),
+      ], listing: listing
+    ).cause
+  }
+
+  private static let jump = "0x00100000:  eb fe                    jmp      0x100000\n"
+  private static let store = "0x00100000:  c6 00 00                 movb     $0, (%rax)\n"
+
+  @Test("the exception tells what keeps an interrupt from its handler")
+  func obstacles() {
+    #expect(timer(13, 0x202)?.id == "interrupt.bad-gate")
+    #expect(timer(11, 0x202)?.id == "interrupt.gate-not-present")
+    #expect(timer(13, 0x10, listing: Self.jump)?.id == "interrupt.gate-selector")
+    #expect(timer(13, 0x10, listing: Self.jump)?.confidence == .proven)
+    #expect(timer(13, 0x10)?.confidence == .likely)
+    #expect(timer(14, 0) { $0.cr2 = SmallGuest.idt + 0x200 }?.id == "interrupt.idt-not-mapped")
+    #expect(
+      timer(14, 0) {
+        Self.user(&$0); $0.cr2 = SmallGuest.tss + 4
+      }?.id == "interrupt.tss-not-mapped")
+    #expect(
+      timer(14, 2) {
+        Self.user(&$0); $0.cr2 = .max - 7
+      }?.id == "interrupt.rsp0-stack")
+    #expect(timer(14, 2) { $0.cr2 = .max - 7 }?.id == "interrupt.ist-stack")
+    #expect(timer(14, 2) { $0.cr2 = 0x8FF8 }?.id == "stack.not-writable")
+    #expect(
+      timer(12, 0) {
+        Self.user(&$0); $0.tr.selector = SegmentSelector(rawValue: 0)
+      }?.id == "interrupt.tss-missing")
+    #expect(timer(12, 0) { Self.user(&$0) }?.id == "interrupt.rsp0-stack")
+  }
+
+  @Test("where the instruction itself can have raised it, an interrupt that was handled is not blamed")
+  func handled() {
+    let verdict = verdict(
+      [
+        Event(vector: 32, isOfDevice: true) { $0.generalPurpose.rax = 0x5000_0000 },
+        Event(vector: 14, code: 2) { ($0.generalPurpose.rax, $0.cr2) = (0x5000_0000, 0x5000_0000) },
+        Event(vector: 8, old: 14) { ($0.generalPurpose.rax, $0.cr2) = (0x5000_0000, 0x5000_0000) },
+      ], listing: Self.store)
+    #expect(verdict.cause?.id == "paging.not-present")
+    #expect(verdict.fault?.vector == .pageFault)
+  }
+
+  @Test("INT n needs a gate")
+  func software() {
+    func cause(level: Int) -> Cause? {
+      let change: (inout ProcessorState) -> Void = { if level == 3 { Self.user(&$0) } }
+      return verdict([
+        Event(vector: 0x80, isSoftware: true, change: change), Event(vector: 13, code: 0x802, change: change),
+        Event(vector: 8, old: 13, change: change),
+      ]).cause
+    }
+    #expect(cause(level: 0)?.id == "interrupt.bad-gate")
+    #expect(cause(level: 3)?.summary.contains("DPL below 3") == true)
+  }
+
+  @Test("a handler that was entered is told by the stack pointer", arguments: [0x8FD8, 0x8FD0] as [UInt64])
+  func handler(pointer: UInt64) {
+    let verdict = verdict([
+      Event(vector: 32, isOfDevice: true),
+      Event(vector: 14) { ($0.rip, $0.cr2, $0.generalPurpose.rsp) = (0x7000_0000, 0x7000_0000, pointer) },
+      Event(vector: 8, old: 14) { ($0.rip, $0.cr2, $0.generalPurpose.rsp) = (0x7000_0000, 0x7000_0000, pointer) },
+    ])
+    #expect(verdict.cause?.id == (pointer == 0x8FD8 ? "interrupt.handler-not-mapped" : "paging.code-not-mapped"))
+  }
+
+  @Test("a frame that IRET takes from one word too low or too high is told by the selector")
+  func frames() {
+    let low = verdict([
+      Event(vector: 14, code: 2) { $0.cr2 = 0x80_0000 },
+      Event(vector: 13, code: 0) { ($0.rip, $0.generalPurpose.rsp) = (0x10_0200, 0x8FD0) },
+      Event(vector: 8, old: 13) { ($0.rip, $0.generalPurpose.rsp) = (0x10_0200, 0x8FD0) },
+    ])
+    #expect(low.cause?.id != "interrupt.error-code-not-popped")
+    func cause(_ first: Event, code: UInt32, pointer: UInt64) -> String? {
+      var first = first
+      first.change = {
+        ($0.rip, $0.cr2) = (0x10_00B0, 0x80_0000); $0.rflags = RFLAGS(rawValue: 0x246)
+      }
+      return verdict([
+        first,
+        Event(vector: 13, code: code) { ($0.rip, $0.generalPurpose.rsp) = (0x10_0200, pointer) },
+        Event(vector: 8, old: 13) { ($0.rip, $0.generalPurpose.rsp) = (0x10_0200, pointer) },
+      ]).cause?.id
+    }
+    #expect(cause(Event(vector: 14, code: 2), code: 0xB0, pointer: 0x8FD0) == "interrupt.error-code-not-popped")
+    #expect(
+      cause(Event(vector: 32, isOfDevice: true), code: 0x244, pointer: 0x8FE0) == "interrupt.error-code-not-popped")
+    #expect(cause(Event(vector: 14, code: 2), code: 0xB0, pointer: 0x8F00) == "segment.bad-selector")
+  }
+
+  @Test("SYSCALL is told by what it leaves in the registers")
+  func systemCall() {
+    func cause(_ change: @escaping (inout ProcessorState) -> Void) -> String? {
+      let all: (inout ProcessorState) -> Void = { state in
+        (state.rip, state.cr2, state.generalPurpose.rcx, state.generalPurpose.r11) = (0, 0, 0x40_0100, 0x202)
+        state.rflags = RFLAGS(rawValue: 2)
+        change(&state)
+      }
+      return verdict([Event(vector: 14, change: all), Event(vector: 8, old: 14, change: all)]).cause?.id
+    }
+    #expect(cause { _ in } == "syscall.not-set-up")
+    #expect(cause { $0.generalPurpose.r11 = 0 } == "execution.null-call")
+    #expect(cause { $0.cs.limit = 0 } == "execution.null-call")
+    #expect(cause { $0.rflags = RFLAGS(rawValue: 0x46) } == "execution.null-call")
+  }
+
+  @Test("zeroes at the beginning of a page may be what faults, so that the page is not blamed")
+  func zeroes() {
+    func cause(rip: UInt64) -> Verdict {
+      let change: (inout ProcessorState) -> Void = {
+        ($0.rip, $0.cr2, $0.generalPurpose.rax) = (rip, 0x7000_0000, 0x7000_0000)
+      }
+      return verdict([Event(vector: 14, change: change), Event(vector: 8, old: 14, change: change)])
+    }
+    #expect(cause(rip: 0x40_0000).cause == nil)
+    #expect(cause(rip: 0x40_0000).observations.contains { $0.text.contains("so do zeroes") })
+    #expect(cause(rip: 0x40_0010).cause?.id == "paging.not-present")
+  }
+
+  @Test("an access that a page does not allow is named as that where the error code leaves more than one rule")
+  func deniedAccess() {
+    func cause(_ code: UInt32) -> String? {
+      let change: (inout ProcessorState) -> Void = {
+        Self.user(&$0); $0.cr2 = 0xC0_0000
+      }
+      return verdict([
+        Event(vector: 14, code: code, change: change), Event(vector: 8, old: 14, change: change),
+      ]).cause?.id
+    }
+    #expect(cause(7) == "paging.access-denied")
+    #expect(cause(5) == "paging.supervisor-page")
+  }
+
+  @Test("of several runs in one log the last counts")
+  func runs() {
+    let first = Event(vector: 32, isOfDevice: true).text(0) + "Triple fault\nCPU Reset (CPU 0)\n"
+    let verdict = verdict(
+      [Event(vector: 13, code: 0x40), Event(vector: 8, old: 13)], listing: first)
+    #expect(verdict.cause?.id == "segment.bad-selector")
+    #expect(verdict.fault?.errorCode == 0x40)
+  }
+}
