@@ -325,15 +325,19 @@ extension Investigator {
       instructionPointer: logged.programCounter.map { LinearAddress($0) })
     fillPlace(&fault)
     fault.instruction = logged.instruction?.text ?? fault.instruction
-    verdict.fault = fault
+    if !logged.isInterrupt { verdict.fault = fault }
     guard let cause = logged.cause(in: scene) else { return }
-    verdict.evidence.append(Evidence("\(logged.vector.name) was the first exception of the chain", logged.source))
+    let first =
+      logged.isInterrupt
+      ? "An interrupt from a device, vector \(logged.vector.rawValue.hexadecimal), was the first event of the chain"
+      : "\(logged.vector.name) was the first exception of the chain"
+    verdict.evidence.append(Evidence(first, logged.source))
     verdict.take(cause)
   }
 
   /// What was recorded of a fault for which no rule was found.
   private func showUnexplained(_ verdict: inout Verdict) {
-    guard let recordedException else { return }
+    guard let recordedException, recordedException.event == nil else { return }
     var fault = Fault(
       vector: recordedException.vector, errorCode: recordedException.errorCode, address: nil,
       instructionPointer: instructionAddress)

@@ -98,6 +98,56 @@ struct LoggedFaultTests {
       nil, nil, ""
     ),
     (
+      "a timer's interrupt on vector 8, by the lines alone",
+      """
+      Servicing hardware INT=0x08
+           0: v=08 e=0000 i=0 cpl=0 IP=0008:00101000 pc=00101000 SP=0010:00109000 env->regs[R_EAX]=00000001
+      check_exception old: 0xffffffff new 0xd
+           1: v=0d e=0042 i=0 cpl=0 IP=0008:00101000 pc=00101000 SP=0010:00109000 env->regs[R_EAX]=00000001
+      check_exception old: 0xd new 0xd
+           2: v=08 e=0000 i=0 cpl=0 IP=0008:00101000 pc=00101000 SP=0010:00109000 env->regs[R_EAX]=00000001
+      """ + "\n" + end, "interrupt.pic-not-remapped", .likely, "its IDT entry is no gate for it (#GP, 0x42)"
+    ),
+    (
+      "a selector of the firmware's GDT",
+      """
+      check_exception old: 0xffffffff new 0xd
+         129: v=0d e=0038 i=0 cpl=0 IP=0008:ffffffff80002000 pc=ffffffff80002000 SP=0010:0000000000111000 env->regs[R_EAX]=0
+      RAX=0000000000000000 RBX=0000000000000000 RCX=0000000000000000 RDX=0000000000000000
+      GDT=     000000000010a000 00000017
+      IDT=     000000007f470018 00000fff
+      check_exception old: 0xd new 0xd
+      """ + "\n" + end, "segment.bad-selector", .likely, "the IDT in force, at 0x7f470018"
+    ),
+    (
+      "a selector within the GDT, of which nothing more is known",
+      """
+      check_exception old: 0xffffffff new 0xd
+         129: v=0d e=0010 i=0 cpl=0 IP=0008:ffffffff80002000 pc=ffffffff80002000 SP=0010:0000000000111000 env->regs[R_EAX]=0
+      GDT=     000000000010a000 00000017
+      check_exception old: 0xd new 0xd
+      """ + "\n" + end, nil, nil, ""
+    ),
+    (
+      "a gate whose code segment is of another GDT",
+      """
+      Servicing hardware INT=0xe0
+         6: v=e0 e=0000 i=0 cpl=0 IP=0008:0000000000008123 pc=0000000000008123 SP=0010:0000000000081000 env->regs[R_EAX]=0
+      check_exception old: 0xffffffff new 0xd
+         7: v=0d e=0008 i=0 cpl=0 IP=0008:0000000000008123 pc=0000000000008123 SP=0010:0000000000081000 env->regs[R_EAX]=0
+      check_exception old: 0xd new 0xd
+      """ + "\n" + end, "interrupt.gate-selector", .likely, "CS has the same selector"
+    ),
+    (
+      "lines that were cut down to vectors and codes, behind the first",
+      """
+      0: v=06 e=0000 i=0 cpl=0 IP=0008:000000000010a140 pc=000000000010a140 ...
+      1: v=0d e=0032 ...
+      2: v=08 e=0000 ...
+      10a140: 0f 10 00        movups (%rax), %xmm0
+      """, "cpu.feature-not-enabled", .possible, "CR4.OSFXSR"
+    ),
+    (
       "a division in a boot loader",
       "     9: v=00 e=0000 i=0 cpl=0 IP=0008:0000000000009000 pc=0000000000009000 SP=0010:0000000000007000 env->regs[R_EAX]=0000000000000000\ncheck_exception old: 0x8 new 0xd\n",
       "arithmetic.divide-error", .likely, "clocks"

@@ -17,10 +17,18 @@ struct LoggedFault {
   /// The number of the exception in the run, counted from 0.
   var number: Int?
   var currentPrivilegeLevel: Int?
+  /// CS's selector.
+  var codeSelector: SegmentSelector?
   /// What was raised while it was being delivered.
   var follower: InterruptLog?
+  /// Whether it is an interrupt from a device: then the vector says nothing of an exception.
+  var isInterrupt = false
+  /// The device's interrupt that was being delivered when it was raised.
+  var interruptBefore: UInt8?
   /// Whether the log shows the triple fault that came of it.
   var isTripleFault: Bool
+  /// What was raised while #DF was being delivered.
+  var shutdownBy: ExceptionVector?
   /// The bytes at the instruction and in front of it, of a listing.
   var code: (before: [UInt8], from: [UInt8])?
   /// The dump next to it, or what there is of one.
@@ -28,6 +36,14 @@ struct LoggedFault {
   var source: Source
 
   var pageFault: PageFaultErrorCode? { vector == .pageFault ? errorCode.map(PageFaultErrorCode.init(rawValue:)) : nil }
+
+  /// What the error code names, where it is one that names anything.
+  var selectorError: SelectorErrorCode? {
+    guard [.invalidTSS, .segmentNotPresent, .stackFault, .generalProtection].contains(vector), let errorCode,
+      errorCode & 0xFFFE != 0
+    else { return nil }
+    return SelectorErrorCode(rawValue: errorCode)
+  }
 
   /// Whether the fault is of fetching the instruction itself.
   var isFetch: Bool {
@@ -98,11 +114,16 @@ extension Scene {
   var loggedFault: LoggedFault? {
     guard var (index, first) = lastLoggedException else { return checkedFault }
     var follower: InterruptLog?
-    while let (before, earlier) = exception(before: index), follows(first, earlier, between: before, and: index) {
+    while !isHardware(first, at: index), let (before, earlier) = exception(before: index),
+      follows(first, earlier, between: before, and: index)
+    {
       follower = first
       (index, first) = (before, earlier)
     }
     let end = log[index...].contains { $0.value.isShutdown }
+    let last = log[index...].lazy.compactMap { entry -> ExceptionVector? in
+      if case .exceptionCheck(.doubleFault?, let new) = entry.value { new } else { nil }
+    }.first
     let dump = log[index...].lazy.compactMap { entry -> RegisterDump? in
       if case .registerDump(let dump) = entry.value { dump } else { nil }
     }.first
@@ -110,7 +131,9 @@ extension Scene {
       vector: first.vector, errorCode: first.errorCode, address: first.vector == .pageFault ? first.cr2 : nil,
       programCounter: first.programCounter ?? first.instructionPointer, stackPointer: first.stackPointer,
       rax: first.rax, number: first.number,
-      currentPrivilegeLevel: first.currentPrivilegeLevel, follower: follower, isTripleFault: end,
+      currentPrivilegeLevel: first.currentPrivilegeLevel, codeSelector: first.codeSelector, follower: follower,
+      isInterrupt: isHardware(first, at: index), interruptBefore: interrupt(before: index, of: first),
+      isTripleFault: end, shutdownBy: last,
       code: (first.programCounter ?? first.instructionPointer).flatMap(listedCode), dump: dump,
       source: log[index].source)
   }
@@ -144,6 +167,26 @@ extension Scene {
     return nil
   }
 
+  /// Whether the log announces an interrupt as a device's.
+  private func isHardware(_ interrupt: InterruptLog, at index: Int) -> Bool {
+    if case .hardwareInterrupt(interrupt.vector.rawValue, _)? = log[..<index].last?.value { true } else { false }
+  }
+
+  /// The device's interrupt whose delivery the exception at `index` came of: the log announces it, and nothing ran since.
+  private func interrupt(before index: Int, of exception: InterruptLog) -> UInt8? {
+    guard exception.vector != .doubleFault else { return nil }
+    for entry in log[..<index].reversed() {
+      switch entry.value {
+      case .exceptionCheck(nil, _), .registerDump: continue
+      case .interrupt(let interrupt) where interrupt.isSoftware != true && interrupt.vector.rawValue > 31:
+        guard interrupt.programCounter == exception.programCounter else { return nil }
+      case .hardwareInterrupt(let vector, _): return vector
+      default: return nil
+      }
+    }
+    return nil
+  }
+
   /// Whether `later` was raised while `earlier` was being delivered, as far as place and the lines between tell.
   private func follows(_ later: InterruptLog, _ earlier: InterruptLog, between start: Int, and end: Int) -> Bool {
     let isSamePlace: Bool
@@ -152,7 +195,9 @@ extension Scene {
     } else if let one = later.stackPointer, let other = earlier.stackPointer {
       isSamePlace = one == other
     } else {
-      return false
+      // A line that was cut down to vector and code: the next in number.
+      let isCut = later.instructionPointer == nil && later.stackPointer == nil
+      isSamePlace = isCut && earlier.number.map { $0 &+ 1 } == later.number && later.number != nil
     }
     guard isSamePlace else { return false }
     let checks = log[start..<end].compactMap { entry -> ExceptionVector?? in
@@ -161,9 +206,8 @@ extension Scene {
     if later.vector == .doubleFault { return true }
     if checks.contains(earlier.vector) { return true }
     // A benign exception is checked anew: what keeps it from its handler is a #GP for its gate.
-    let code = later.errorCode
-    return [.generalProtection, .segmentNotPresent].contains(later.vector) && code & 2 != 0
-      && (code >> 3 == UInt32(earlier.vector.rawValue) || code >> 4 == UInt32(earlier.vector.rawValue))
+    return [.generalProtection, .segmentNotPresent].contains(later.vector)
+      && SelectorErrorCode(rawValue: later.errorCode).vectors(isLongModeActive: true).contains(earlier.vector.rawValue)
   }
 
   /// The bytes of a listing around an address: at the same address in the last listing that has it, for code may have been overwritten; or

@@ -5,8 +5,29 @@ import X86
 extension Scene {
   /// What the lines of the last chain in a log of `-d int` prove.
   var loggedFaultObservations: [Evidence] {
-    guard trace.isEmpty, let fault = loggedFault else { return [] }
+    guard trace.isEmpty else { return [] }
+    guard let fault = loggedFault else { return checksWithoutLines }
     return fault.words.map { Evidence($0, fault.source) }
+  }
+
+  /// Exceptions that the log names without the line that TCG prints of each in protected mode (target/i386/tcg/seg_helper.c:
+  /// do_interrupt_all, 7.2): they came in real mode, unless somebody left the lines out.
+  private var checksWithoutLines: [Evidence] {
+    let checks = log.reversed().prefix { entry in
+      switch entry.value {
+      case .exceptionCheck(nil, _), .hardwareInterrupt: true
+      default: false
+      }
+    }
+    .filter { if case .exceptionCheck = $0.value { true } else { false } }
+    guard checks.count >= 3, let first = checks.last, case .exceptionCheck(_, let vector) = first.value,
+      checks.allSatisfy({ $0.value == first.value })
+    else { return [] }
+    return [
+      Evidence(
+        "\(vector.name) was raised \(checks.count) times, one after another, and QEMU printed no line `v=\(vector.rawValue.hexadecimalByte) …` of any: it does so in protected mode only. So they came in real mode, unless the lines were left out: "
+          + "an instruction that raises it again whenever its handler returns to it", first.source)
+    ]
   }
 }
 
@@ -17,11 +38,13 @@ extension LoggedFault {
       let count = number.map { $0 == 0 ? ", the first of the run" : ", number \($0) of the run" } ?? ""
       let level = currentPrivilegeLevel.map { " at CPL \($0)" } ?? ""
       words.append(
-        "The \(isTripleFault || follower != nil ? "exception that the chain begins with" : "last exception in the log") is \(vector.name) (v=\(vector.rawValue.hexadecimalByte))\(place)\(level)\(count)"
+        isInterrupt
+          ? "An interrupt from a device came on vector \(vector.rawValue.hexadecimal)\(place)\(level)\(count), no exception\(isOfRealMode ? ": the PIC still has real mode's vectors, where IRQ \(vector.rawValue - 8) is the vector of \(vector.name). \(handlerWords)" : "")"
+          : "The \(isTripleFault || follower != nil ? "exception that the chain begins with" : "last exception in the log") is \(vector.name) (v=\(vector.rawValue.hexadecimalByte))\(place)\(level)\(count)"
       )
     }
     if let pageFault, let errorCode { words.append("Error code \(errorCode.hexadecimal): \(pageFault.sentence)") }
-    words += relations + region + chain + before
+    words += selector + nonCanonical + relations + region + chain + before
     if let operation = dump?.conditionCodeOperation, let meaning = Self.shifts[String(operation.prefix(3))] {
       words.append("CCO=\(operation): the last instruction that set the flags was \(meaning)\(shifted)")
     }
@@ -31,6 +54,61 @@ extension LoggedFault {
       )
     }
     return words
+  }
+
+  /// The PIC's first eight lines as the BIOS sets them up (SDM vol. 3, table 6-1 has exceptions there).
+  var isOfRealMode: Bool { isInterrupt && (8...15).contains(vector.rawValue) }
+
+  private var handlerWords: String {
+    vector.hasErrorCode
+      ? "A handler made for the exception takes an error code off the stack, which an interrupt does not push: what it shows is shifted by one word"
+      : "A handler made for the exception takes it for one"
+  }
+
+  /// What the error code names.
+  private var selector: [String] {
+    guard let selectorError, let errorCode else { return [] }
+    let during =
+      interruptBefore.map { ", while interrupt \($0.hexadecimal) of a device was being delivered" } ?? ""
+    guard let selector = selectorError.selector else {
+      let vectors = selectorError.vectors(isLongModeActive: mode == .long64).map(\.hexadecimal)
+      guard !vectors.isEmpty else { return [] }
+      return [
+        "Error code \(errorCode.hexadecimal) has bit 1 set (IDT): it names the gate of vector \(vectors.joined(separator: ", or in QEMU's older way of counting "))\(during)"
+      ]
+    }
+    let table = selector.isLocal ? "LDT" : "GDT"
+    let beyond = selectorBeyondTable.map { ", which lies beyond the GDT's limit \($0.limit.hexadecimal)" } ?? ""
+    return [
+      "Error code \(errorCode.hexadecimal) names the selector \(selector.rawValue.hexadecimal), entry \(selector.index) of the \(table)\(beyond)\(during)"
+    ]
+  }
+
+  /// The GDT that the named selector lies beyond, where the log shows it.
+  var selectorBeyondTable: DescriptorTableRegister? {
+    guard let selector = selectorError?.selector, !selector.isLocal, let table = dump?[.gdtr],
+      selector.index * 8 + 7 > Int(table.limit)
+    else { return nil }
+    return table
+  }
+
+  private static let pointers: [RegisterDump.Register] = [
+    .rax, .rbx, .rcx, .rdx, .rsi, .rdi, .rbp, .rsp, .r8, .r9, .r10, .r11, .r12, .r13, .r14, .r15,
+  ]
+
+  /// Registers that no access of 64-bit code can use.
+  private var nonCanonical: [String] {
+    guard vector == .generalProtection, errorCode == 0, let dump, dump.width == .bits64, mode == .long64 else {
+      return []
+    }
+    let names = Self.pointers.filter { register in
+      dump[register].map { !Paging.isCanonical(LinearAddress($0), unusedBits: 7) } ?? false
+    }
+    guard !names.isEmpty else { return [] }
+    let values = names.map { "\($0.rawValue) (\((dump[$0] ?? 0).hexadecimal))" }
+    return [
+      "\(values.joined(separator: ", ")) \(names.count == 1 ? "is" : "are") not canonical: an access through \(names.count == 1 ? "it" : "one of them") raises #GP(0)"
+    ]
   }
 
   /// The names that TCG gives its lazy flags (target/i386/cpu.h: CC_OP_*, 7.2).
@@ -86,17 +164,24 @@ extension LoggedFault {
     }
     var words: [String] = []
     let code = follower.errorCode
+    let event = isInterrupt ? "interrupt \(vector.rawValue.hexadecimal)" : vector.name
     if [.generalProtection, .segmentNotPresent].contains(follower.vector), code & 2 != 0 {
       words.append(
-        "\(follower.vector.name) with error code \(code.hexadecimal) came while \(vector.name) was being delivered: bit 1 means the IDT, and the index is that of vector \(vector.rawValue)\(code >> 4 == UInt32(vector.rawValue) ? " (in gates of 16 bytes)" : ""): its gate is beyond the limit or "
-          + "no gate. What comes after the first exception is the missing IDT, not the cause")
+        "\(follower.vector.name) with error code \(code.hexadecimal) came while \(event) was being delivered: bit 1 means the IDT, and the index is that of vector \(vector.rawValue)\(code >> 4 == UInt32(vector.rawValue) ? " (in gates of 16 bytes)" : ""): its gate is beyond the limit or "
+          + "no gate. What comes after the first \(isInterrupt ? "event" : "exception") is the missing IDT, not the cause"
+      )
     }
-    if follower.vector == .doubleFault, follower.stackPointer == stackPointer, stackPointer != nil {
-      words.append("\(vector.name) and #DF have the same stack pointer: no stack switch was made for #DF (no IST)")
+    if [.pageFault, .stackFault].contains(vector), follower.vector == .doubleFault,
+      follower.stackPointer == stackPointer,
+      stackPointer != nil, let shutdownBy, [.pageFault, .stackFault].contains(shutdownBy)
+    {
+      words.append(
+        "\(vector.name) and #DF have the same stack pointer, which TCG prints before it switches stacks; #DF's delivery met \(shutdownBy.name) too. So its frame went onto the same stack (no IST), or its own stack, its gate or its handler cannot be reached either"
+      )
     }
     if isTripleFault {
       words.append(
-        "The chain ends in a triple fault: \(vector.name), \(follower.vector.name)\(follower.vector == .doubleFault ? "" : ", #DF"), shutdown"
+        "The chain ends in a triple fault: \(event), \(follower.vector.name)\(follower.vector == .doubleFault ? "" : ", #DF"), shutdown"
       )
     }
     return words

@@ -10,8 +10,8 @@ extension LoggedFault {
   /// A special case stands before the general one.
   static var causes: [any CauseOfLoggedFault.Type] {
     [
-      ReenteredInterrupt.self, WrongRoot.self, LoggedStrayExecution.self, LoggedStackOverflow.self,
-      LoggedUndefinedInstruction.self,
+      ReenteredInterrupt.self, WrongRoot.self, LoggedPICNotRemapped.self, LoggedStrayExecution.self,
+      LoggedStackOverflow.self, LoggedBadSelector.self, LoggedUndefinedInstruction.self,
       LoggedReservedBit.self, LoggedNonCanonicalAddress.self, LoggedMissingPage.self, LoggedDivideError.self,
     ]
   }

@@ -27,7 +27,7 @@ struct LoggedStackOverflow: CauseOfLoggedFault {
       distance <= 16 ? "\(distance) bytes below the stack pointer: a push" : "\(distance) bytes below the stack pointer"
     let stack =
       hasSameStack
-      ? " #DF came with the same stack pointer: its gate has no stack of its own (IST), so that its frame had to go onto the same stack, and failed too."
+      ? " #DF could not be delivered either: most likely its gate has no stack of its own (IST), so that its frame had to go onto the same stack."
       : ""
     return
       "The write to \((fault.address ?? 0).hexadecimal), \(push), met a page that is not mapped: the stack has grown beyond its memory.\(stack) That is the triple fault."
