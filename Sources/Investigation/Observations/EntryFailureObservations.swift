@@ -103,8 +103,10 @@ extension Scene {
       if case .kvmEntryFailed(let error) = entry.value { return Sourced(error, entry.source) }
     }
     for entry in log.reversed() {
-      if case .vmcs(let dump) = entry.value, let reason = dump.failedEntry {
-        return Sourced(UInt64(reason), entry.source)
+      switch entry.value {
+      case .vmcs(let dump): if let reason = dump.failedEntry { return Sourced(UInt64(reason), entry.source) }
+      case .vmcb(let dump) where dump.isFailedEntry: return Sourced(.max, entry.source)
+      default: continue
       }
     }
     return nil
@@ -163,6 +165,9 @@ extension VMCSDump {
 }
 
 extension VMCBDump {
+  /// Whether the exit code is VMEXIT_INVALID, -1 of 32 or 64 bits.
+  var isFailedEntry: Bool { exitCode == 0xFFFF_FFFF || exitCode == .max }
+
   fileprivate var words: [String] {
     var words: [String] = []
     if let rip = guest.rip { words.append("The VMCB has RIP \(rip.hexadecimal)\(cpl.map { " at CPL \($0)" } ?? "")") }

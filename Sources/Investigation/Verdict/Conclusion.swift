@@ -184,6 +184,8 @@ extension Sourced<QEMUMessage> {
       case .kvmEntryFailed(let error): "KVM could not enter the guest: hardware error \(error.hexadecimal)."
       case .vmcs(let dump):
         dump.failedEntry.map { "KVM could not enter the guest: the VMCS has exit reason \($0.hexadecimal)." }
+      case .vmcb(let dump):
+        dump.isFailedEntry ? "KVM could not enter the guest: the VMCB has exit code -1 (VMEXIT_INVALID)." : nil
       case .kvmExceptionExit(let vector, _): "KVM gave up on the guest: exception \(vector.name) left KVM."
       case .kvmUnknownExit(let reason): "KVM gave up on the guest: unknown exit \(reason.hexadecimal)."
       case .kvmUnknownExitReason(let reason): "QEMU does not know KVM's exit reason \(reason)."

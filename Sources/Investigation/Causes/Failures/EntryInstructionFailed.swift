@@ -31,7 +31,7 @@ struct EntryInstructionFailed: CauseOfFailure, SingleCause {
       let kind = number == 7 ? "control fields" : "host-state fields"
       return
         "\(error): the processor does not accept the \(kind) that the host's KVM wrote into the VMCS. The guest's state was not even looked at"
-        + (hasRun ? "." : ", and the guest had run no instruction.")
+        + (hasRun ? "." : ", and the guest had run no instruction since the reset that its registers show.")
         + " The host's kernel is at fault, or the hypervisor below it if the host is itself a guest."
     }
     if let lost {
@@ -44,8 +44,8 @@ struct EntryInstructionFailed: CauseOfFailure, SingleCause {
   }
 
   private var withoutNumber: String {
-    "VMLAUNCH or VMRESUME failed and gave no number: no VMCS was current (VMfailInvalid), or a hypervisor below the host did not say. The guest's state was not looked at\(hasRun ? "" : ", and the guest had run no instruction"). No guest "
-      + "can bring that about: the host's kernel, its processor or the hypervisor below it. It is known above all where the host is itself a guest."
+    "VMLAUNCH or VMRESUME failed and gave no number: no VMCS was current (VMfailInvalid), or a hypervisor below the host did not say. The guest's state was not looked at\(hasRun ? "" : ", and the guest had run no instruction since the reset that its registers show"). No guest "
+      + "can bring that about: the host's kernel, its processor, another hypervisor that has the processor's VMX (VirtualBox beside KVM), or the one below it where the host is itself a guest."
   }
 
   var confidence: Confidence { isOfFields ? .proven : .likely }
@@ -53,6 +53,15 @@ struct EntryInstructionFailed: CauseOfFailure, SingleCause {
   var evidence: [Evidence] { lost.map { [Evidence("The host: \($0.value.text.prefix(100))", $0.source)] } ?? [] }
 
   var remedies: [Remedy] {
+    (number == nil
+      ? [
+        .host(
+          "end other hypervisors on the host (VirtualBox, VMware); where the host is itself a guest, update the one below it",
+          "Two of them cannot share a processor's VMX.")
+      ] : []) + ownRemedies
+  }
+
+  private var ownRemedies: [Remedy] {
     isOfFields
       ? [
         .host(
