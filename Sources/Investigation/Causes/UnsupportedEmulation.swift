@@ -57,7 +57,7 @@ struct UnsupportedEmulation: JudgedCause, SingleCause {
       ?? "KVM emulates an instruction that touches a device, and on some hosts (kvm_pvm, VMX without unrestricted guests) every one"
     let knowledge =
       isKnownNow
-      ? "is an instruction that only newer emulators of KVM know\(instruction.mnemonic.hasPrefix("fx") ? " (FXSAVE and FXRSTOR since Linux 4.10)" : ""): the host's kernel is older, unless KVM could not even fetch it"
+      ? "is an instruction that older emulators of KVM do not know\(instruction.emulatorHistory): the host's kernel may be older, unless KVM could not even fetch it"
       : "is an instruction that KVM's emulator does not know"
     let elsewhere =
       exceptionElsewhere.map { " Where it is not emulated it raises \($0.name): the guest's own mistake." } ?? ""
@@ -105,13 +105,26 @@ struct UnsupportedEmulation: JudgedCause, SingleCause {
 }
 
 extension Instruction {
-  /// Whether the emulator of older kernels had no code for it (Linux arch/x86/kvm/emulate.c: FXSAVE and FXRSTOR came with 4.10, the others
-  /// between 3.0 and 4.0), as far as the host's kernel is not known to be newer.
+  /// The first Linux whose arch/x86/kvm/emulate.c was seen to have code for it, if older ones had none. Looked up in opcode_table and
+  /// twobyte_table of 3.6 and 4.14: ENTER, LEAVE, MOVDQA and MOVNTPS are in both; MOVAPS, MOVAPD, MOVNTPD, MOVNTDQ, FXSAVE and FXRSTOR in
+  /// 4.14 alone.
+  fileprivate var knownToEmulatorSince: SoftwareVersion? {
+    switch mnemonic {
+    case "leave", "enter", "movdqa", "movntps": SoftwareVersion(3, 6)
+    case "movaps", "movapd", "movntpd", "movntdq", "fxsave", "fxrstor": SoftwareVersion(4, 14)
+    default: nil
+    }
+  }
+
+  fileprivate var emulatorHistory: String {
+    knownToEmulatorSince.map { $0 == SoftwareVersion(3, 6) ? " (Linux 3.6 does)" : " (Linux 4.14 does, 3.6 does not)" }
+      ?? ""
+  }
+
+  /// Whether the emulator of an older kernel may have no code for it, as far as the host's is not known to be newer.
   fileprivate func isLearnedLate(by linux: SoftwareVersion?) -> Bool {
-    let since = ["fxsave", "fxrstor"].contains(mnemonic) ? SoftwareVersion(4, 10) : SoftwareVersion(4, 0)
-    if let linux, linux >= since { return false }
-    return ["fxsave", "fxrstor", "leave", "enter", "movdqa", "movaps", "movapd", "movntps", "movntpd", "movntdq"]
-      .contains(mnemonic)
+    guard let since = knownToEmulatorSince else { return false }
+    return linux.map { $0 < since } ?? true
   }
 
   /// Whether it transfers control in a way that the emulator has for real mode only (Linux arch/x86/kvm/emulate.c: emulate_int, em_iret,

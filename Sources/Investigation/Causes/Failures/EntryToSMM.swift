@@ -60,7 +60,7 @@ struct EntryToSMM: CauseOfFailure, SingleCause {
     ## Why
 
     - Intel, before Linux 6.2: an interrupt shadow from before the SMI is kept, while RFLAGS.IF is clear in SMM. It comes at random, with Windows
-      guests most.
+      guests most. Distributions have carried the fix to older kernels (RHEL 8 with RHSA-2023:4815).
     - AMD, where the host is itself a guest: nested SVM did not carry SMM through, so that the first SMI ends the guest. It looks as if the disk
       did not boot.
 
@@ -68,6 +68,6 @@ struct EntryToSMM: CauseOfFailure, SingleCause {
 
     A newer host kernel; firmware without SMM; `smm=off`.
 
-    SDM vol. 3, 26.3.1.5, 31.4; Linux arch/x86/kvm/smm.c: enter_smm, 6.2.
+    SDM vol. 3, 26.3.1.5, 31.4; Linux arch/x86/kvm/smm.c: enter_smm, 6.2; the series of 25 October 2022 on the kvm list that clears the shadow.
     """
 }
