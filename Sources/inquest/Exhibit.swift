@@ -146,14 +146,29 @@ extension Scene {
 
 extension [QEMULogEntry] {
   /// The register dumps of the death: those that follow KVM's last error, or the last one before TCG's triple fault, else
-  /// the last.
+  /// the last of each processor.
   fileprivate var dumpsOfDeath: [QEMULogEntry] {
-    if let error = lastIndex(where: \.message.isKVMError) {
-      let following = self[(error + 1)...].filter(\.message.isDump)
+    if let error = last(where: \.message.isKVMError) {
+      // With several vCPUs another's error may stand inside the dump.
+      let following = filter { $0.message.isDump && $0.lines.upperBound > error.lines.lowerBound }
       if !following.isEmpty { return following }
     }
-    let end = lastIndex { $0.message == .tripleFault } ?? endIndex
+    guard let end = lastIndex(where: { $0.message == .tripleFault }) else { return lastDumps }
     return self[..<end].last(where: \.message.isDump).map { [$0] } ?? []
+  }
+
+  /// The dumps that the log ends with, one of each processor, as `info registers -a` and a reset of all print them.
+  private var lastDumps: [QEMULogEntry] {
+    guard let end = lastIndex(where: \.message.isDump) else { return [] }
+    var dumps = [self[end]]
+    var seen: Set = [self[end].message.processorOfDump]
+    guard seen != [nil] else { return dumps }
+    for entry in self[..<end].reversed() {
+      if case .cpuReset = entry.message { continue }
+      guard let cpu = entry.message.processorOfDump, seen.insert(cpu).inserted else { break }
+      dumps.insert(entry, at: 0)
+    }
+    return dumps
   }
 
   fileprivate var lastCommandLine: QEMUCommandLine? {
@@ -166,6 +181,9 @@ extension [QEMULogEntry] {
 
 extension QEMUMessage {
   fileprivate var isDump: Bool { if case .registerDump = self { true } else { false } }
+
+  /// The number of the processor that a dump is of, where its header has it.
+  fileprivate var processorOfDump: Int? { if case .registerDump(let dump) = self { dump.cpu } else { nil } }
 
   fileprivate var isKVMError: Bool {
     switch self {

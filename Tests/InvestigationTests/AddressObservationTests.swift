@@ -44,6 +44,14 @@ struct AddressObservationTests {
     ("a poisoned pointer", "Linux's poison of freed objects", { $0.generalPurpose.rsi = 0x6B6B_6B6B_6B6B_6B6B }),
     ("text in a pointer", "which is text: \"overflow\"", { $0.generalPurpose.rdi = 0x776F_6C66_7265_766F }),
     (
+      "a processor that a SIPI has just started", "a SIPI of vector 0x99 starts",
+      {
+        realMode(&$0, rip: 0, base: 0x9_9000)
+        $0.cs.selector = SegmentSelector(rawValue: 0x9900)
+        $0.generalPurpose = GeneralPurposeRegisters()
+      }
+    ),
+    (
       "neighbouring pages", "R14 (0x1fff5000) and R13 (0x1fff6000) are the addresses of two neighbouring pages",
       {
         $0.generalPurpose.r13 = 0x1FFF_6000

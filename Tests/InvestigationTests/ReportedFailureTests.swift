@@ -209,6 +209,42 @@ struct ReportedFailureTests {
     #expect(verdict.observations.contains { $0.text.contains(words) }, "\(verdict.observations.map(\.text))")
   }
 
+  @Test("a VMCB that the host's log has, without the guest's state")
+  func vmcbAlone() {
+    let verdict = verdict(
+      "kvm_amd: VMCB Control Area:\nkvm_amd: asid: 3\nkvm_amd: exit_code: ffffffff\nkvm_amd: nested_ctl: 7")
+    #expect(verdict.outcome == .died && verdict.cause?.id == "entry.invalid-vmcb")
+    #expect(verdict.cause?.summary.contains("the guest's state is not shown") == true)
+  }
+
+  @Test("QEMU's stumble over SMM is no cause")
+  func assertion() {
+    let verdict = verdict(
+      "KVM internal error. Suberror: 1\nemulation failure\nCode=kvm: cpu.h:660: cpu_asidx_from_attrs: Assertion `ret < cpu->num_ases && ret >= 0' failed."
+    )
+    #expect(verdict.observations.contains { $0.text.contains("a consequence of what was reported before") })
+  }
+
+  @Test("registers of another architecture are not an x86's", arguments: ["arm", "x86_64"])
+  func otherArchitecture(_ name: String) {
+    let verdict = verdict(
+      "qemu: fatal: Trying to execute code outside RAM or ROM at 0x08000390\n\nR00=00000000 R01=00000000\nPSR=400001d3 -Z-- A svc32",
+      command: "qemu-system-\(name) -M sx1")
+    #expect(verdict.cause == nil)
+    #expect(verdict.observations.contains { $0.text.contains("another processor than an x86") } == (name == "arm"))
+  }
+
+  @Test("a jump to the kernel's linked address before paging is on")
+  func jumpBeforePaging() {
+    let verdict = verdict("qemu: fatal: Trying to execute code outside RAM or ROM at 0xf010002c") { state in
+      (state.cr0, state.efer, state.cr4, state.rip) = ([.protectionEnable], [], [], 0xF010_002C)
+      state.cs.attributes = SegmentAttributes(rawValue: 0xCF_9A00)
+    }
+    #expect(verdict.cause?.id == "execution.outside-ram")
+    #expect(verdict.cause?.summary.contains("leads somewhere only once CR0.PG is set") == true)
+    #expect(verdict.observations.contains { $0.text.contains("Paging is off, although CR3 is") })
+  }
+
   @Test("a program's crash is not QEMU's, and each MSR is counted by itself")
   func counts() {
     #expect(

@@ -7,6 +7,8 @@ struct FetchOutsideMemory: SingleCause {
 
   private let pointer: LinearAddress
   private let memory: UnavailableMemory
+  /// CR3, where paging is off although it was loaded.
+  private let idleRoot: UInt64?
 
   /// Whether it was not looked up where RIP leads: the window of the VGA lies at these addresses on every PC.
   let isAssumed: Bool
@@ -18,6 +20,7 @@ struct FetchOutsideMemory: SingleCause {
   ///   - named: The address that TCG's message names, which lies behind RIP: that is where the block began.
   init?(_ next: NextInstruction, at state: ProcessorState, isFailedEmulation: Bool, named: UInt64?) {
     pointer = state.instructionAddress
+    idleRoot = !state.cr0.contains(.paging) && state.cr0.contains(.protectionEnable) && state.cr3 != 0 ? state.cr3 : nil
     isAssumed = next.outsideMemory == nil && named == nil
     // In SMM the window may be SMRAM, which nothing outside SMM sees.
     if state.isInSMM == true, PCMemory.vgaWindow.contains(pointer.rawValue) { return nil }
@@ -44,7 +47,14 @@ struct FetchOutsideMemory: SingleCause {
     }
     return
       "RIP is \(pointer.rawValue.hexadecimal), which is physical \(place.hexadecimal): \(what). Instructions cannot be fetched from there: KVM "
-      + "gives up with an internal error (suberror 1), TCG with a fatal message."
+      + "gives up with an internal error (suberror 1), TCG with a fatal message.\(withoutPaging)"
+  }
+
+  /// The upper half of 32 bits, where kernels are linked to and no PC has code but the firmware's.
+  private var withoutPaging: String {
+    guard let idleRoot, (0x8000_0000..<0xFEC0_0000).contains(pointer.rawValue) else { return "" }
+    return
+      " Paging is off, although CR3 is \(idleRoot.hexadecimal): an address of the upper half, as kernels are linked to, leads somewhere only once CR0.PG is set."
   }
 
   /// The end of the flash below 4 GiB is the code of the reset vector, which is of 16 and 32 bits.
@@ -61,6 +71,11 @@ struct FetchOutsideMemory: SingleCause {
         "find out what jumped there: a bad pointer, a return address that was overwritten, code that ran on through empty memory",
         "The address is mapped, or paging is off, but nothing answers with code.")
     ]
+      + (withoutPaging.isEmpty
+        ? []
+        : [
+          .guest("set CR0.PG before the jump to the kernel's linked address", "Until then addresses are physical.")
+        ])
   }
 
   static let manual = """

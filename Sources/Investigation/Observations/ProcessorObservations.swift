@@ -54,7 +54,9 @@ struct ProcessorObservations {
       note(
         isOnTheWay
           ? "Paging is off; EFER.LME is set: the code is on its way into long mode, which begins when CR0.PG is set"
-          : "Paging is off")
+          : state.mode != .real && state.cr3 != 0
+            ? "Paging is off, although CR3 is \(state.cr3.hexadecimal): tables were given, and CR0.PG has not been set, or was cleared"
+            : "Paging is off")
       return
     }
     let root = state.cr3 & 0x000F_FFFF_FFFF_F000

@@ -24,9 +24,13 @@ enum ResetObservations {
 
   private static func reset(_ state: ProcessorState) -> [String] {
     let cr0 = state.cr0.rawValue.hexadecimal
+    let start =
+      "The registers are those of a reset processor (EIP fff0, CS f000 with base ffff0000, CR0 \(cr0)): it has run nothing since"
+    // QEMU halts every processor but the first at its reset (target/i386/cpu.c: x86_cpu_reset, 7.2).
     var facts = [
-      "The registers are those of a reset processor (EIP fff0, CS f000 with base ffff0000, CR0 \(cr0)): it has run nothing since. KVM on AMD resets a processor at a triple "
-        + "fault (arch/x86/kvm/svm/svm.c: shutdown_interception); after one they say nothing about it"
+      state.isHalted == true
+        ? "\(start). It is halted: a further processor (AP) that waits for its start (SIPI)"
+        : "\(start). KVM on AMD resets a processor at a triple fault (arch/x86/kvm/svm/svm.c: shutdown_interception); after one they say nothing about it"
     ]
     if let left = leftOver(state) { facts.append(left) }
     if let signature = signature(UInt32(truncatingIfNeeded: state.generalPurpose.rdx)) { facts.append(signature) }

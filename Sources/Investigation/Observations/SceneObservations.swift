@@ -15,7 +15,19 @@ extension Scene {
     }
     return errors + (entry ?? []) + traceObservations + loggedFaultObservations + messageObservations
       + statementObservations + hostDumpObservations + partialDumpObservations + unusualMemoryObservations
-      + multibootObservations
+      + multibootObservations + otherArchitecture
+  }
+
+  /// QEMU of another processor: its registers are not read, and nothing here was made for it.
+  private var otherArchitecture: [Evidence] {
+    guard let program = commandLine?.program.split(separator: "/").last, program.hasPrefix("qemu-system-"),
+      !["qemu-system-x86_64", "qemu-system-i386"].contains(where: program.hasPrefix)
+    else { return [] }
+    return [
+      Evidence(
+        "\(program) emulates another processor than an x86: only QEMU's own messages are read here, no registers",
+        .commandLine)
+    ]
   }
 
   /// The last dump, where it is too small for a processor's state.
@@ -25,11 +37,14 @@ extension Scene {
     return PartialDumpObservations(dump, entry.source).evidence
   }
 
-  /// The last internal error of each kind.
+  /// The last internal error of each kind, of those that have data if any has.
   private var internalErrors: [Sourced<KVMInternalError>] {
     var errors: [Sourced<KVMInternalError>] = []
     for entry in log {
       guard case .kvmInternalError(let error) = entry.value else { continue }
+      guard !error.extraData.isEmpty || !errors.contains(where: { $0.value.suberror == error.suberror }) else {
+        continue
+      }
       errors.removeAll { $0.value.suberror == error.suberror }
       errors.append(Sourced(error, entry.source))
     }

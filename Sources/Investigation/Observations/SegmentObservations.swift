@@ -5,7 +5,7 @@ import X86
 enum SegmentObservations {
   /// The facts, each a sentence. The state must not be that of a reset processor.
   static func facts(of state: ProcessorState) -> [String] {
-    realMode(state) + realModeLeftOver(state) + codeOffset(state) + attributes(state) + tables(state)
+    realMode(state) + startup(state) + realModeLeftOver(state) + codeOffset(state) + attributes(state) + tables(state)
   }
 
   private static func data(_ state: ProcessorState) -> [(name: String, segment: Segment)] {
@@ -56,6 +56,17 @@ enum SegmentObservations {
     let names = segments.map(\.name)
     if names.count == 6 { return "all segments" }
     return names == ["SS", "DS", "ES", "FS", "GS"] ? "all segments but CS" : list(names)
+  }
+
+  /// Real mode at the beginning of a page, where a SIPI puts a processor (SDM vol. 3, 8.4.3).
+  private static func startup(_ state: ProcessorState) -> [String] {
+    guard state.mode == .real, state.rip == 0, state.cs.base != 0, state.cs.base & 0xFFF == 0,
+      state.cs.base < 0x10_0000,
+      state.cs.base == UInt64(state.cs.selector.rawValue) << 4, state.generalPurpose.rsp == 0
+    else { return [] }
+    return [
+      "CS:IP is \(state.cs.selector.rawValue.hexadecimal):0, where a SIPI of vector \((state.cs.base >> 12).hexadecimal) starts a further processor (AP), and nothing is on a stack: it has run no instruction since"
+    ]
   }
 
   /// Protected mode with the CS of real mode: between MOV CR0 and the far jump.

@@ -83,6 +83,13 @@ extension Statement {
       return fatal(
         .commandLine,
         "-kernel was given a 64-bit ELF without a PVH note, which QEMU cannot start: the guest did not run")
+    case .assertion where text.contains("cpu->num_ases"):
+      // include/hw/core/cpu.h: cpu_asidx_from_attrs, reached from x86_cpu_dump_state's CPU_DUMP_CODE (5.2 to 7.2).
+      return StatementMeaning(
+        side: .none,
+        words:
+          "An assertion of QEMU's failed while it printed the bytes at RIP (Code=) of a processor in system-management mode: a consequence of what was reported before, not the cause"
+      )
     case .assertion:
       return fatal(.host, "An assertion failed: QEMU aborted by itself, a defect of QEMU or of what it was given")
     default: return nil

@@ -16,6 +16,8 @@ struct InvalidVMCB: CauseOfFailure, SingleCause {
     dump = failure.scene.lastDump
   }
 
+  private var isStateShown: Bool { failure.scene.entryStates(failure.processor).contains { $0.value.cr0 != nil } }
+
   /// The MSR that ECX names, where it has a name.
   private var msr: String? {
     guard let rcx = dump?[.rcx], rcx <= 0xFFFF_FFFF, rcx > 0xFF else { return nil }
@@ -28,6 +30,10 @@ struct InvalidVMCB: CauseOfFailure, SingleCause {
       return
         "VMRUN refused the VMCB. ECX names \(msr), as a WRMSR of it leaves it: what KVM turned on or off in the VMCB because of that write may be what the processor refuses. The host's KVM is at fault, not "
         + "the guest; with encrypted guests (SEV-ES) some controls may not be changed at all."
+    }
+    guard isStateShown else {
+      return
+        "VMRUN refused the VMCB: the guest's state is not shown, so that neither it nor the controls that the host's KVM, or the hypervisor below it, set can be ruled out."
     }
     return
       "VMRUN refused the VMCB: the guest's state that is shown breaks no rule, so it is a control that the host's KVM, or the hypervisor below it, set wrongly."
