@@ -122,6 +122,14 @@ private func messages(_ text: String) -> [QEMUMessage] { QEMULog.parse(text).map
     #expect(whole.stackSelector?.rawValue == 16 && whole.stackPointer == 0x7BF8 && whole.cr2 == 0x20C000)
     #expect(messages(text.replacing(" SP=", with: "\n        SP=")) == [.interrupt(whole)])
     #expect(messages(text.replacing(" CR2=", with: "\nCR2=")) == [.interrupt(whole)])
+    #expect(messages(text.replacing(" SP=", with: "\n\n        SP=")) == [.interrupt(whole)])
+    #expect(messages(text.replacing("=", with: "=3D").replacing(" SP=", with: " =\nSP=")) == [.interrupt(whole)])
+  }
+
+  @Test(arguments: ["", "2024-05-01T10:00:00.123456Z qemu[12]: "])
+  func illegalInstruction(_ prefix: String) {
+    let listing = CodeListing(lines: [.init(address: 0x10_0A10, bytes: [0xC5, 0xF8])])
+    #expect(messages(prefix + "ILLOPC: 0000000000100a10: c5 f8") == [.codeListing(listing)])
   }
 
   @Test func tripleFaultInOrder() throws {

@@ -65,6 +65,7 @@ private func dumps(_ text: [UInt8]) -> [RegisterDump] {
     ("broken at 80 columns", { eachLine($0) { wrapped($0, at: 80) } }),
     ("broken at the last blank before 72", { eachLine($0) { filled($0, to: 72) } }),
     ("escaped for a page", { escapedForPage($0) }),
+    ("with line breaks of HTML", { eachLine($0) { $0 + "<br />" } }),
     ("no-break spaces", { $0.replacing("  ", with: "\u{A0} ") }),
     ("quoted-printable", { eachLine($0) { quotedPrintable($0) } }),
     ("trailing blanks lost", { eachLine($0) { String($0.reversed().drop { $0 == " " }.reversed()) } }),

@@ -45,7 +45,7 @@ public struct CodeListing: Hashable, Sendable {
   /// print_insn_objdump, 7.2, built without capstone).
   private static func instruction(_ line: LogLine) -> Line? {
     var scanner = LineScanner(line.bytes)
-    _ = scanner.skip("ILLOPC: ")
+    _ = scanner.skip(past: "ILLOPC: ")
     _ = scanner.skip("0x")
     guard let address = scanner.hex(), address.digits >= 4, scanner.skip(":") else { return nil }
     scanner.skipBlanks()

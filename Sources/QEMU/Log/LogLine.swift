@@ -62,7 +62,7 @@ struct LogLines: Sequence, IteratorProtocol {
   }
 
   private static func content(_ line: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
-    var line = TransferEncoding.decodingReferences(line)
+    var line = TransferEncoding.decodingReferences(TransferEncoding.withoutBreak(line))
     while let last = line.last, Byte.isBlank(last) { line.removeLast() }
     while let first = line.first, Byte.isBlank(first) || first == Byte.greater || first == Byte.bar {
       line.removeFirst()

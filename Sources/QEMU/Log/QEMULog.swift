@@ -172,7 +172,8 @@ private struct QEMULogParser {
       guard distance <= 2, error.takeContinuation(line) else { return false }
       entries[last].message = .kvmInternalError(error)
     case .interrupt(let interrupt):
-      guard distance == 1, interrupt.cr2 == nil, interrupt.rax == nil, let start = brokenLine,
+      // An empty line may stand between, or the line itself have been of two.
+      guard distance <= 2, interrupt.cr2 == nil, interrupt.rax == nil, let start = brokenLine,
         let whole = InterruptLog.joining(start, line)
       else { return false }
       brokenLine = nil

@@ -57,6 +57,15 @@ enum TransferEncoding {
     return decoded[...]
   }
 
+  /// A line without HTML's line break at its end.
+  static func withoutBreak(_ line: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
+    guard line.last == Byte.greater else { return line }
+    for mark in breaks where line.suffix(mark.count).elementsEqual(mark) { return line.dropLast(mark.count) }
+    return line
+  }
+
+  private static let breaks = ["<br>", "<br/>", "<br />", "<BR>"].map { Array($0.utf8) }
+
   private static let ampersand = UInt8(ascii: "&")
   /// U+00A0 in UTF-8.
   private static let noBreakSpace: [UInt8] = [0xC2, 0xA0]
