@@ -128,7 +128,7 @@ private func messages(_ text: String) -> [QEMUMessage] { QEMULog.parse(text).map
 
   @Test(arguments: ["", "2024-05-01T10:00:00.123456Z qemu[12]: "])
   func illegalInstruction(_ prefix: String) {
-    let listing = CodeListing(lines: [.init(address: 0x10_0A10, bytes: [0xC5, 0xF8])])
+    let listing = CodeListing(lines: [.init(address: 0x10_0A10, bytes: [0xC5, 0xF8])], isOfGuest: true)
     #expect(messages(prefix + "ILLOPC: 0000000000100a10: c5 f8") == [.codeListing(listing)])
   }
 
