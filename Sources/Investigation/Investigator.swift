@@ -532,6 +532,7 @@ extension Investigator {
           what: "the page tables, in memory from physical \(root.hexadecimal) on",
           how: "in QEMU's monitor: xp /512gx \(root.hexadecimal), or dump-guest-memory FILE"))
     }
+    if !isExplained, let listing = scene.missingListing { missing.append(listing) }
     if scene.processors.isEmpty {
       missing.append(
         Missing(

@@ -191,4 +191,21 @@ extension Scene {
 
 extension Scene {
   var loggedChain: LoggedChain? { LoggedChain(self) }
+
+  /// What a log of TCG would tell with the code that was executed; nil where it has that, or is none.
+  var missingListing: Missing? {
+    let hasEvents = log.contains { entry in
+      switch entry.value {
+      case .interrupt, .exceptionCheck, .cpuReset: true
+      default: false
+      }
+    }
+    let hasListing = log.contains { entry in
+      if case .codeListing(let listing) = entry.value { listing.isOfGuest } else { false }
+    }
+    guard memory == nil, trace.isEmpty, hasEvents, !hasListing else { return nil }
+    return Missing(
+      what: "the code that was executed, and the memory",
+      how: "qemu-system-x86_64 … -d int,cpu_reset,in_asm -D FILE, or better: inquest run -- qemu-system-x86_64 …")
+  }
 }

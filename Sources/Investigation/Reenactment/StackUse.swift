@@ -3,62 +3,74 @@ import X86
 
 /// What the code in front of an instruction has done with the stack, as the guest's image has it.
 struct StackUse {
-  /// Whether the instruction is a call that leads back to itself.
-  private let isRecursive: Bool
-  /// The bytes that were pushed in front of the instruction since the function began.
-  private let pushed: UInt64
-  private let pointer: UInt64
+  /// Addresses that were pushed to right before; empty where the code does not tell.
+  private let pushed: [UInt64]
 
   /// How far a call may lead back.
-  private static let longestWay = 4096
+  private static let longestWay: UInt64 = 4096
 
   /// Nil where the code is not known.
   init?(_ fault: FirstFault, in scene: Scene) {
     guard let state = fault.state, let instruction = fault.instruction, let image = scene.image,
       let place = image.place(of: state.instructionAddress.rawValue)
     else { return nil }
-    pointer = state.generalPurpose.rsp
     let rip = state.instructionAddress.rawValue
-    isRecursive =
-      instruction.mnemonic == "call"
-      && instruction.branchTarget.flatMap { Self.growth(from: $0, to: rip, state, in: scene) } != nil
-    let start = image.symbol(containing: place.virtual).map { rip &- $0.offset }
-    pushed = start.flatMap { Self.growth(from: $0, to: rip, state, in: scene) } ?? 0
+    let pointer = state.stackAddress
+    // A call that leads back to itself has pushed its return address before.
+    let recursion = instruction.mnemonic == "call" ? instruction.branchTarget : nil
+    let function = image.symbol(containing: place.virtual).map { rip &- $0.offset }
+    pushed = [
+      recursion.flatMap { Self.depth(from: $0, to: rip, hasPushed: true, state, in: scene) },
+      function.flatMap { Self.depth(from: $0, to: rip, hasPushed: false, state, in: scene) },
+    ].compactMap(\.self).map { pointer &+ $0 }
   }
 
-  /// Whether the page above that of `address` was written to before.
-  func isProven(above address: LinearAddress) -> Bool {
-    guard address.rawValue >> 12 != pointer >> 12 else { return false }
-    return isRecursive || pushed > 0
-  }
+  /// Whether a page above that of `address` was written to before.
+  func isProven(above address: LinearAddress) -> Bool { pushed.contains { $0 >> 12 > address.rawValue >> 12 } }
 
-  /// How many bytes straight-line code from `start` to `end` pushes; nil where it branches, sets the stack pointer, or does not lead there.
-  private static func growth(from start: UInt64, to end: UInt64, _ state: ProcessorState, in scene: Scene) -> UInt64? {
-    guard end &- start <= UInt64(longestWay) else { return nil }
+  /// How far above the stack pointer at `end` the last word lies that straight-line code from `start` pushed; nil where it branches, sets the stack
+  /// pointer, pushes nothing, or does not lead there.
+  private static func depth(
+    from start: UInt64, to end: UInt64, hasPushed: Bool, _ state: ProcessorState, in scene: Scene
+  ) -> UInt64? {
+    guard end &- start <= longestWay else { return nil }
     var pointer = start
-    var pushed: UInt64 = 0
+    var depth: UInt64? = hasPushed ? 0 : nil
     while pointer < end {
-      guard let instruction = scene.instructionAsListed(at: pointer, state), !instruction.isBranch else { return nil }
+      guard let instruction = scene.instructionAsListed(at: pointer, state), !instruction.leaves(before: end) else {
+        return nil
+      }
       if instruction.mnemonic == "push" {
-        pushed += UInt64(instruction.stackWidth / 8)
+        depth = 0
+      } else if let room = instruction.stackRoom {
+        depth = depth.map { $0 &+ room }
       } else if instruction.setsStackPointer {
         return nil
       }
-      pointer += UInt64(instruction.length)
+      pointer &+= UInt64(instruction.length)
     }
-    return pointer == end ? pushed : nil
+    return pointer == end ? depth : nil
   }
 }
 
 extension Instruction {
-  fileprivate var isBranch: Bool {
-    branchTarget != nil || isFarBranch || ["jmp", "call", "ret"].contains(mnemonic) || mnemonic.hasPrefix("iret")
+  /// Whether it may not go on to the next instruction, and be before `end` all the same: a branch, but for a condition that leads beyond.
+  fileprivate func leaves(before end: UInt64) -> Bool {
+    if mnemonic.hasPrefix("j"), mnemonic != "jmp", let branchTarget, branchTarget > end { return false }
+    return branchTarget != nil || isFarBranch || ["jmp", "call", "ret"].contains(mnemonic) || mnemonic.hasPrefix("iret")
+  }
+
+  /// The bytes that it takes from the stack for a function's variables: SUB of an immediate.
+  fileprivate var stackRoom: UInt64? {
+    guard mnemonic == "sub", case .register(.general(number: 4, _))? = operands.first?.value,
+      case .immediate(let room)? = operands.dropFirst().first?.value
+    else { return nil }
+    return room
   }
 
   /// Whether it gives the stack pointer a value other than by a push or a frame's room.
   fileprivate var setsStackPointer: Bool {
-    if mnemonic == "sub" || mnemonic == "and" { return false }
-    return operands.contains { operand in
+    operands.contains { operand in
       guard operand.isWrite, case .register(.general(number: 4, _)) = operand.value else { return false }
       return true
     }
