@@ -20,7 +20,7 @@ struct ShortLoop {
   /// How many bytes a loop may have.
   private static let longest = 96
   /// What a loop that only looks may be made of.
-  private static let harmless: Set<String> = [
+  static let harmless: Set<String> = [
     "mov", "movzx", "movsx", "movsxd", "lea", "cmp", "test", "nop", "pause", "and", "or", "xor", "bt", "in",
   ]
 

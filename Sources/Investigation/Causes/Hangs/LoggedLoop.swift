@@ -1,0 +1,150 @@
+import GuestImage
+import QEMU
+import X86
+
+/// `hang.self-loop`, `hang.interrupts-off` or `hang.spin` by a log of `-d int,in_asm` that ends with a block from which nothing leads on.
+///
+/// TCG lists a block right before it is executed for the first time, and logs each interrupt and exception. Where a log ends with a block that can
+/// only go on to itself, the guest was in it until QEMU was ended.
+struct LoggedLoop: CauseOfHang {
+  private enum End {
+    case selfLoop, halt, spin
+
+    var cause: (id: String, title: String) {
+      switch self {
+      case .selfLoop: (SelfLoop.id, SelfLoop.title)
+      case .halt: (HaltedForGood.id, HaltedForGood.title)
+      case .spin: (SpinLoop.id, SpinLoop.title)
+      }
+    }
+  }
+
+  private let end: End
+  private let last: Instruction
+  private let source: Source
+
+  /// A block before it that was listed already may have been executed since, with interrupts on.
+  let confidence = Confidence.likely
+
+  /// Another processor's blocks would stand between those of one.
+  init?(_ hang: Hang) {
+    let scene = hang.scene
+    guard scene.memory == nil, scene.trace.isEmpty, scene.commandLine?.processorCount == 1, scene.wasEndedBySignal,
+      let entry = scene.log.last(where: { !$0.value.isStatement }), case .codeListing(let listing) = entry.value,
+      listing.isOfGuest,
+      let block = listing.instructions, let last = block.last, let first = block.first
+    else { return nil }
+    (self.last, source) = (last, entry.source)
+    if last.mnemonic == "jmp", last.branchTarget == last.address {
+      end = .selfLoop
+    } else if last.mnemonic == "hlt", scene.hasTurnedInterruptsOff {
+      end = .halt
+    } else if last.mnemonic.hasPrefix("j"), last.branchTarget == first.address, scene.hasTurnedInterruptsOff,
+      block.dropLast().allSatisfy(\.onlyLooks)
+    {
+      end = .spin
+    } else {
+      return nil
+    }
+  }
+
+  var id: String { end.cause.id }
+  var title: String { end.cause.title }
+
+  var summary: String {
+    let place = "`\(last.text)` at \(last.address.hexadecimal)"
+    let rest = "No interrupt came until QEMU was ended"
+    switch end {
+    case .selfLoop: return "The log ends with a block that ends in \(place), a jump to itself. \(rest)."
+    case .halt:
+      return
+        "The log ends with a block that ends in \(place). \(rest), and nothing that was listed since the last CLI turns interrupts on."
+    case .spin:
+      return
+        "The log ends with a loop that ends in \(place), and that only looks at memory. \(rest), and nothing that was listed since the last CLI turns them on."
+    }
+  }
+
+  var remedies: [Remedy] {
+    switch end {
+    case .selfLoop:
+      [
+        .guest(
+          "find out why the guest came to this place", "A message in front of the loop, and HLT in it, would tell.")
+      ]
+    case .halt:
+      [
+        .guest(
+          "if the guest was to wait for an interrupt: STI right before HLT; if it had ended: leave through a device that ends QEMU (ACPI "
+            + "power-off, isa-debug-exit)", "STI takes effect after the next instruction.")
+      ]
+    case .spin:
+      [.guest("STI before the loop, if a handler is to change what it waits for", "With interrupts off none runs.")]
+    }
+  }
+
+  var evidence: [Evidence] { [Evidence("The last block that TCG listed; no interrupt or exception follows", source)] }
+}
+
+extension Scene {
+  /// Whether somebody ended QEMU with a signal.
+  fileprivate var wasEndedBySignal: Bool {
+    log.contains { entry in
+      if case .statement(let statement) = entry.value { statement.kind == .terminating } else { false }
+    }
+  }
+
+  /// Whether of the instructions that were listed, and that tell of interrupts, the last is CLI. STI, POPF and IRET may turn them on.
+  fileprivate var hasTurnedInterruptsOff: Bool {
+    for entry in log.reversed() {
+      guard case .codeListing(let listing) = entry.value, listing.isOfGuest else { continue }
+      for line in listing.lines.reversed() {
+        let opcode = line.bytes.first { ![0x66, 0x48].contains($0) }
+        if line.bytes.count <= 2, [0xFB, 0x9D, 0xCF].contains(opcode) { return false }
+        if line.bytes == [0xFA] { return true }
+      }
+    }
+    return false
+  }
+}
+
+extension QEMUMessage {
+  fileprivate var isStatement: Bool { if case .statement = self { true } else { false } }
+}
+
+extension CodeListing {
+  /// The instructions of the block, in the mode in which each has just the bytes of its line; nil where none has.
+  fileprivate var instructions: [Instruction]? {
+    let bytes = lines.flatMap(\.bytes)
+    guard let start = lines.first?.address, bytes.count <= 4096 else { return nil }
+    let modes: [ProcessorMode] = [.long64, .protected(bits: 32), .protected(bits: 16)]
+    return modes.lazy.compactMap { mode in decoded(bytes, at: start, mode) }.first
+  }
+
+  private func decoded(_ bytes: [UInt8], at start: UInt64, _ mode: ProcessorMode) -> [Instruction]? {
+    var instructions: [Instruction] = []
+    var offset = 0
+    while offset < bytes.count {
+      guard
+        let next = try? Instruction.decode(
+          Array(bytes[offset...].prefix(15)), at: start &+ UInt64(offset), mode: mode),
+        lines.contains(where: { $0.address == next.address })
+      else { return nil }
+      instructions.append(next)
+      offset += next.length
+    }
+    // A line that goes on has no instruction of its own.
+    let isFitting = lines.allSatisfy { line in
+      instructions.contains { line.address &- $0.address < UInt64($0.length) }
+    }
+    return isFitting ? instructions : nil
+  }
+}
+
+extension Instruction {
+  /// Whether it does no more than look at memory and registers.
+  fileprivate var onlyLooks: Bool {
+    mnemonic != "in" && ShortLoop.harmless.contains(mnemonic)
+      && memoryOperands.allSatisfy { !$0.isWrite }
+  }
+}

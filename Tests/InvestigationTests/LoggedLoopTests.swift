@@ -1,0 +1,81 @@
+import Investigation
+import QEMU
+import Testing
+
+/// Logs of `-d int,in_asm` that end with a block from which nothing leads on.
+@Suite("logs that end in a loop")
+struct LoggedLoopTests {
+  private func verdict(
+    _ blocks: String, command: String = "qemu-system-x86_64 -kernel k.elf", isEnded: Bool = true
+  ) -> Verdict {
+    let end = isEnded ? "qemu-system-x86_64: terminating on signal 15 from pid 42 (timeout)\n" : ""
+    let text = "$ \(command)\n\(end)SMM: enter\nSMM: after RSM\n" + blocks
+    var scene = Scene()
+    scene.log = Sourced.messages(of: QEMULog.parse(text), named: "log")
+    scene.accelerator = Sourced(.tcg, .commandLine)
+    for entry in scene.log {
+      if case .commandLine(let recorded) = entry.value { scene.commandLine = recorded.commandLine }
+    }
+    return Investigator.verdict(on: scene)
+  }
+
+  private static let off = "----------------\nIN: \n0x00007c00:  fa                       cli      \n\n"
+  private static let on = "----------------\nIN: \n0x00100040:  fb                       sti      \n\n"
+  private static let jump = "----------------\nIN: main\n0x00100031:  eb fe                    jmp      0x100031\n\n"
+  private static let halt = """
+    ----------------
+    IN: main
+    0x00100098:  b0 34                    movb     $0x34, %al
+    0x0010009a:  e6 43                    outb     %al, $0x43
+    0x0010009c:  f4                       hlt
+
+
+    """
+  private static let spin = """
+    ----------------
+    IN: main
+    0x001000af:  83 38 00                 cmpl     $0, (%rax)
+    0x001000b2:  74 fb                    je       0x1000af
+
+
+    """
+  private static let poll = """
+    ----------------
+    IN: main
+    0x00100014:  ec                       inb      %dx, %al
+    0x00100015:  a8 40                    testb    $0x40, %al
+    0x00100017:  74 fb                    je       0x100014
+
+
+    """
+  private static let interrupt = """
+    Servicing hardware INT=0x20
+         0: v=20 e=0000 i=0 cpl=0 IP=0008:0000000000100031 pc=0000000000100031 SP=0010:000000000014afe0 env->regs[R_EAX]=0000000000105010
+
+    """
+
+  private static let logs: [(what: String, text: String, cause: String?)] = [
+    ("a jump to itself", off + jump, "hang.self-loop"),
+    ("HLT after CLI", off + halt, "hang.interrupts-off"),
+    ("HLT after STI waits", off + on + halt, nil),
+    ("HLT of which nothing tells", halt, nil),
+    ("a loop that looks at memory", off + spin, "hang.spin"),
+    ("the same with interrupts on", off + on + spin, nil),
+    ("a device may yet answer", off + poll, nil),
+    ("an interrupt came", off + jump + interrupt, nil),
+    ("a block that leads on", off + jump + on, nil),
+  ]
+
+  @Test("the last block tells", arguments: logs)
+  func ends(_ log: (what: String, text: String, cause: String?)) {
+    let verdict = verdict(log.text)
+    #expect(verdict.cause?.id == log.cause, "\(log.what)")
+    #expect(verdict.outcome == (log.cause == nil ? .undetermined : .hung), "\(log.what)")
+  }
+
+  @Test("a log that may have been cut off, and one of several processors, tell nothing")
+  func unknownEnds() {
+    #expect(verdict(Self.off + Self.jump, isEnded: false).cause == nil)
+    #expect(verdict(Self.off + Self.jump, command: "qemu-system-x86_64 -smp 2 -kernel k.elf").cause == nil)
+  }
+}
