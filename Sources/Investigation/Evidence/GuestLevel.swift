@@ -110,8 +110,13 @@ extension Scene {
     return nil
   }
 
-  /// Whether the bytes at RIP are those that the guest's image has there.
+  /// Whether the bytes at RIP are those that the guest's image has there; without memory, whether RIP, the GDT and the page tables in force are all the
+  /// image's.
   private func executesImage(_ state: ProcessorState) -> Bool {
+    if memory == nil, trace.isEmpty, let image {
+      return image.place(of: state.instructionAddress.rawValue) != nil && image.place(of: state.gdtr.base) != nil
+        && image.place(of: PageTableEntry(state.cr3).table) != nil
+    }
     guard let image, let memory, let place = image.place(of: state.instructionAddress.rawValue),
       let paging = Paging(state, rules: rules(of: walker, for: state)),
       let found = try? paging.bytes(

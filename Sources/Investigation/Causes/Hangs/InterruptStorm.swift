@@ -1,3 +1,4 @@
+import GuestImage
 import KVM
 import QEMU
 import X86
@@ -22,22 +23,36 @@ struct InterruptStorm: CauseOfHang, SingleCause {
     var registers: GeneralPurposeRegisters?
   }
 
-  /// The line of the 8259 was asserted at every look: a timer's or another edge never is.
+  /// The line of the 8259 was asserted at every look: a timer's or another edge never is. Or the code that is interrupted cannot come back to where
+  /// it is interrupted: then none of it was executed in between.
   init?(_ hang: Hang) {
-    let looks = hang.scene.watched.map { Set($0.interruptControllers.flatMap(\.assertedVectors)) }
-    guard let first = looks.first, looks.count >= Self.least.looks else { return nil }
-    let asserted = looks.dropFirst().reduce(first) { $0.intersection($1) }
     let logged = Self.logged(hang.scene.log)
     let events = logged.isEmpty ? Self.traced(hang.scene.trace) : logged
-    guard let last = events.last, asserted.contains(last.value.vector) else { return nil }
+    guard let last = events.last else { return nil }
     let count = events.reversed().prefix { $0.value == last.value }.count
-    guard count >= Self.least.interrupts else { return nil }
+    guard count >= Self.least.interrupts,
+      let reason = Self.assertion(of: last.value.vector, hang) ?? Self.standstill(at: last.value.pointer, hang.scene)
+    else { return nil }
     (vector, pointer) = (last.value.vector, last.value.pointer)
     evidence = [
       Evidence(
         "Interrupt \(vector.hexadecimal) comes \(count) times in a row at \(pointer.hexadecimal)", last.source),
-      Evidence("Its line was asserted at each of \(looks.count) looks", .registers("QMP: info pic")),
+      reason,
     ]
+  }
+
+  private static func assertion(of vector: UInt8, _ hang: Hang) -> Evidence? {
+    let looks = hang.scene.watched.map { Set($0.interruptControllers.flatMap(\.assertedVectors)) }
+    guard looks.count >= least.looks, looks.allSatisfy({ $0.contains(vector) }) else { return nil }
+    return Evidence("Its line was asserted at each of \(looks.count) looks", .registers("QMP: info pic"))
+  }
+
+  private static func standstill(at pointer: UInt64, _ scene: Scene) -> Evidence? {
+    let state = LoggedDelivery.all(in: scene.log).last { $0.pointer == pointer }?.state
+    guard let state, scene.leadsAway(from: pointer, state) else { return nil }
+    return Evidence(
+      "The code from there on does not come back to that instruction: nothing of it is executed in between",
+      .image("the guest's code"))
   }
 
   private static func logged(_ log: [Sourced<QEMUMessage>]) -> [Sourced<Event>] {
@@ -98,4 +113,40 @@ struct InterruptStorm: CauseOfHang, SingleCause {
 
     SDM vol. 3, 11.8.5; Intel 8259A.
     """
+}
+
+extension Scene {
+  /// How many instructions are followed.
+  private static let longestWay = 512
+
+  /// Whether the code from an address on, as a listing or the image has it, never comes back there; false also where that is not known, as where it
+  /// returns to a caller.
+  fileprivate func leadsAway(from start: UInt64, _ state: ProcessorState) -> Bool {
+    var seen: Set<UInt64> = []
+    var open = [start]
+    while let pointer = open.popLast() {
+      guard pointer != start || seen.isEmpty else { return false }
+      guard seen.insert(pointer).inserted else { continue }
+      guard seen.count <= Self.longestWay, let instruction = instructionAsListed(at: pointer, state),
+        let next = instruction.successors
+      else { return false }
+      open += next
+    }
+    return true
+  }
+}
+
+extension Instruction {
+  /// Where execution goes on; nil where the instruction does not tell.
+  fileprivate var successors: [UInt64]? {
+    let next = address &+ UInt64(length)
+    switch mnemonic {
+    case "call" where branchTarget != nil: return [next]
+    case "call", "ret", "syscall", "sysret", "sysenter", "sysexit", "int": return nil
+    case "jmp": return branchTarget.map { [$0] }
+    default:
+      guard !isFarBranch, !mnemonic.hasPrefix("iret") else { return nil }
+      return [next] + (branchTarget.map { [$0] } ?? [])
+    }
+  }
 }
