@@ -49,6 +49,9 @@ public struct Gate: Sendable {
   /// The same gate for a trap: interrupts stay on.
   public var trap: Gate { Gate(low: low | 1 << 40, high: high) }
 
+  /// The same gate, with DPL 3: INT n of user mode may use it.
+  public var forUserMode: Gate { Gate(low: low | 3 << 45, high: high) }
+
   /// The same gate, with P clear.
   public var notPresent: Gate { Gate(low: low & ~(1 << 47), high: high) }
 }

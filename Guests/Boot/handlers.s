@@ -46,6 +46,26 @@
         pop     %rax
         iretq
 
+        handler nestSerialPort
+        push    %rax
+        push    %rdx
+        mov     $0x20, %al
+        outb    %al, $0x20
+        sti                             # before the device is served
+        mov     $0x3fa, %dx
+        inb     %dx, %al
+        pop     %rdx
+        pop     %rax
+        iretq
+
+        handler readAndReturn
+        push    %rax
+        mov     mapAndReturnAddress, %rax
+        mov     (%rax), %rax            # where nothing may be mapped either
+        pop     %rax
+        add     $8, %rsp                # the error code
+        iretq
+
         handler finishWell
         endWell
 

@@ -212,10 +212,22 @@ extension Investigator {
   /// For an instruction that can raise nothing an interrupt is what remains, if the PIT's has no handler where the PIC may put
   /// it: where kernels move it, or else on firmware's vector.
   private var unknownInterrupt: RaisedException? {
+    if let interruptWithoutStack { return interruptWithoutStack }
     let onFirmwareVector = undeliverable(.supposed(vector: 8), 8)
     guard let onFirmwareVector else { return nil }
     let elsewhere = [UInt8(0x20), 0x30].compactMap { undeliverable(.hardware(vector: nil), $0) }
     return elsewhere.count == 2 ? elsewhere[0] : onFirmwareVector
+  }
+
+  /// An interrupt that has a gate, and whose frame cannot be pushed, if CR2 shows that such a push was the last page fault.
+  private var interruptWithoutStack: RaisedException? {
+    guard let cr2 = processor?.state.cr2 else { return nil }
+    return (UInt8(32)...255).lazy.compactMap { undeliverable(.hardware(vector: nil), $0) }.first { exception in
+      guard case .undeliverable(_, let obstacle) = exception.reason, obstacle.kind == .stackNotWritable else {
+        return false
+      }
+      return obstacle.access.map { $0.address.rawValue >> 12 == cr2 >> 12 } ?? false
+    }
   }
 
   /// Whether nothing but the instruction itself can have raised an exception there.

@@ -298,6 +298,34 @@ static inline void stop(void) {
   __asm__ volatile("1: jmp 1b" : : : "memory");
 }
 
+/// The stack at `stack`, interrupts on, and nothing to do for ever.
+static inline void waitOnStack(uint64_t stack) {
+  __asm__ volatile("mov %0, %%rsp; sti; 1: jmp 1b" : : "r"(stack) : "memory");
+}
+
+/// CALL of a function that saves XMM0 on its stack, with the stack pointer at `stack` before the CALL.
+static inline void callOnStack(uint64_t stack) {
+  __asm__ volatile(
+      "mov %%rsp, %%rbx; mov %0, %%rsp; call 1f; jmp 2f;"
+      "1: sub $24, %%rsp; movaps %%xmm0, (%%rsp); add $24, %%rsp; ret;"
+      "2: mov %%rbx, %%rsp"
+      :
+      : "r"(stack)
+      : "rbx", "memory");
+}
+
+/// MOV from `address`, with the stack at `stack`; does not return.
+static inline void readOnStack(uint64_t stack, uint64_t address) {
+  __asm__ volatile("mov %0, %%rsp; mov (%1), %%rax; 1: jmp 1b" : : "r"(stack), "r"(address) : "rax", "memory");
+}
+
+/// ANDN, of BMI1: what x86-64-v3 adds.
+static inline uint64_t clearBits(uint64_t value, uint64_t mask) {
+  uint64_t result;
+  __asm__ volatile("andn %2, %1, %0" : "=r"(result) : "r"(mask), "r"(value));
+  return result;
+}
+
 /// Reads what `tickHandler` has counted until it is not 0.
 static inline void waitForTick(void) {
   extern volatile uint32_t tickCount;
@@ -338,6 +366,18 @@ static inline uint64_t tickHandler(void) {
 }
 
 /// The same for COM1, which it asks why.
+static inline uint64_t nestingSerialPortHandler(void) {
+  extern char nestSerialPort[];
+  return (uint64_t)nestSerialPort;
+}
+
+/// See handlers.s.
+static inline uint64_t readingFaultHandler(void) {
+  extern char readAndReturn[];
+  return (uint64_t)readAndReturn;
+}
+
+/// See handlers.s.
 static inline uint64_t serialPortHandler(void) {
   extern char serveSerialPort[];
   return (uint64_t)serveSerialPort;

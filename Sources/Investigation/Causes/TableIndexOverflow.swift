@@ -10,9 +10,9 @@ struct TableIndexOverflow: PageFaultCause, SingleCause {
   let mark = "not present"
   private let facts: [String]
 
-  /// A write that meets no page, by code whose registers hold an entry and an index that has left its table.
+  /// A write that meets no page, or the next instruction that does, by code whose registers hold an entry and an index that has left its table.
   init?(_ fault: FirstFault, in scene: Scene) {
-    guard let access = fault.exception.access, access.access.kind == .write,
+    guard let access = fault.exception.access, access.access.kind == .write || fault.isOfFetch,
       access.errorCode.isDisjoint(with: [.present, .reserved]),
       let state = fault.state
     else { return nil }
@@ -25,7 +25,7 @@ struct TableIndexOverflow: PageFaultCause, SingleCause {
   var isDecided: Bool { false }
 
   var summary: String {
-    "The write to \(place) met a page that is not present, while the registers are those of a loop that fills page tables: \(facts.joined(separator: "; ")). What lies behind the table, perhaps the next table in force, was overwritten."
+    "The \(access.access.kind == .write ? "write to" : "fetch from") \(place) met a page that is not present, while the registers are those of a loop that fills page tables: \(facts.joined(separator: "; ")). What lies behind the table, perhaps the next table in force, was overwritten."
   }
 
   var remedies: [Remedy] {

@@ -1,0 +1,154 @@
+import X86
+
+/// `interrupt.reentered`, `interrupt.handler-faults`: the stack is full of frames of one handler, which was interrupted at the same place each
+/// time.
+struct HandlerReentered: CauseOfDeath {
+  static let manuals = [ManualPage(id: faultingID, title: faultingTitle, text: manual)]
+
+  private static let faultingID = "interrupt.handler-faults"
+  private static let faultingTitle = "The handler of an exception raises it itself"
+
+  private let fault: FirstFault
+  private let frames: NestedFrames
+  /// Whether the instruction at RIP raised each of them; if not, interrupts came.
+  private let isOfException: Bool
+  /// The vectors whose gates lead to shortly before the place.
+  private let vectors: [ExceptionVector]
+
+  init?(_ fault: FirstFault, in scene: Scene) {
+    guard let instant = fault.instant, let frames = NestedFrames(at: instant) else { return nil }
+    let isStackFull: Bool
+    switch fault.exception.reason {
+    case .undeliverable(let event, let obstacle):
+      isStackFull = obstacle.kind == .stackNotWritable && event.hardwareVector != nil
+    case .access(let access): isStackFull = fault.isStackAccess(access.address)
+    default: isStackFull = false
+    }
+    isOfException = !isStackFull && frames.instructionPointer == instant.state.rip
+    guard isStackFull || isOfException else { return nil }
+    self.fault = fault
+    self.frames = frames
+    vectors = Self.vectors(leadingTo: frames.instructionPointer, at: instant)
+  }
+
+  /// A handler is rarely longer; the closest gate below counts.
+  private static let longestHandler: UInt64 = 0x1000
+
+  private static func vectors(leadingTo pointer: UInt64, at instant: Instant) -> [ExceptionVector] {
+    let targets = (0...UInt8.max).map(ExceptionVector.init).compactMap { vector -> (ExceptionVector, UInt64)? in
+      guard let target = HandlerPath.target(of: vector, at: instant), pointer &- target.rawValue < longestHandler
+      else { return nil }
+      return (vector, target.rawValue)
+    }
+    let closest = targets.map(\.1).max()
+    return targets.filter { $0.1 == closest }.map(\.0)
+  }
+
+  var id: String { isOfException ? Self.faultingID : ReenteredInterrupt.id }
+  var title: String { isOfException ? Self.faultingTitle : ReenteredInterrupt.title }
+
+  /// Which device it was, registers do not tell.
+  var isDecided: Bool { isOfException }
+
+  private var handler: String {
+    vectors.isEmpty || vectors.count > 4
+      ? "a handler" : "the handler of \(vectors.map(\.name).joined(separator: ", "))"
+  }
+
+  private var stack: String {
+    "\(frames.count) frames or more lie on the stack one on top of the other, \(frames.distance) bytes apart, each with RIP \(frames.instructionPointer.hexadecimal), in \(handler)"
+  }
+
+  var summary: String {
+    isOfException
+      ? "\(fault.instructionName) raises \(fault.exception.name), as it did before: \(stack). The handler itself raises the exception, until the stack is used up."
+      : "\(stack): interrupts came one into the other, each before the last was done, until the stack was used up and a push failed."
+  }
+
+  var remedies: [Remedy] {
+    isOfException
+      ? [
+        .guest(
+          "let the handler use nothing that can raise its own exception: its data mapped in every address space, its stack (IST) its own",
+          "The first fault may be harmless; what the handler does is not.")
+      ]
+      : [
+        .guest(
+          "serve the device before interrupts are turned on again (STI), EOI or not; or leave them off in the handler",
+          "A level-triggered line stays raised until the device lets go of it.")
+      ]
+  }
+
+  static let manual = """
+    The handler of an exception executes an instruction that raises the same exception. That calls the handler again, on top of the last frame, and
+    so on until the stack is used up: then the frame cannot be pushed, and with no other stack for #DF that is a triple fault.
+
+    ## How to recognise it
+
+    RIP is in a handler; the stack holds frame upon frame with that same RIP. With `-d int` the same exception at the same place many times, SP
+    lower by the same amount each time.
+
+    ## Why
+
+    A handler of #PF that reads a table, prints, or follows a pointer that is not mapped in this address space; a handler of #GP that uses SSE,
+    or a segment that is not loaded; a panic that panics.
+
+    ## The cure
+
+    What handlers need is mapped in every address space. A counter that ends the recursion at the second time tells what the first was.
+
+    SDM vol. 3, 6.15.
+    """
+}
+
+/// Frames of interrupts or exceptions in 64-bit mode that lie one on top of the other on the stack, all of the same place.
+struct NestedFrames {
+  let instructionPointer: UInt64
+  /// From one to the next, in bytes.
+  let distance: UInt64
+  let count: Int
+
+  /// Fewer may be a deep nesting that ends.
+  private static let fewest = 16
+  /// More need not be counted.
+  private static let most = 64
+  /// How far from RSP, or from the last frame, the next is looked for: a handler saves no more.
+  private static let furthest: UInt64 = 0x400
+
+  init?(at instant: Instant) {
+    guard instant.state.mode == .long64,
+      let first = Self.next(from: instant.state.generalPurpose.rsp & ~7, nil, instant),
+      let second = Self.next(from: first.address &+ 8, first.pointer, instant)
+    else { return nil }
+    let distance = second.address &- first.address
+    var count = 2
+    while count < Self.most,
+      Self.pointer(ofFrameAt: first.address &+ UInt64(count) &* distance, instant) == first.pointer
+    { count += 1 }
+    guard count >= Self.fewest else { return nil }
+    (instructionPointer, self.distance, self.count) = (first.pointer, distance, count)
+  }
+
+  private static func next(
+    from start: UInt64, _ pointer: UInt64?, _ instant: Instant
+  ) -> (address: UInt64, pointer: UInt64)? {
+    stride(from: UInt64(0), to: furthest, by: 8).lazy.compactMap { offset -> (UInt64, UInt64)? in
+      let address = start &+ offset
+      guard let found = Self.pointer(ofFrameAt: address, instant), pointer == nil || found == pointer else {
+        return nil
+      }
+      return (address, found)
+    }.first
+  }
+
+  /// RIP of the frame at `address`: RIP, CS, RFLAGS, RSP, SS, with this CS and an RSP that lies right above.
+  private static func pointer(ofFrameAt address: UInt64, _ instant: Instant) -> UInt64? {
+    let bytes = instant.bytes(at: LinearAddress(address), count: 40, for: PageAccess(.read, by: .supervisor))
+    guard bytes.count == 40 else { return nil }
+    let words = (0..<5).map { UInt64(littleEndian: bytes[($0 * 8)..<($0 * 8 + 8)]) }
+    guard words[1] == UInt64(instant.state.cs.selector.rawValue), words[2] & 2 != 0, words[2] & ~0x3F_7FD7 == 0,
+      words[3] &- address < furthest, words[3] > address
+    else { return nil }
+    return words[0]
+  }
+}
