@@ -28,7 +28,7 @@ public struct CodeListing: Hashable, Sendable {
     guard let first = Self.instruction(line) else { return nil }
     lines = [first]
     var scanner = LineScanner(line.bytes)
-    isOfGuest = scanner.skip("0x") || scanner.skip("ILLOPC: ")
+    isOfGuest = scanner.skip("0x") || scanner.skip(past: "ILLOPC: ")
   }
 
   /// Takes one more line; false where it does not go on with the listing.
