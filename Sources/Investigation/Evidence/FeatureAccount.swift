@@ -97,6 +97,14 @@ extension Scene {
 
   /// A request counts only as far as the accelerator can meet it.
   private func effect(of request: FeatureAccount, on feature: ProcessorFeature) -> FeatureAccount {
+    let table = CPUModelTable.shipped
+    if request.isOn == true, accelerator?.value == .tcg, host.offers == nil, table.knownFeatures[feature],
+      !table.tcgFeatures[feature]
+    {
+      return FeatureAccount(
+        isOn: false, words: "although it was asked for: TCG of QEMU \(table.version) does not offer it",
+        source: .assumed("TCG of QEMU \(table.version)"))
+    }
     guard request.isOn == true, let offers = host.offers, offers.value.has(feature) == false else { return request }
     return FeatureAccount(
       isOn: false, words: "although it was asked for: the accelerator of this host does not offer it",

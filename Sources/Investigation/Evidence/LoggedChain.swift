@@ -129,6 +129,7 @@ extension Instruction {
         return address &- start.rawValue < UInt64(max(operand.size, 1))
       }
     case .segmentNotPresent, .invalidTSS: return loadsSelector
+    case .generalProtection where exception.selector != nil: return loadsSelector
     case .stackFault where state.mode == .long64:
       let unused: Int64 = state.cr4.contains(.linearAddress57) ? 7 : 16
       return loadsSelector
