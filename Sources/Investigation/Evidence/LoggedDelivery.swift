@@ -25,8 +25,9 @@ struct LoggedDelivery {
     var interrupted: ExceptionVector?
     for entry in log {
       switch entry.value {
-      case .hardwareInterrupt(let vector, _): announced = vector
-      case .exceptionCheck(let old, _): interrupted = old
+      // Each stands right in front of its event. In real mode no event follows (target/i386/tcg/seg_helper.c: do_interrupt_all, 7.2).
+      case .hardwareInterrupt(let vector, _): (announced, interrupted) = (vector, nil)
+      case .exceptionCheck(let old, _): (announced, interrupted) = (nil, old)
       case .interrupt(let interrupt):
         defer { (announced, interrupted) = (nil, nil) }
         guard let pointer = interrupt.programCounter else { continue }
@@ -39,6 +40,7 @@ struct LoggedDelivery {
           deliveries[last].interrupt.instructionPointer ?? state.rip == state.rip
         else { continue }
         deliveries[last].state = state
+      case .codeListing, .smmEntered, .smmLeft, .cpuReset: (announced, interrupted) = (nil, nil)
       default: continue
       }
     }

@@ -61,7 +61,7 @@ extension LoggedChain {
     if address &- state.gdtr.base.rawValue <= UInt64(state.gdtr.limit) {
       return obstacle(
         .gateSelector,
-        "the descriptor of its gate's code segment, in the GDT at \(place), cannot be read (\(second.code))",
+        "the descriptor of its gate's code segment, in the GDT at \(place), cannot be read, or not be marked as accessed (\(second.code))",
         "map the GDT in every address space")
     }
     guard address &- state.tr.base <= UInt64(state.tr.limit), isOfAnotherStack(address) else { return nil }
