@@ -38,8 +38,8 @@ struct LoggedChainTests {
     }
   }
 
-  private func verdict(_ events: [Event], listing: String = "") -> Verdict {
-    let end = "check_exception old: 0x8 new 0xd\nTriple fault\n"
+  private func verdict(_ events: [Event], listing: String = "", isTripleFault: Bool = true) -> Verdict {
+    let end = isTripleFault ? "check_exception old: 0x8 new 0xd\nTriple fault\n" : ""
     let text = listing + events.enumerated().map { $1.text($0) }.joined() + end
     var scene = Scene()
     scene.log = Sourced.messages(of: QEMULog.parse(text), named: "log")
@@ -209,5 +209,26 @@ struct LoggedChainTests {
       [Event(vector: 13, code: 0x40), Event(vector: 8, old: 13)], listing: first)
     #expect(verdict.cause?.id == "segment.bad-selector")
     #expect(verdict.fault?.errorCode == 0x40)
+  }
+
+  @Test("an interrupt that comes again before anything was executed is a storm; one that a loop waits for is none")
+  func storms() {
+    let onward =
+      "0x00100000:  90                       nop\n0x00100001:  fa                       cli\n"
+      + "0x00100002:  f4                       hlt\n0x00100003:  eb fc                    jmp      0x100001\n"
+    let events = [Event](repeating: Event(vector: 36, isOfDevice: true), count: 70)
+    func cause(_ events: [Event], _ listing: String) -> String? {
+      verdict(events, listing: listing, isTripleFault: false).cause?.id
+    }
+    #expect(cause(events, onward) == "hang.interrupt-storm")
+    #expect(cause(events, Self.jump) == nil)
+    #expect(cause(events, "") == nil)
+    #expect(cause(Array(events.prefix(20)), onward) == nil)
+  }
+
+  @Test("a log that was cut off in a dump tells of a fault that repeats")
+  func cutOff() {
+    let faults = [Event](repeating: Event(vector: 14, code: 2) { $0.cr2 = 0x80_0000 }, count: 70)
+    #expect(verdict(faults, isTripleFault: false).cause?.id == "hang.endless-fault")
   }
 }
