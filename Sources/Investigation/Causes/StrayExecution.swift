@@ -150,7 +150,7 @@ private struct StrayPlace {
       PCMemory.vgaWindow.contains(pointer)
       ? ", in the window of the VGA" : exceeded.map { ", beyond the \($0 >> 20) MiB of memory (-m)" } ?? ""
     return
-      "\(pointer.hexadecimal)\(place), where the guest's image has nothing; linear addresses are physical ones there"
+      "\(pointer.hexadecimal)\(place), where the guest's image has nothing (taken for a physical address, as in the image's own part of the address space)"
   }
 
   static let remedy = Remedy.guest(
