@@ -245,6 +245,31 @@ struct ReportedFailureTests {
     #expect(verdict.observations.contains { $0.text.contains("Paging is off, although CR3 is") })
   }
 
+  @Test("a Linux kernel's own account: the instruction with what it reads, of the first alone")
+  func oops() {
+    let texts = verdict(
+      """
+      [    2.7] Oops: divide error: 0000 [#1] SMP NOPTI
+      [    2.7] RIP: 0010:update_scale+0x117/0x360
+      [    2.7] Code: 00 ca 9a 3b 48 99 <48> f7 fe 49 89 c3
+      [    2.7] RSP: 0000:ffffffffb4c03e40 EFLAGS: 00010202
+      [    2.7] RAX: 000000003b9aca00 RBX: 0000000005f5e100 RCX: 000000000000002a
+      [    2.7] RDX: 0000000000000000 RSI: 0000000000000001 RDI: 00000000ffffffff
+      [    2.7] CR2: ffff888001000000 CR3: 0000000001000000 CR4: 00000000000006f0
+      [    2.7] RIP: 0010:another+0x1/0x2
+      [    2.7] RIP: 0033:0x7f0011223344
+      """
+    ).observations.map(\.text)
+    let account = texts.filter { $0.contains("By its own account") }
+    #expect(
+      account.count == 1 && account[0].contains("at update_scale+0x117/0x360, where the instruction is `idiv rsi`"))
+    for value in ["RSI 0x1", "RAX 0x3b9aca00", "RDX 0x0", "CR2 is 0xffff888001000000"] {
+      #expect(account.first?.contains(value) == true, "\(account)")
+    }
+    let relative = verdict("RIP: 0010:f+0x1/0x2\nCode: <e8> 00 00 00 00 90").observations.map(\.text)
+    #expect(relative.contains { $0.hasSuffix("`call …`, with RSP") || $0.contains("`call …`") })
+  }
+
   @Test("a program's crash is not QEMU's, and each MSR is counted by itself")
   func counts() {
     #expect(

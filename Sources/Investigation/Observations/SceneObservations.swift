@@ -14,7 +14,8 @@ extension Scene {
       EntryFailureObservations(hardwareError: $0.value, $0.source, in: self, processor: processor).evidence
     }
     return errors + (entry ?? []) + traceObservations + loggedFaultObservations + messageObservations
-      + statementObservations + hostDumpObservations + partialDumpObservations + unusualMemoryObservations
+      + statementObservations + linuxOopsObservations + hostDumpObservations + partialDumpObservations
+      + unusualMemoryObservations
       + multibootObservations + otherArchitecture
   }
 

@@ -211,7 +211,7 @@ extension Statement {
           "A hypervisor is named below this system (\(text.prefix(60))): it is a virtual machine itself, so virtualization in it is nested"
       )
     case .guestPanic: StatementMeaning(side: .guest, words: "A Linux kernel panicked: \(text.prefix(120))")
-    case .guestOops:
+    case .guestOops where text.contains("[#") || text.lowercased().hasPrefix("kernel bug at "):
       StatementMeaning(
         side: .none,
         words:
@@ -241,7 +241,7 @@ extension Statement {
       StatementMeaning(
         side: .none,
         words:
-          "QEMU ended with status 0. With -no-reboot that is also what a triple fault looks like, since QEMU takes it for a reset; so do a reset and a power-off that the guest asked for. -d int,cpu_reset tells them apart"
+          "A status of 0 is named. If it is QEMU's: with -no-reboot that is also what a triple fault looks like, since QEMU takes it for a reset; so do a reset and a power-off that the guest asked for. -d int,cpu_reset tells them apart"
       )
     case .virtualBox:
       StatementMeaning(
@@ -268,6 +268,7 @@ extension Statement {
   /// Linux names the process before its number: `qemu-system-x86[1816]: segfault at 0`, `CPU 0/KVM[1816]: …`.
   private var isOfMonitor: Bool {
     let name = preceding.lowercased()
+    guard name.contains("]: ") else { return false }
     return name.contains("qemu") || name.contains("/kvm[")
   }
 

@@ -70,6 +70,8 @@ public enum QEMUMessage: Hashable, Sendable {
   case symbol(name: String, address: UInt64)
   /// /proc/cpuinfo or lscpu, of the host or of the guest.
   case processorListing(ProcessorListing)
+  /// What a Linux kernel, the host's or the guest's, printed of its own registers.
+  case linuxOops(LinuxOops)
   /// Another line of QEMU, of the host's kernel or of the guest's that bears on a death.
   case statement(Statement)
 }
@@ -102,7 +104,7 @@ private struct QEMULogParser {
     if let message = QEMUMessage(line) ?? QEMUMessage(hostLog: line) {
       // Lines of a console or of the host's log may stand inside a dump, and so may another vCPU's error.
       switch message {
-      case .statement, .codeListing: break
+      case .statement, .codeListing, .linuxOops: break
       case .kvmInternalError where dumps.isInside: dumps.takeForeign()
       default: endDump()
       }
@@ -184,6 +186,9 @@ private struct QEMULogParser {
     case .vmcb(var dump):
       guard distance <= Self.mostForeignLines, dump.take(line) else { return false }
       entries[last].message = .vmcb(dump)
+    case .linuxOops(var oops):
+      guard distance <= Self.mostForeignLines, oops.take(line) else { return false }
+      entries[last].message = .linuxOops(oops)
     case .codeListing(var listing):
       guard distance == 1, listing.take(line) else { return false }
       entries[last].message = .codeListing(listing)
@@ -234,6 +239,8 @@ extension QEMUMessage {
       self = .vmcs(VMCSDump())
     } else if VMCBDump.begins(line) {
       self = .vmcb(VMCBDump())
+    } else if let oops = LinuxOops(line) {
+      self = .linuxOops(oops)
     } else if let header = MultibootHeader(line) {
       self = .multibootHeader(header)
     } else if let listing = ProcessorListing(line) {
