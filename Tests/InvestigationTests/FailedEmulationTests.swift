@@ -34,6 +34,12 @@ struct FailedEmulationTests {
     #expect(cause?.summary.contains("physical 0x200000") == isDevice)
   }
 
+  @Test("an instruction without an operand in memory, which is emulated only where everything is")
+  func endbranch() {
+    let cause = Investigator.verdict(on: scene([0xF3, 0x0F, 0x1E, 0xFA]) { _ in }).cause
+    #expect(cause?.id == "emulation.unsupported-instruction" && cause?.confidence == .possible)
+  }
+
   @Test(
     "what the emulator knows is not blamed",
     arguments: [[0x48, 0x89, 0x08], [0x0F, 0x11, 0x00], [0xF3, 0xA4], [0xDB, 0xE3]] as [[UInt8]])

@@ -45,7 +45,8 @@ struct UnsupportedEmulation: JudgedCause, SingleCause {
   }
 
   var confidence: Confidence {
-    if isKnownNow { return isFetched ? .likely : .possible }
+    // What has no operand in memory is only emulated where everything is: as without paging, where VMX may be unable to run the code.
+    if isKnownNow || instruction.memoryOperands.isEmpty { return isFetched ? .likely : .possible }
     return device == nil ? .likely : .proven
   }
 
@@ -70,9 +71,13 @@ struct UnsupportedEmulation: JudgedCause, SingleCause {
       "TCG executes each instruction itself.")
     if instruction.isTransferUnknownToEmulator { return [elsewhere] }
     return [
-      .guest(
-        "access devices with plain moves of 1, 2, 4 or 8 bytes (volatile accesses, MOV), not with x87, SSE or AVX",
-        "A memcpy or a struct assignment on a device's memory is what compilers turn into vector instructions."),
+      instruction.memoryOperands.isEmpty
+        ? .guest(
+          "leave the instruction out of code that KVM has to emulate (ENDBR: build it with -fcf-protection=none)",
+          "On hosts without unrestricted guests that is real mode's code, firmware's and boot loaders'.")
+        : .guest(
+          "access devices with plain moves of 1, 2, 4 or 8 bytes (volatile accesses, MOV), not with x87, SSE or AVX",
+          "A memcpy or a struct assignment on a device's memory is what compilers turn into vector instructions."),
       elsewhere,
     ]
   }
@@ -117,8 +122,11 @@ extension Instruction {
   }
 
   fileprivate var emulatorHistory: String {
-    knownToEmulatorSince.map { $0 == SoftwareVersion(3, 6) ? " (Linux 3.6 does)" : " (Linux 4.14 does, 3.6 does not)" }
-      ?? ""
+    switch knownToEmulatorSince {
+    case SoftwareVersion(3, 6)?: " (Linux 3.6 does)"
+    case SoftwareVersion(4, 14)?: " (Linux 4.14 does, 3.6 does not)"
+    default: ""
+    }
   }
 
   /// Whether the emulator of an older kernel may have no code for it, as far as the host's is not known to be newer.
@@ -162,5 +170,7 @@ extension Instruction {
     "wrfsbase", "wrgsbase", "stac", "clac", "swapgs", "xgetbv", "rdtscp", "monitor", "mwait", "lar", "lsl", "verr",
     "verw", "arpl",
     "bound", "daa", "aaa", "aas", "sysret", "rdrand", "rdseed",
+    // 0F 1E: no entry in 4.14; decoded in 6.1 to 6.19, and then refused (x86_emulate_insn: twobyte_insn).
+    "endbr32", "endbr64",
   ]
 }
