@@ -3,7 +3,8 @@
 # The mistake: the vector of a startup IPI is the number of the page where the processor begins in real mode. This kernel
 # gives the address of its trampoline in units of 64 KiB, as a segment divided by 100H would be.
 #
-# What happens: the second processor executes what lies there: zeroes, up to the VGA's window at A0000H.
+# What happens: the second processor executes what lies there: zeroes, round and round in its segment. The first one waits
+# for it for ever.
 #
 # Where: everywhere, with two processors or more.
 #

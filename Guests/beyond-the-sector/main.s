@@ -3,8 +3,8 @@
 # The mistake: the BIOS loads the first sector of a disk, 512 bytes, and no more. This boot sector jumps to its second
 # stage, which nobody has read from the disk.
 #
-# What happens: the memory there is zero, and two zeroes are an instruction: `add %al, (%bx,%si)`. They are executed up
-# to the VGA's window at A0000H.
+# What happens: the memory there is zero, and two zeroes are an instruction: `add %al, (%bx,%si)`. At the end of the
+# segment IP wraps to 0: the processor goes round in it for ever.
 #
 # Where: everywhere.
 #

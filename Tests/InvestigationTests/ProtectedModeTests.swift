@@ -284,3 +284,40 @@ struct FlatGuest {
     state.rip = 0
   }
 }
+
+/// Processors that go round in zeroes, and those that might not.
+@Suite("zeroes in real mode")
+struct ZeroesOfRealModeTests {
+  private static func scene(_ change: (inout FlatGuest) -> Void = { _ in }) -> Scene {
+    var guest = FlatGuest()
+    guest.enterRealMode()
+    for page in stride(from: FlatGuest.code, to: FlatGuest.code + 0x1_0000, by: 0x1000) {
+      guest.memory.store(0, at: page)
+    }
+    guest.state.rip = 0x1234
+    change(&guest)
+    var scene = guest.scene(.tcg)
+    scene.ending = .timedOut
+    return scene
+  }
+
+  @Test("a segment of zeroes is never left")
+  func stuck() {
+    let verdict = Investigator.verdict(on: Self.scene())
+    #expect(verdict.cause?.id == "execution.zeroes")
+    #expect(verdict.cause?.confidence == .proven)
+  }
+
+  @Test("one that may be left is no hang")
+  func others() {
+    let scenes = [
+      Self.scene { $0.memory.store([0x90], at: FlatGuest.code + 0x8000) },
+      Self.scene { $0.state.rflags.insert(.interruptEnable) },
+      Self.scene {
+        $0.state.generalPurpose.rax = 1
+        $0.state.ds.base = FlatGuest.code
+      },
+    ]
+    for scene in scenes { #expect(Investigator.verdict(on: scene).cause == nil) }
+  }
+}

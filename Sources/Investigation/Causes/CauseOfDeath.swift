@@ -69,7 +69,8 @@ enum Causes {
   static var all: [any CauseOfDeath.Type] {
     [
 
-      ReservedBit.self, UnseenReservedBit.self, HostCannotOffer.self, MissingFeature.self, FeatureNotEnabled.self,
+      MisloadedImage.self, ReservedBit.self, UnseenReservedBit.self, HostCannotOffer.self, MissingFeature.self,
+      FeatureNotEnabled.self,
       ControlRegisterReservedBit.self,
       UnknownMSR.self, TableOutsideRAM.self, ExecutingZeroes.self, StrayExecution.self, SyscallTarget.self,
       FastCallNotSetUp.self, HandlerNotMapped.self,

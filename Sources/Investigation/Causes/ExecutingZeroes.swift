@@ -57,7 +57,8 @@ struct ExecutingZeroes: CauseOfDeath, SingleCause {
 
   static let manual = """
     Zeroes are an instruction, `add [rax], al` (00 00). A processor that comes into empty memory runs on through it, two bytes at a time, until
-    RAX holds an address that cannot be written, or the memory ends.
+    RAX holds an address that cannot be written, or the memory ends. In real mode it is `add [bx+si], al`, and IP wraps at the end of the
+    segment: the processor goes round in 64 KiB of nothing, and the guest hangs.
 
     ## How to recognise it
 

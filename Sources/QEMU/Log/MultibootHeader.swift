@@ -1,4 +1,4 @@
-/// A Multiboot header as somebody printed it beside a log: names and values (Multiboot Specification 0.6.96, 3.1).
+/// A Multiboot header, of a file or as somebody printed it beside a log: names and values (Multiboot Specification 0.6.96, 3.1).
 public struct MultibootHeader: Hashable, Sendable {
   /// The fields that were shown, by their names in the specification: `flags`, `load_addr`, `entry_addr`.
   public var fields: [String: UInt64]
@@ -10,10 +10,34 @@ public struct MultibootHeader: Hashable, Sendable {
     "magic", "flags", "checksum", "header_addr", "load_addr", "load_end_addr", "bss_end_addr", "entry_addr",
   ]
 
+  /// The value that a header begins with.
+  public static let magic: UInt32 = 0x1BAD_B002
+
+  /// The header of a kernel's file: 4-byte aligned, within the first 8 KiB, its first three words adding up to 0 (Multiboot Specification
+  /// 0.6.96, 3.1; QEMU hw/i386/multiboot.c: load_multiboot, 7.2). Nil where there is none.
+  public init?(inFile contents: Span<UInt8>) {
+    func word(_ offset: Int) -> UInt32? {
+      guard offset + 4 <= min(contents.count, 8192) else { return nil }
+      return (0..<4).reduce(0) { $0 | UInt32(contents[offset + $1]) << UInt32(8 * $1) }
+    }
+    let start = stride(from: 0, to: 8192, by: 4).first { offset in
+      guard word(offset) == Self.magic, let flags = word(offset + 4), let checksum = word(offset + 8) else {
+        return false
+      }
+      return Self.magic &+ flags &+ checksum == 0
+    }
+    guard let start else { return nil }
+    let names = [
+      "magic", "flags", "checksum", "header_addr", "load_addr", "load_end_addr", "bss_end_addr", "entry_addr",
+    ]
+    fields = [:]
+    for (index, name) in names.enumerated() { fields[name] = word(start + 4 * index).map(UInt64.init) }
+  }
+
   /// A line with the magic number, 1BADB002H, and the flags.
   init?(_ line: LogLine) {
     let fields = Self.fields(line)
-    guard fields["magic"] == 0x1BAD_B002, fields["flags"] != nil else { return nil }
+    guard fields["magic"] == UInt64(Self.magic), fields["flags"] != nil else { return nil }
     self.fields = fields
   }
 

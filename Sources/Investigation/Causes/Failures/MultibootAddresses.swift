@@ -23,7 +23,9 @@ struct MultibootAddresses: CauseOfFailure, SingleCause {
 
   var evidence: [Evidence] { [Evidence("The Multiboot header, flags \(field("flags"))", source)] }
 
-  var remedies: [Remedy] {
+  var remedies: [Remedy] { Self.remedies }
+
+  static var remedies: [Remedy] {
     [
       .guest(
         "clear bit 16 of the header's flags and mend the checksum: the sum of magic, flags and checksum is 0",

@@ -24,7 +24,7 @@ public struct Hang {
   static var causes: [any CauseOfHang.Type] {
     [
       HaltedForGood.self, RepeatedControlRegisterWrite.self, EndlessFault.self, InterruptStorm.self, SelfLoop.self,
-      SpinLoop.self, PollLoop.self,
+      ZeroesOfRealMode.self, SpinLoop.self, PollLoop.self,
     ]
   }
 
@@ -43,13 +43,14 @@ extension Hang {
   private static let fewPages = 4
 
   /// Whether a guest that was seen like this may get nowhere: each processor that was started is halted for good, or was only
-  /// seen in a few pages. A processor that waits for interrupts in HLT gets on.
+  /// seen in a few pages, or a few segments of real mode. A processor that waits for interrupts in HLT gets on.
   public static func isSuspected(_ moments: [WatchedMoment]) -> Bool {
     let states = moments.flatMap(\.processors).filter { !ResetObservations.isReset($0.state) }
     guard !states.isEmpty, moments.allSatisfy({ !$0.processors.isEmpty }) else { return false }
     let isIdle = states.contains { $0.state.isHalted == true && $0.state.rflags.contains(.interruptEnable) }
     let pages = Dictionary(grouping: states, by: \.index).mapValues { looks in
-      Set(looks.map { $0.state.instructionAddress.rawValue >> 12 })
+      // Real mode's code may go round in a whole segment (``ZeroesOfRealMode``).
+      Set(looks.map { ($0.state.mode == .real ? $0.state.cs.base : $0.state.instructionAddress.rawValue) >> 12 })
     }
     return !isIdle && pages.values.allSatisfy { $0.count <= fewPages }
   }
