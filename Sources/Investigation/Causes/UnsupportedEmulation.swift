@@ -61,7 +61,7 @@ struct UnsupportedEmulation: JudgedCause, SingleCause {
       ? "is an instruction that older emulators of KVM do not know\(instruction.emulatorHistory): the host's kernel may be older, unless KVM could not even fetch it"
       : "is an instruction that KVM's emulator does not know"
     let elsewhere =
-      exceptionElsewhere.map { " Where it is not emulated it raises \($0.name): the guest's own mistake." } ?? ""
+      exceptionElsewhere.map { " Where it is not emulated it raises \($0.name)." } ?? ""
     return "`\(instruction.text)` \(knowledge). \(why), and gave up: an internal error, suberror 1.\(elsewhere)"
   }
 
