@@ -66,6 +66,14 @@ struct ReportedFailureTests {
         "TR is not present",
         { $0.tr.attributes = SegmentAttributes(rawValue: 0x0b00) }
       ),
+      (
+        "the first instruction of an SMI's handler", "KVM: entry failed, hardware error 0x80000021", "entry.smm",
+        "entering SMM is what failed",
+        {
+          $0.isInSMM = true
+          $0.rip = 0x8000
+        }
+      ),
       ("a legal state", "KVM: entry failed, hardware error 0x80000021", nil, "", { _ in }),
       (
         "AMD: L and D", "KVM: entry failed, hardware error 0xffffffffffffffff", "entry.invalid-guest-state",
