@@ -13,6 +13,10 @@ import CBPF
   public let typeCount: UInt32
   /// The first type that is not the base's.
   public let firstOwnType: UInt32
+  /// What was looked up by name: each time it would be a search through all names.
+  private var foundTypes: [TypeName: TypeID?] = [:]
+  /// What was looked up by number; a structure has its members' names.
+  private var readTypes: [TypeID: KernelType] = [:]
 
   /// Reads BTF, which is copied.
   ///
@@ -46,6 +50,19 @@ import CBPF
 
   /// The structure or union of this name, or what a typedef of this name stands for; nil if there is none.
   func type(named name: String, kind: NamedKind) -> TypeID? {
+    let key = TypeName(name: name, kind: kind)
+    if let found = foundTypes[key] { return found }
+    let found = find(name, kind)
+    foundTypes[key] = .some(found)
+    return found
+  }
+
+  private struct TypeName: Hashable {
+    var name: String
+    var kind: NamedKind
+  }
+
+  private func find(_ name: String, _ kind: NamedKind) -> TypeID? {
     for kind in kind.kinds {
       let id = unsafe btf__find_by_name_kind(handle, name, kind.rawValue)
       if id > 0 { return TypeID(UInt32(id)) }
@@ -81,6 +98,13 @@ import CBPF
   /// The type of this number; nil if there is none.
   public subscript(id: TypeID) -> KernelType? {
     guard id != .void else { return .void }
+    if let known = readTypes[id] { return known }
+    let type = read(id)
+    readTypes[id] = type
+    return type
+  }
+
+  private func read(_ id: TypeID) -> KernelType? {
     // libbpf's memory is neither moved nor changed while it lives, and what follows a type lies inside its section.
     guard let type = unsafe btf__type_by_id(handle, id.rawValue) else { return nil }
     let header = unsafe type.pointee

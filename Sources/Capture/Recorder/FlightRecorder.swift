@@ -25,7 +25,11 @@ final class FlightRecorder {
     let tracefs = try Tracefs()
     let threads = Self.threads(of: process)
     let sizes = RecorderMemory(total: memory, vcpus: vcpuThreads.count, others: threads.count - vcpuThreads.count)
-    let requests = threads.map { (thread: $0, size: vcpuThreads.contains($0) ? sizes.vcpuRing : sizes.otherRing) }
+    let requests = threads.map { thread in
+      let isVCPU = vcpuThreads.contains(thread)
+      return RingRequest(
+        thread: thread, mayRunGuest: isVCPU || vcpuThreads.isEmpty, size: isVCPU ? sizes.vcpuRing : sizes.otherRing)
+    }
     threadNames = Dictionary(threads.map { ($0, Self.name(of: $0, process)) }, uniquingKeysWith: { name, _ in name })
     (shutdownProbe, lostRegisters) = Self.probeShutdown()
     let probed = [shutdownProbe?.tracepoint].compactMap(\.self)
@@ -45,14 +49,25 @@ final class FlightRecorder {
     do throws(ProbeRefusal) { return (try ShutdownProbe(), nil) } catch { return (nil, error) }
   }
 
+  /// What is asked for of one thread.
+  private struct RingRequest {
+    var thread: Int32
+    var mayRunGuest: Bool
+    var size: Int
+  }
+
   private static func open(
-    _ tracepoints: [Tracepoint], _ requests: [(thread: Int32, size: Int)]
+    _ tracepoints: [Tracepoint], _ requests: [RingRequest]
   ) throws(RecordingRefusal) -> [PerfRing] {
+    // Only a thread that runs the guest meets the probe.
+    let ofOthers = tracepoints.filter { !$0.system.hasPrefix(ProbeSession.prefix) }
     raiseDescriptorLimit(by: tracepoints.count * requests.count)
     do throws(Errno) {
       var rings: [PerfRing] = []
       for request in requests {
-        rings.append(try PerfRing(.thread(request.thread), tracepoints: tracepoints, size: request.size))
+        rings.append(
+          try PerfRing(
+            .thread(request.thread), tracepoints: request.mayRunGuest ? tracepoints : ofOthers, size: request.size))
       }
       return rings
     } catch .permissionDenied, .notPermitted {
