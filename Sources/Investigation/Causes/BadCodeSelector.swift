@@ -18,6 +18,8 @@ struct BadCodeSelector: CauseOfDeath, SingleCause {
     else {
       return nil
     }
+    // In protected mode what was refused may be a TSS or a gate.
+    if violation == .refused, fault.state?.isLongModeActive != true { return nil }
     isReturn = !["jmp", "call"].contains(instruction.mnemonic)
     // A return may load SS as well. A selector that is loaded for data is no code's.
     if violation == .refused, isReturn {

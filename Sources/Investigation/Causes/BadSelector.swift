@@ -18,10 +18,14 @@ struct BadSelector: CauseOfDeath, SingleCause {
   }
 
   var summary: String {
-    let register = fault.instruction?.isFarBranch == true ? ", into CS or SS," : ""
-    return
-      "\(fault.instructionName) loads\(register) the selector \(selector.rawValue.hexadecimal), \(violation.words(selector, fault.state)): "
+    "\(fault.instructionName) \(deed) the selector \(selector.rawValue.hexadecimal), \(violation.words(selector, fault.state)): "
       + "\(fault.exception.name)."
+  }
+
+  private var deed: String {
+    guard let instruction = fault.instruction, instruction.isFarBranch else { return "loads" }
+    return ["jmp", "call"].contains(instruction.mnemonic)
+      ? "goes, for code, a gate or a task, to" : "loads, into CS or SS,"
   }
 
   /// Without the instruction, what loads it is not known, nor into which register.

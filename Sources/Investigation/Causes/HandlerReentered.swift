@@ -3,7 +3,7 @@ import X86
 /// `interrupt.reentered`, `interrupt.handler-faults`: the stack is full of frames of one handler, which was interrupted at the same place each
 /// time.
 struct HandlerReentered: CauseOfDeath {
-  static let manuals = [ManualPage(id: faultingID, title: faultingTitle, text: manual)]
+  static let manuals = [ManualPage(id: faultingID, title: faultingTitle, text: manual, refines: [PageNotMapped.id])]
 
   private static let faultingID = "interrupt.handler-faults"
   private static let faultingTitle = "The handler of an exception raises it itself"

@@ -5,6 +5,7 @@ import X86
 struct TaskNotSwitchable: CauseOfDeath, SingleCause {
   static let id = "segment.task-switch"
   static let title = "The task cannot be switched to"
+  static let refines = [BadSelector.id]
 
   private let fault: FirstFault
   /// Nil for IRET in long mode, which has no tasks.

@@ -5,6 +5,7 @@ import X86
 struct ReenteredInterrupt: CauseOfLoggedFault, SingleCause {
   static let id = "interrupt.reentered"
   static let title = "An interrupt comes again and again into its own handler"
+  static let refines = [HandlerObstacle.stackNotWritable.rawValue]
 
   private let vector: UInt8
   private let count: Int

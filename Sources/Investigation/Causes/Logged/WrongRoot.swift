@@ -6,6 +6,7 @@ import X86
 struct WrongRoot: CauseOfLoggedFault, SingleCause {
   static let id = "paging.wrong-cr3"
   static let title = "CR3 points to the wrong tables"
+  static let refines = [CodeNotMapped.id]
 
   private let fault: LoggedFault
   /// The bits that the code clears in the value just before.
