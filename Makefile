@@ -13,7 +13,7 @@ INQUEST := .build/release/inquest
 # Swift's libraries are linked in: the command also runs where Swift is not installed, and starts in two thirds of the time.
 RELEASE := swift build -c release --static-swift-stdlib
 
-.PHONY: help setup build guests demo test matrix lab lab-test kill-test oracle benchmark docs format lint clean
+.PHONY: help setup build guests demo test matrix lab-matrix lab lab-test kill-test oracle benchmark docs format lint clean
 
 help:
 	@echo 'make demo       a guest dies; Inquest says why; the cure is shown working'
@@ -23,6 +23,7 @@ help:
 	@echo 'make build      the command, as $(INQUEST)'
 	@echo 'make guests     the example guests, in Guests/build'
 	@echo 'make matrix     every example guest, with a trace, without and from the log: docs/matrix.md'
+	@echo 'make lab-matrix the same in the laboratory: docs/matrix-lab.md'
 	@echo 'make kill-test  nothing is left behind by 500 runs that are killed at random moments'
 	@echo 'make oracle     ten million page walks against this KVM, two million against TCG'
 	@echo 'make benchmark  reading traces and walking page tables, beside trace-cmd, perf and the monitor of QEMU'
@@ -60,6 +61,13 @@ lab-test: setup guests
 # Its part under TCG is in `make test` too, in Swift.
 matrix: build guests
 	@Scripts/matrix $(INQUEST) > .build/matrix.md; status=$$?; cp .build/matrix.md docs/matrix.md; cat docs/matrix.md; exit $$status
+
+# The same under KVM in the laboratory, with nested paging and with shadow paging.
+lab-matrix: build guests lab
+	@status=0; for column in npt=1 shadow=0; do \
+	  Lab/run --npt $${column#*=} --limit 7200 Scripts/matrix $(INQUEST) $${column%=*}=kvm || status=1; \
+	done > .build/matrix-lab.txt; tr -d '\r' < .build/matrix-lab.txt | awk '/^# /{on=1} on; /^Cures/{on=0}' > docs/matrix-lab.md; \
+	cat docs/matrix-lab.md; exit $$status
 
 # A few rounds of it are part of `make test`.
 kill-test: setup guests
