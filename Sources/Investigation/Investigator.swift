@@ -132,7 +132,7 @@ extension Investigator {
 
   /// What KVM or TCG recorded, with the rule that the reenactment finds for it.
   private var recordedFault: (RaisedException, Source?)? {
-    if let recorded { return (.pageFault(recorded), recorded.source) }
+    if let recorded { return (deliveryFailed(by: recorded) ?? .pageFault(recorded), recorded.source) }
     guard isSameDeath else { return nil }
     if let interrupt = death?.lastInterrupt, let event = interrupt.event,
       let exception = undeliverable(event, recordedAs: interrupt)
@@ -153,6 +153,23 @@ extension Investigator {
   private func refusedSelector(_ recorded: RecordedException) -> RaisedException? {
     guard death == nil, let instant = processor.map(scene.instant) else { return nil }
     return RaisedException(selectorOf: recorded, by: instruction, at: instant)
+  }
+
+  /// The event whose delivery met a recorded access, where the instruction makes no such access itself: a device's interrupt, or what
+  /// the instruction raises.
+  private func deliveryFailed(by access: FailedAccess) -> RaisedException? {
+    guard isSameDeath, access.access.kind != .fetch, !access.access.isUser, let processor, let reenacted,
+      let instruction = reenacted.instruction, !instruction.loadsSelector,
+      !instruction.mayAccess(access.address, in: processor.state)
+    else { return nil }
+    func meets(_ vector: ExceptionVector) -> Bool {
+      Delivery(of: vector, at: scene.instant(of: processor)).faultingAddresses.contains(access.address)
+    }
+    if let interrupt = death?.lastInterrupt, let event = interrupt.event, meets(interrupt.vector) {
+      return undeliverable(event, recordedAs: interrupt)
+    }
+    guard let certain = reenacted.certainException, certain.access == nil, meets(certain.vector) else { return nil }
+    return certain
   }
 
   /// A page fault of which a log has the error code and the address, where the tables are not at hand.

@@ -118,16 +118,23 @@ extension LoggedDelivery {
 }
 
 extension Instruction {
+  private var accessedOperands: [Operand] { memoryOperands.filter { $0.memory?.purpose != .addressOnly } }
+
+  /// Whether an operand of it may lie at an address, in doubt.
+  func mayAccess(_ address: LinearAddress, in state: ProcessorState) -> Bool {
+    accessedOperands.contains { operand in
+      guard let start = linearAddress(of: operand, in: state) else { return true }
+      return address.rawValue &- start.rawValue < UInt64(max(operand.size, 1))
+    }
+  }
+
   /// Whether it may raise a logged exception itself, in doubt.
   fileprivate func mayRaise(_ exception: LoggedDelivery, in state: ProcessorState) -> Bool {
-    let accesses = memoryOperands.filter { $0.memory?.purpose != .addressOnly }
+    let accesses = accessedOperands
     switch exception.vector {
     case .pageFault:
       guard let address = exception.interrupt.cr2, address != exception.pointer, !loadsSelector else { return true }
-      return accesses.contains { operand in
-        guard let start = linearAddress(of: operand, in: state) else { return true }
-        return address &- start.rawValue < UInt64(max(operand.size, 1))
-      }
+      return mayAccess(LinearAddress(address), in: state)
     case .segmentNotPresent, .invalidTSS: return loadsSelector
     case .generalProtection where exception.selector != nil: return loadsSelector
     case .stackFault where state.mode == .long64:
