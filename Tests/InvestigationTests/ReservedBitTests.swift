@@ -150,6 +150,26 @@ struct ReservedBitTests {
     #expect(cause?.summary.contains("or the delivery of an interrupt or exception at it") == !isProven)
   }
 
+  @Test("a recorded walk of the IDT is of the interrupt's delivery, where the instruction makes no such access")
+  func walkOfDelivery() {
+    var state = Story.state(idtLimit: 0xFFF)
+    state.idtr.base = LinearAddress(0xFFFF_8000_0010_0000)
+    var scene = Scene()
+    scene.memory = Story.memory()
+    scene.guestFeatures = Sourced([.pdpe1gb: true], .qmp("feature-words"))
+    scene.processors = [Story.processor(state)]
+    scene.trace = Story.records([
+      .injectInterrupt(vector: 0x20, isSoft: false, isReinjected: false), .entry(vcpu: 0, rip: 0x10006d),
+      .pagetableWalk(address: LinearAddress(0xFFFF_8000_0010_0200), access: []), .pagingElement(entry: 0, level: 4),
+      .walkerError([]), .injectException(vector: .pageFault, errorCode: 0, isReinjected: false),
+      .userspaceExit(reason: .shutdown, errno: nil),
+    ])
+    #expect(Investigator.verdict(on: scene).cause?.id == "interrupt.idt-not-mapped")
+    // Of another address than the delivery's, nothing is known but that it is not mapped.
+    scene.trace[2].event = .pagetableWalk(address: LinearAddress(0xFFFF_8000_0020_0000), access: [])
+    #expect(Investigator.verdict(on: scene).cause?.id == "paging.not-present")
+  }
+
   @Test("the first fault is told from those that its delivery made")
   func chain() throws {
     var scene = Scene()
