@@ -21,7 +21,7 @@ public final class KernelFunctions {
   /// The function of this name with the BTF that describes it; nil if neither the kernel nor a loaded module has one.
   public func function(named name: String) -> (function: KernelFunction, types: BTF)? {
     for module in moduleNames {
-      if let types = types(of: module), let function = types.function(named: name) { return (function, types) }
+      if let found = function(named: name, of: module) { return found }
     }
     return kernel.function(named: name).map { ($0, kernel) }
   }

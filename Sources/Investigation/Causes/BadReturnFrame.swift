@@ -54,7 +54,8 @@ struct BadReturnFrame: CauseOfDeath, SingleCause {
   }
 
   /// How the frame came to be misplaced is not recorded.
-  var isDecided: Bool { true }
+  /// A log shows where the words lie, and not that it was IRET that took them: RETF would have, too.
+  var isDecided: Bool { delivered == nil || fault.instruction != nil }
 
   var evidence: [Evidence] {
     guard let delivered else { return [] }
