@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <linux/kvm.h>
 #include <linux/perf_event.h>
+#include <poll.h>
 #include <signal.h>
 #include <stddef.h>
 #include <sys/ioctl.h>
@@ -192,8 +193,10 @@ static inline void clinux_await_holder(int pipe) {
   for (int standard = 0; standard < 3; standard++) dup2(nothing, standard);
   dup2(pipe, 3);
   syscall(SYS_close_range, 4u, ~0u, 0u);
-  char byte;
-  while (read(3, &byte, 1) != 0) usleep(1000);
+  // Nothing is ever written to it, so poll returns for the end alone, or for a signal that could not be ignored.
+  struct pollfd holder = {.fd = 3};
+  while (poll(&holder, 1, -1) < 0) {
+  }
 }
 
 /// Starts a process that removes `count` files and their folder when the other end of `pipe` is closed. Returns its
