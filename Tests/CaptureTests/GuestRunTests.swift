@@ -130,19 +130,31 @@ import X86
     #expect(try run.outcome.scene.memory.loadUInt32(at: PhysicalAddress(0x7C00)) == 0x1E01_0FFA)
   }
 
-  @Test func `memory that is not shared is read through the monitor`() throws {
+  @Test func `memory that is not shared is read from QEMU's process as long as it is there`() throws {
     var unshared = options()
     unshared.sharesMemory = false
     let run = try run(.tripleFault, options: unshared) { scene throws in
       #expect(!scene.memory.isShared)
       #expect(try scene.memory.loadUInt32(at: PhysicalAddress(0x7C00)) == 0x1E01_0FFA)
       #expect(try scene.memory.loadUInt64(at: PhysicalAddress(0x7FFC)) == 0)
+      // In one piece, as a search reads.
+      var large = [UInt8](repeating: 0, count: 0x2_0000)
+      var span = large.mutableSpan
+      try scene.memory.read(PhysicalAddress(0), into: &span)
+      #expect(large[0x7C00...].starts(with: [0xFA, 0x0F, 0x01, 0x1E]))
       return .end
     }
     // What was read stays, what was not cannot be had any more.
     #expect(throws: UnavailableMemory.self) {
       try run.outcome.scene.memory.loadUInt32(at: PhysicalAddress(0x7C00))
     }
+  }
+
+  @Test(arguments: [
+    ([], true), (["-accel", "kvm"], false), (["-enable-kvm", "-device", "isa-debug-exit"], true),
+    (["-machine", "q35,accel=kvm:tcg"], false), (["-accel", "tcg"], true),
+  ]) func `memory is shared where that costs nothing or nothing else keeps it`(words: [String], isWorth: Bool) {
+    #expect(QEMUCommandLine(program: "qemu-system-x86_64", arguments: words).isWorthSharingMemory == isWorth)
   }
 
   @Test func `TCG logs all registers where it is asked to`() throws {

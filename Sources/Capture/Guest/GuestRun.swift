@@ -28,7 +28,8 @@ public struct GuestRun {
     public var forwardsStandardError = true
     /// Whether QEMU's standard output is kept in place of being this process's; its standard input is then empty.
     public var keepsStandardOutput = false
-    /// Whether the guest's RAM may be put into shared memory.
+    /// Whether the guest's RAM may be put into shared memory, where that is worth what it costs: see
+    /// ``QEMUCommandLine/isWorthSharingMemory``.
     public var sharesMemory = true
     /// Whether KVM's tracepoints are recorded, where they can be.
     public var recordsKVM = true
@@ -119,7 +120,8 @@ private final class GuestWatch {
     actions = run.commandLine.lifecycleActions
     do throws(Errno) {
       signals = try InterruptSignals()
-      let size = run.options.sharesMemory ? run.commandLine.replaceableMemorySize : nil
+      let shares = run.options.sharesMemory && run.commandLine.isWorthSharingMemory
+      let size = shares ? run.commandLine.replaceableMemorySize : nil
       // RAM larger than the address space or the kernel allows is QEMU's to refuse.
       ram = size.flatMap { try? SharedRAM(size: $0) }
       debugger = run.wantsDebugger ? try Debugger() : nil
@@ -222,16 +224,20 @@ private final class GuestWatch {
   private func startRecorder() {
     guard run.options.recordsKVM, let identity, identity.usesKVM == true else { return }
     do throws(RecordingRefusal) {
-      let vcpuThreads = identity.processors.map(\.cpu.threadID)
-      let process = vcpuThreads.first.flatMap(FlightRecorder.process(ofThread:)) ?? session.process.processID
       let recorder = try FlightRecorder(
-        process: process, vcpuThreads: vcpuThreads,
+        process: processID, vcpuThreads: identity.processors.map(\.cpu.threadID),
         memory: run.options.recorderMemoryPerCPU * max(sysconf(CInt(_SC_NPROCESSORS_ONLN)), 1),
         choice: run.options.events ?? .suited(to: .current()))
       recording = .running(recorder)
     } catch {
       recording = .refused(error)
     }
+  }
+
+  /// QEMU's own, which may be another than that of the program that was started: a script's.
+  private var processID: Int32 {
+    let thread = identity?.processors.first?.cpu.threadID
+    return thread.flatMap(FlightRecorder.process(ofThread:)) ?? session.process.processID
   }
 
   private func readMap() {
@@ -423,14 +429,23 @@ private final class GuestWatch {
   }
 
   private func scene(_ ending: GuestEnding, at moment: ContinuousClock.Instant, _ live: QEMUSession?) -> GuestScene {
-    let memory = CapturedMemory(map: map, reader: live.map { MonitorPages(monitor: $0.monitor) }) { ram?.slice($0) }
     return GuestScene(
       ending: ending, moment: moment, identity: identity, registers: live?.monitor("info registers -a"),
       log: session.log.bytes,
       logsTripleFaults: identity?.usesKVM == false && run.commandLine.leavesLogFree,
       interruptLog: session.interruptLog.bytes, samples: samples,
-      standardError: session.standardError.bytes, standardOutput: session.standardOutput.bytes, memory: memory,
+      standardError: session.standardError.bytes, standardOutput: session.standardOutput.bytes, memory: memory(live),
       recording: recorded(ending), shutdownCause: cause)
+  }
+
+  private func memory(_ live: QEMUSession?) -> CapturedMemory {
+    guard let live, ram == nil else {
+      return CapturedMemory(map: map, reader: live.map { MonitorPages(monitor: $0.monitor) }) { ram?.slice($0) }
+    }
+    let hostMemory = HostMemory(
+      of: map, in: QEMUProcess(processID: processID), monitor: live.monitor,
+      fallback: MonitorPages(monitor: live.monitor))
+    return CapturedMemory(map: map, reader: hostMemory, slice: hostMemory.slice)
   }
 
   private var recorder: FlightRecorder? {

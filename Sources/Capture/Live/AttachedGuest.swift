@@ -207,11 +207,8 @@ public final class AttachedGuest {
     guard let map else { return CapturedMemory(map: nil, reader: nil) { _ in nil } }
     let session = session
     let hostMemory = HostMemory(
-      of: map, in: QEMUProcess(processID: processID),
-      monitor: { line throws(LiveGuestError) in
-        guard let text = session.monitor(line) else { throw .lost(doing: line) }
-        return text
-      }, fallback: MonitorPages(monitor: session.monitor))
+      of: map, in: QEMUProcess(processID: processID), monitor: session.monitor,
+      fallback: MonitorPages(monitor: session.monitor))
     return CapturedMemory(map: map, reader: hostMemory, slice: hostMemory.slice)
   }
 }

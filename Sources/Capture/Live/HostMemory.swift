@@ -26,9 +26,9 @@ struct HostMemory: PageReader {
 
   /// - Parameters:
   ///   - process: Nil where it is not on this host, or is not known.
-  ///   - monitor: What a command of QEMU's monitor prints.
+  ///   - monitor: What a command of QEMU's monitor prints; nil where QEMU does not answer.
   init(
-    of map: MemoryMap?, in process: QEMUProcess?, monitor: (String) throws(LiveGuestError) -> String,
+    of map: MemoryMap?, in process: QEMUProcess?, monitor: (String) -> String?,
     fallback: any PageReader
   ) {
     self.process = process
@@ -38,7 +38,7 @@ struct HostMemory: PageReader {
       let mappings = process.mappings
       var files: [FileIdentity: OwnedDescriptor] = [:]
       for range in map.ranges where range.kind != .device && !mappings.isEmpty {
-        guard let text = try? monitor("gpa2hva " + range.first.rawValue.hexadecimal),
+        guard let text = monitor("gpa2hva " + range.first.rawValue.hexadecimal),
           let address = Self.hostAddress(in: text, of: range)
         else { continue }
         var place = Place(range: range, hostAddress: address)
@@ -67,6 +67,13 @@ struct HostMemory: PageReader {
     let offset = address - place.range.first.rawValue
     return place.pageOfFile(at: offset) ?? process.page(at: place.hostAddress &+ offset)
       ?? fallback.page(at: address)
+  }
+
+  func read(_ address: UInt64, into buffer: inout MutableSpan<UInt8>, at places: Range<Int>) -> Bool {
+    guard let process, let place = place(of: address), !places.isEmpty,
+      UInt64(places.count - 1) <= place.range.last.rawValue - address
+    else { return false }
+    return process.read(place.hostAddress &+ (address - place.range.first.rawValue), into: &buffer, at: places)
   }
 
   private func place(of address: UInt64) -> Place? {
@@ -117,10 +124,19 @@ extension QEMUProcess {
   /// 4096 bytes of the process's memory; nil where they may not be read or are not all there.
   fileprivate func page(at address: UInt64) -> [UInt8]? {
     var page = [UInt8](repeating: 0, count: 4096)
-    // The kernel writes into the array's own storage, at most its count.
-    let count = unsafe page.withUnsafeMutableBytes {
-      unsafe clinux_read_process(processID, UInt(address), $0.baseAddress, UInt($0.count))
+    var span = page.mutableSpan
+    return read(address, into: &span, at: 0..<4096) ? page : nil
+  }
+
+  /// Fills `places` of the buffer from the process's memory; false where it may not be read or is not all there.
+  fileprivate func read(_ address: UInt64, into buffer: inout MutableSpan<UInt8>, at places: Range<Int>) -> Bool {
+    guard places.lowerBound >= 0, places.upperBound <= buffer.count else { return false }
+    // In bounds by the guard above.
+    return unsafe buffer.withUnsafeMutableBytes { bytes in
+      guard let first = bytes.baseAddress else { return false }
+      let count = unsafe clinux_read_process(
+        processID, UInt(address), first + places.lowerBound, UInt(places.count))
+      return count == places.count
     }
-    return count == page.count ? page : nil
   }
 }

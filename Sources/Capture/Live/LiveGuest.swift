@@ -70,7 +70,7 @@ public final class LiveGuest {
   public func scene() throws(LiveGuestError) -> LiveScene {
     let registers = try control.monitor("info registers -a")
     let map = MemoryMap(monitorText: try control.monitor("info mtree -f"))
-    let hostMemory = HostMemory(of: map, in: process, monitor: control.monitor, fallback: control)
+    let hostMemory = HostMemory(of: map, in: process, monitor: { try? control.monitor($0) }, fallback: control)
     return LiveScene(
       registers: RegisterDump.all(in: registers),
       memory: CapturedMemory(map: map, reader: hostMemory, slice: hostMemory.slice))

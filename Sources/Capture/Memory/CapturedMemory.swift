@@ -1,3 +1,4 @@
+import Files
 public import QEMU
 public import X86
 
@@ -15,6 +16,8 @@ public final class CapturedMemory: PhysicalMemory {
   /// Nil once QEMU has gone.
   private var reader: (any PageReader)?
   private var pages = PageCache()
+  /// What is read in larger pieces is searched, and not kept.
+  private static let mostKept = 0x1_0000
 
   private struct Region {
     let first: UInt64
@@ -89,6 +92,7 @@ public final class CapturedMemory: PhysicalMemory {
   private func readPages(
     _ address: UInt64, in region: Region, into buffer: inout MutableSpan<UInt8>, at places: Range<Int>
   ) throws(UnavailableMemory) {
+    if places.count > Self.mostKept, reader?.read(address, into: &buffer, at: places) == true { return }
     var place = places.lowerBound
     while place < places.upperBound {
       let here = address + UInt64(place - places.lowerBound)
@@ -97,7 +101,8 @@ public final class CapturedMemory: PhysicalMemory {
         throw UnavailableMemory(address: PhysicalAddress(here), reason: .notCaptured)
       }
       let count = min(4096 - offset, places.upperBound - place)
-      for index in 0..<count { buffer[place + index] = bytes[offset + index] }
+      // Safe: a byte has no padding.
+      buffer.replace(at: place, with: unsafe bytes.span.bytes.extracting(offset..<offset + count))
       place += count
     }
   }

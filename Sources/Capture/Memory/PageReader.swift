@@ -2,6 +2,14 @@
 protocol PageReader {
   /// The 4096 bytes at `address`, a multiple of 4096 in a page that is all memory; nil where they cannot be had.
   func page(at address: UInt64) -> [UInt8]?
+
+  /// Fills `places` of the buffer with the bytes from `address` on, in one piece; false where that is not possible. Then
+  /// they may have been filled in part.
+  func read(_ address: UInt64, into buffer: inout MutableSpan<UInt8>, at places: Range<Int>) -> Bool
+}
+
+extension PageReader {
+  func read(_ address: UInt64, into buffer: inout MutableSpan<UInt8>, at places: Range<Int>) -> Bool { false }
 }
 
 /// Pages as the monitor prints them: works with every QEMU that answers, and slowly.
