@@ -124,10 +124,11 @@ extension Investigator {
   /// The fault that the death began with: as it was recorded, else as it was worked out.
   private var firstFault: FirstFault? {
     guard let (exception, record) = recordedFault ?? reenactedFault.map({ ($0, nil) }) else { return nil }
+    let chain = death == nil ? scene.loggedChain : nil
     return FirstFault(
       exception: exception, record: record, instruction: instruction,
       instant: isSameDeath ? processor.map(scene.instant) : nil,
-      rules: rules, death: death, before: death == nil ? scene.loggedChain?.before : nil)
+      rules: rules, death: death, before: chain?.before, nesting: chain?.nesting)
   }
 
   /// What KVM or TCG recorded, with the rule that the reenactment finds for it.
@@ -153,6 +154,7 @@ extension Investigator {
   private func refusedSelector(_ recorded: RecordedException) -> RaisedException? {
     guard death == nil, let instant = processor.map(scene.instant) else { return nil }
     return RaisedException(selectorOf: recorded, by: instruction, at: instant)
+      ?? RaisedException(offsetOf: recorded, by: instruction, at: instant)
   }
 
   /// The event whose delivery met a recorded access, where the instruction makes no such access itself: a device's interrupt, or what
@@ -343,6 +345,7 @@ extension Investigator {
       verdict.take(cause)
     } else {
       showUnexplained(&verdict)
+      if let fault = scene.loggedFault, fault.isTripleFault, death == nil { explain(fault, &verdict) }
     }
   }
 

@@ -202,6 +202,108 @@ struct LoggedChainTests {
     #expect(cause(5) == "paging.supervisor-page")
   }
 
+  /// 32-bit code without paging, as kernels have it before long mode.
+  private static func flat(_ state: inout ProcessorState) {
+    state.cs = SmallGuest.segment(8, 0x00CF_9B00)
+    (state.cr0, state.cr4, state.efer) = ([.protectionEnable, .extensionType], [], [])
+    state.cr3 = 0
+  }
+
+  /// What becomes of one instruction of 32-bit code.
+  private func flatFault(
+    _ listing: String, _ vector: UInt8, _ code: UInt32, _ change: @escaping (inout ProcessorState) -> Void = { _ in }
+  ) -> Verdict {
+    let all: (inout ProcessorState) -> Void = {
+      Self.flat(&$0)
+      change(&$0)
+    }
+    return verdict(
+      [Event(vector: vector, code: code, change: all), Event(vector: 8, old: vector, change: all)], listing: listing)
+  }
+
+  private static func farJump(to selector: UInt8) -> String {
+    "0x00100000:  ea 00 00 20 00 \(RegisterDumpText.hex(UInt64(selector), 2)) 00     ljmpl    $0, $0x200000\n"
+  }
+
+  @Test("a far jump of protected mode is told by its error code, and by what TR holds")
+  func farJumps() {
+    func cause(_ selector: UInt8, _ code: UInt32, _ change: @escaping (inout ProcessorState) -> Void = { _ in })
+      -> Cause?
+    {
+      flatFault(Self.farJump(to: selector), 13, code, change).cause
+    }
+    #expect(cause(0x18, 0x18)?.id == "segment.task-switch")
+    #expect(cause(0x18, 0x18)?.confidence == .likely)
+    #expect(cause(0x20, 0x20)?.id == "segment.bad-selector")
+    #expect(cause(0x20, 0x20) { $0.tr.selector = SegmentSelector(rawValue: 0) }?.id == "segment.bad-code-selector")
+    #expect(cause(0x20, 0)?.id == "segment.bad-code-selector")
+    #expect(cause(0x20, 0)?.summary.contains("long mode is not active") == false)
+    let early: (inout ProcessorState) -> Void = {
+      $0.cr0.formUnion(.paging)
+      $0.cr4 = .physicalAddressExtension
+      $0.efer = .longModeEnable
+    }
+    #expect(cause(0x20, 0, early)?.summary.contains("LME has to be set before PG") == true)
+  }
+
+  @Test("a port that a program may not use is blamed only where the log has its #GP")
+  func ports() {
+    let out = "0x00100000:  ee                       outb     %al, %dx\n"
+    let change: (inout ProcessorState) -> Void = {
+      ($0.cs, $0.currentPrivilegeLevel) = (SmallGuest.segment(0x1B, 0x00CF_FB00), 3)
+    }
+    #expect(flatFault(out, 13, 0, change).cause?.id == "instruction.privileged")
+    #expect(flatFault(out, 13, 0x10, change).cause == nil)
+    #expect(flatFault(out, 13, 0).cause == nil)
+  }
+
+  @Test("without another stack only a task gate leads to a TSS")
+  func taskGate() {
+    func cause(_ change: @escaping (inout ProcessorState) -> Void) -> String? {
+      verdict([
+        Event(vector: 0x30, isSoftware: true, change: change), Event(vector: 10, code: 0x20, change: change),
+        Event(vector: 8, old: 10, change: change),
+      ]).cause?.id
+    }
+    #expect(cause(Self.flat) == "interrupt.task-gate")
+    #expect(cause { _ in } != "interrupt.task-gate")
+  }
+
+  @Test("a handler that comes into itself again and again is told by SP")
+  func nesting() {
+    func cause(_ count: Int, step: UInt64, isOfDevice: Bool) -> String? {
+      let vector: UInt8 = isOfDevice ? 36 : 14
+      let last: (inout ProcessorState) -> Void = { state in
+        state.generalPurpose.rsp = 0x9000 &- UInt64(count) &* step
+        state.cr2 = isOfDevice ? state.generalPurpose.rsp &- 8 : 0x80_0000
+      }
+      let run = (0..<count).map { number in
+        Event(vector: vector, isOfDevice: isOfDevice) {
+          $0.generalPurpose.rsp = 0x9000 &- UInt64(number) &* step
+          $0.cr2 = 0x80_0000
+        }
+      }
+      let end = isOfDevice ? [Event(vector: 36, isOfDevice: true, change: last)] : []
+      return verdict(
+        run + end + [
+          Event(vector: 14, code: isOfDevice ? 2 : 0, change: last), Event(vector: 8, old: 14, change: last),
+        ]
+      ).cause?.id
+    }
+    #expect(cause(20, step: 0x30, isOfDevice: false) == "interrupt.handler-faults")
+    #expect(cause(20, step: 0x30, isOfDevice: true) == "interrupt.reentered")
+    #expect(cause(4, step: 0x30, isOfDevice: true) == "stack.not-writable")
+    #expect(cause(4, step: 0x30, isOfDevice: false) != "interrupt.handler-faults")
+  }
+
+  @Test("an interrupt of real mode, of which TCG prints no more, is not what was being delivered long after")
+  func realModeBefore() {
+    let verdict = verdict(
+      [Event(vector: 13, code: 0x20), Event(vector: 8, old: 13)], listing: "Servicing hardware INT=0x08\n")
+    #expect(verdict.observations.allSatisfy { !$0.text.contains("while interrupt") })
+    #expect(verdict.cause?.id == "segment.bad-selector")
+  }
+
   @Test("of several runs in one log the last counts")
   func runs() {
     let first = Event(vector: 32, isOfDevice: true).text(0) + "Triple fault\nCPU Reset (CPU 0)\n"

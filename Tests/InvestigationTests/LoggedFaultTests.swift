@@ -21,6 +21,25 @@ struct LoggedFaultTests {
 
   private static let logs: [(what: String, text: String, cause: String?, Confidence?, words: String)] = [
     (
+      "#UD in real mode, where nothing can be delivered",
+      """
+      Servicing hardware INT=0x08
+      check_exception old: 0xffffffff new 0x6
+      check_exception old: 0xffffffff new 0xd
+      check_exception old: 0xd new 0xd
+      """ + "\n" + end, "instruction.undefined", .possible, "LTR and LLDT in real mode"
+    ),
+    (
+      "#UD at bytes that nothing shows",
+      """
+      check_exception old: 0xffffffff new 0x6
+         0: v=06 e=0000 i=0 cpl=0 IP=0008:0000000000400000 pc=0000000000400000 SP=0010:0000000000149fe8 env->regs[R_EAX]=0000000000400000
+      check_exception old: 0xffffffff new 0xd
+         1: v=0d e=0062 i=0 cpl=0 IP=0008:0000000000400000 pc=0000000000400000 SP=0010:0000000000149fe8 env->regs[R_EAX]=0000000000400000
+      check_exception old: 0xd new 0xd
+      """ + "\n" + end, "instruction.undefined", .possible, "nothing here shows the bytes"
+    ),
+    (
       "a recursion without a stack for #DF",
       """
       check_exception old: 0xffffffff new 0xe

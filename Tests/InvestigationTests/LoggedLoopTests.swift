@@ -54,6 +54,20 @@ struct LoggedLoopTests {
 
     """
 
+  /// Blocks of 256 zero bytes, one behind the other.
+  private static func zeroes(blocks: Int) -> String {
+    (0..<blocks).map { block in
+      let lines = (0..<128).map { line in
+        "0x0000\(String(0x8000 + block * 256 + line * 2, radix: 16)):  00 00                    addb     %al, (%bx, %si)"
+      }
+      return "----------------\nIN: \n\(lines.joined(separator: "\n"))\n\n"
+    }.joined()
+  }
+
+  private static func nestedExits(_ count: Int) -> String {
+    String(repeating: "vmexit(ffffffff, 0000000000000000, f000ff53f000ff53, 000000000010000d)!\n", count: count)
+  }
+
   private static let logs: [(what: String, text: String, cause: String?)] = [
     ("a jump to itself", off + jump, "hang.self-loop"),
     ("HLT after CLI", off + halt, "hang.interrupts-off"),
@@ -64,6 +78,10 @@ struct LoggedLoopTests {
     ("a device may yet answer", off + poll, nil),
     ("an interrupt came", off + jump + interrupt, nil),
     ("a block that leads on", off + jump + on, nil),
+    ("zeroes without an end", off + zeroes(blocks: 3), "execution.zeroes"),
+    ("the padding behind a jump", off + zeroes(blocks: 1), nil),
+    ("a control register that TCG does not write", off + nestedExits(40), "hang.tcg-control-register"),
+    ("a hypervisor's guest that fails", off + nestedExits(2), nil),
   ]
 
   @Test("the last block tells", arguments: logs)

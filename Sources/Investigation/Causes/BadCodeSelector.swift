@@ -18,8 +18,10 @@ struct BadCodeSelector: CauseOfDeath, SingleCause {
     else {
       return nil
     }
-    // In protected mode what was refused may be a TSS or a gate.
-    if violation == .refused, fault.state?.isLongModeActive != true { return nil }
+    // In protected mode what was refused may be a TSS or a gate; a kernel that never loaded TR has no tasks.
+    if violation == .refused, let state = fault.state, !state.isLongModeActive, !state.tr.selector.isNull {
+      return nil
+    }
     isReturn = !["jmp", "call"].contains(instruction.mnemonic)
     // A return may load SS as well. A selector that is loaded for data is no code's.
     if violation == .refused, isReturn {
@@ -31,7 +33,7 @@ struct BadCodeSelector: CauseOfDeath, SingleCause {
   }
 
   /// A return to another level loads SS too, from a frame that nothing here shows.
-  var isDecided: Bool { violation != .refused || !isReturn }
+  var isDecided: Bool { violation != .refused || !isReturn && fault.state?.isLongModeActive == true }
 
   var summary: String {
     "\(fault.instructionName) goes to the code segment \(selector.rawValue.hexadecimal), \(violation.words(selector, fault.state)): "
@@ -40,11 +42,18 @@ struct BadCodeSelector: CauseOfDeath, SingleCause {
 
   /// A descriptor of 64-bit code before long mode is active has no meaning of its own (SDM vol. 3, 3.4.5).
   private var longModeMissing: String {
-    guard case .beyondLimit(let descriptor, offset: _) = violation, descriptor.attributes.contains(.long),
-      let state = fault.state, !state.isLongModeActive
-    else { return "" }
+    guard let state = fault.state, !state.isLongModeActive else { return "" }
     let enabled = state.efer?.contains(.longModeEnable) == true && state.cr0.contains(.paging)
-    return " The descriptor is of 64-bit code, and long mode is not active"
+    switch violation {
+    case .beyondLimit(let descriptor, offset: _) where descriptor.attributes.contains(.long): break
+    case .beyondUnseenLimit where enabled: break
+    default: return ""
+    }
+    let descriptor =
+      if case .beyondUnseenLimit = violation {
+        " A descriptor of 64-bit code often has the limit 0, which counts where long mode is not active, and here it is not"
+      } else { " The descriptor is of 64-bit code, and long mode is not active" }
+    return descriptor
       + (enabled
         ? ": EFER.LME is set and so is CR0.PG, but LME has to be set before PG, and CR4.PAE, too."
         : ": it needs CR4.PAE, CR3, EFER.LME and then CR0.PG.")

@@ -50,6 +50,10 @@ extension SelectorViolation {
     case .refused:
       return
         "which lies within the limit of the \(table): its descriptor, which nothing here shows, is not what is needed"
+    case .beyondUnseenLimit(let offset):
+      return
+        "which the \(table) has, and the offset \(offset.hexadecimal) lies beyond the limit of its descriptor (or of that which a gate there leads to), which nothing here shows"
+    case .isCurrentTask: return "which TR holds: it is the task that runs, and its TSS is busy"
     case .beyondTable(let limit): return "which lies beyond the limit of the \(table), \(limit.hexadecimal)"
     case .notMapped: return "whose descriptor in the \(table) is not mapped"
     case .wrongType(let descriptor):

@@ -4,6 +4,7 @@ import X86
 struct FeatureNotEnabled: CauseOfDeath, SingleCause {
   static let id = "cpu.feature-not-enabled"
   static let title = "The instruction is not enabled"
+  static let refines = [UndefinedInstruction.id]
 
   private let fault: FirstFault
   private let bit: EnableBit

@@ -1,7 +1,7 @@
 import X86
 
 /// `interrupt.reentered`, `interrupt.handler-faults`: the stack is full of frames of one handler, which was interrupted at the same place each
-/// time.
+/// time, or a log shows that it was.
 struct HandlerReentered: CauseOfDeath {
   static let manuals = [ManualPage(id: faultingID, title: faultingTitle, text: manual, refines: [PageNotMapped.id])]
 
@@ -16,7 +16,9 @@ struct HandlerReentered: CauseOfDeath {
   private let vectors: [ExceptionVector]
 
   init?(_ fault: FirstFault, in scene: Scene) {
-    guard let instant = fault.instant, let frames = NestedFrames(at: instant) else { return nil }
+    guard let instant = fault.instant,
+      let frames = NestedFrames(at: instant) ?? fault.nesting.flatMap(NestedFrames.init(logged:))
+    else { return nil }
     let isStackFull: Bool
     switch fault.exception.reason {
     case .undeliverable(let event, let obstacle):
@@ -28,7 +30,7 @@ struct HandlerReentered: CauseOfDeath {
     guard isStackFull || isOfException else { return nil }
     self.fault = fault
     self.frames = frames
-    vectors = Self.vectors(leadingTo: frames.instructionPointer, at: instant)
+    vectors = frames.vector.map { [$0] } ?? Self.vectors(leadingTo: frames.instructionPointer, at: instant)
   }
 
   /// A handler is rarely longer; the closest gate below counts.
@@ -48,7 +50,7 @@ struct HandlerReentered: CauseOfDeath {
   var title: String { isOfException ? Self.faultingTitle : ReenteredInterrupt.title }
 
   /// Which device it was, registers do not tell.
-  var isDecided: Bool { isOfException }
+  var isDecided: Bool { isOfException || frames.vector != nil }
 
   private var handler: String {
     vectors.isEmpty || vectors.count > 4
@@ -56,11 +58,20 @@ struct HandlerReentered: CauseOfDeath {
   }
 
   private var stack: String {
-    "\(frames.count) frames or more lie on the stack one on top of the other, \(frames.distance) bytes apart, each with RIP \(frames.instructionPointer.hexadecimal), in \(handler)"
+    guard frames.vector == nil else {
+      return
+        "the log shows it \(frames.count) times at \(frames.instructionPointer.hexadecimal), one right after the other, SP \(frames.distance) bytes lower each time: none returned"
+    }
+    return
+      "\(frames.count) frames or more lie on the stack one on top of the other, \(frames.distance) bytes apart, each with RIP \(frames.instructionPointer.hexadecimal), in \(handler)"
   }
 
   var summary: String {
-    isOfException
+    if !isOfException, let vector = frames.vector {
+      return
+        "Hardware interrupt \(vector.rawValue.hexadecimal) came into its own handler: \(stack). The handler turns interrupts on before the device is served, until the stack is used up and a push fails."
+    }
+    return isOfException
       ? "\(fault.instructionName) raises \(fault.exception.name), as it did before: \(stack). The handler itself raises the exception, until the stack is used up."
       : "\(stack): interrupts came one into the other, each before the last was done, until the stack was used up and a push failed."
   }
@@ -101,8 +112,11 @@ struct HandlerReentered: CauseOfDeath {
     """
 }
 
-/// Frames of interrupts or exceptions in 64-bit mode that lie one on top of the other on the stack, all of the same place.
+/// Frames of interrupts or exceptions in 64-bit mode that lie one on top of the other on the stack, all of the same place; or as a log shows them to
+/// be pushed.
 struct NestedFrames {
+  /// The event of which a log shows them.
+  var vector: ExceptionVector?
   let instructionPointer: UInt64
   /// From one to the next, in bytes.
   let distance: UInt64
@@ -114,6 +128,13 @@ struct NestedFrames {
   private static let most = 64
   /// How far from RSP, or from the last frame, the next is looked for: a handler saves no more.
   private static let furthest: UInt64 = 0x400
+
+  init?(logged nesting: Nesting) {
+    guard nesting.count >= Self.fewest else { return nil }
+    (vector, instructionPointer, distance, count) = (
+      nesting.vector, nesting.pointer, nesting.distance, nesting.count
+    )
+  }
 
   init?(at instant: Instant) {
     guard instant.state.mode == .long64,

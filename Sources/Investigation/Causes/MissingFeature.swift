@@ -5,6 +5,7 @@ import X86
 struct MissingFeature: CauseOfDeath, SingleCause {
   static let id = "cpu.missing-feature"
   static let title = "The guest's processor does not have the instruction"
+  static let refines = [UndefinedInstruction.id]
 
   private let fault: FirstFault
   private let scene: Scene

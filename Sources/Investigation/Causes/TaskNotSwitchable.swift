@@ -20,6 +20,9 @@ struct TaskNotSwitchable: CauseOfDeath, SingleCause {
     self.fault = fault
   }
 
+  /// A descriptor that was written anew since LTR would not be busy.
+  var isDecided: Bool { refusal?.violation != .task(.isCurrentTask) }
+
   var summary: String {
     guard let refusal else {
       return

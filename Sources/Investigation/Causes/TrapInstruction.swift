@@ -4,6 +4,7 @@ import X86
 struct TrapInstruction: CauseOfDeath, SingleCause {
   static let id = "instruction.trap"
   static let title = "The guest's own code gave up"
+  static let refines = [UndefinedInstruction.id]
 
   private let fault: FirstFault
 

@@ -77,6 +77,9 @@ extension UndefinedInstruction {
     - The code was overwritten, or never loaded.
     - It is an instruction newer than Inquest's decoder: then the verdict says that it hangs on that.
 
+    Where a log has #UD and not the bytes, the same exception may come of an instruction that the processor lacks (cpu.missing-feature), that is not
+    enabled (cpu.feature-not-enabled), or that is there to raise it (instruction.trap). Then the verdict says that only.
+
     ## The cure
 
     Find out how RIP came there; the stack's return addresses and the trace's last exits help.

@@ -14,6 +14,8 @@ struct LoggedChain {
   var second: LoggedDelivery?
   /// The event before the first, which was delivered.
   var before: LoggedDelivery?
+  /// How many events up to the first are one, each delivered at the same place on top of the frame of the one before it; 1 where none is.
+  var nesting: Nesting
   /// Whether the instruction at hand cannot have raised the second event itself, after a handler of the first had returned to it.
   var isDeliveryCertain: Bool
 
@@ -38,6 +40,7 @@ struct LoggedChain {
     guard first.event != nil || first.vector != .doubleFault else { return nil }
     second = index + 1 < deliveries.endIndex ? deliveries[index + 1] : nil
     before = index > deliveries.startIndex ? deliveries[index - 1] : nil
+    nesting = Nesting(deliveries[...index])
     isDeliveryCertain = isCertain
   }
 
@@ -50,6 +53,36 @@ struct LoggedChain {
       return LoggedDelivery.all(in: log[start...end])
     }
     return scene.undeliverableException.map { _ in LoggedDelivery.all(in: log) }
+  }
+}
+
+/// Events of one vector that a log shows one after another, none of which was returned from: the stack pointer falls by the same amount each time.
+struct Nesting {
+  var vector: ExceptionVector
+  var count: Int
+  /// By how many bytes the stack pointer falls from one to the next.
+  var distance: UInt64
+  /// Where each came.
+  var pointer: UInt64
+
+  /// The run that `deliveries` ends with.
+  fileprivate init(_ deliveries: ArraySlice<LoggedDelivery>) {
+    let last = deliveries.last
+    vector = last?.vector ?? .divideError
+    pointer = last?.pointer ?? 0
+    (count, distance) = (1, 0)
+    var next = last
+    for earlier in deliveries.dropLast().reversed() {
+      guard let later = next, earlier.vector == later.vector, earlier.pointer == later.pointer,
+        earlier.isOfDevice == later.isOfDevice, earlier.interrupt.isSoftware == later.interrupt.isSoftware,
+        earlier.interrupt.currentPrivilegeLevel == 0, later.interrupt.currentPrivilegeLevel == 0,
+        let high = earlier.interrupt.stackPointer, let low = later.interrupt.stackPointer, high > low,
+        distance == 0 || distance == high - low
+      else { return }
+      distance = high - low
+      count += 1
+      next = earlier
+    }
   }
 }
 
@@ -189,7 +222,7 @@ extension Scene {
     let listings = log.lazy.reversed().compactMap { entry -> CodeListing? in
       if case .codeListing(let listing) = entry.value { listing } else { nil }
     }
-    while bytes.count < count, let part = listings.compactMap({ $0.bytes(before: end) }).first, !part.isEmpty {
+    while bytes.count < count, let part = listings.map({ $0.bytes(before: end) }).first(where: { !$0.isEmpty }) {
       bytes = part + bytes
       end &-= UInt64(part.count)
     }

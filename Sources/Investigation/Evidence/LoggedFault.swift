@@ -150,11 +150,23 @@ extension Scene {
   /// The same where the log is cut down to its `check_exception` lines.
   private var checkedFault: LoggedFault? {
     guard let index = log.lastIndex(where: \.value.isShutdown) else { return nil }
-    for entry in log[...index].reversed() {
-      guard case .exceptionCheck(nil, let new) = entry.value else { continue }
-      return LoggedFault(vector: new, isTripleFault: true, source: entry.source)
+    guard
+      let first = log[...index].lastIndex(where: { if case .exceptionCheck(nil, _) = $0.value { true } else { false } }
+      ),
+      case .exceptionCheck(_, let new) = log[first].value
+    else { return nil }
+    if let benign = benignException(before: first), new == .generalProtection {
+      return LoggedFault(vector: benign, isTripleFault: true, source: log[first - 1].source)
     }
-    return nil
+    return LoggedFault(vector: new, isTripleFault: true, source: log[first].source)
+  }
+
+  /// The exception that was checked right before another at `index`, and only once: one that TCG does not say to have been interrupted
+  /// (target/i386/tcg/excp_helper.c: check_exception, 7.2).
+  private func benignException(before index: Int) -> ExceptionVector? {
+    guard index > 0, case .exceptionCheck(nil, .invalidOpcode) = log[index - 1].value else { return nil }
+    if index > 1, case .exceptionCheck = log[index - 2].value { return nil }
+    return .invalidOpcode
   }
 
   private var lastLoggedException: (Int, InterruptLog)? { exception(before: log.count) }
@@ -175,12 +187,17 @@ extension Scene {
   /// The device's interrupt whose delivery the exception at `index` came of: the log announces it, and nothing ran since.
   private func interrupt(before index: Int, of exception: InterruptLog) -> UInt8? {
     guard exception.vector != .doubleFault else { return nil }
+    // Its own line is missing where it came in real mode, from where much was executed since; or the log was condensed, and has no dumps either.
+    var isDelivered = false
+    let isWhole =
+      log[index...].dropFirst().first.map { if case .registerDump = $0.value { true } else { false } } ?? false
     for entry in log[..<index].reversed() {
       switch entry.value {
       case .exceptionCheck(nil, _), .registerDump: continue
       case .interrupt(let interrupt) where interrupt.isSoftware != true && interrupt.vector.rawValue > 31:
         guard interrupt.programCounter == exception.programCounter else { return nil }
-      case .hardwareInterrupt(let vector, _): return vector
+        isDelivered = true
+      case .hardwareInterrupt(let vector, _): return isDelivered || !isWhole ? vector : nil
       default: return nil
       }
     }

@@ -19,7 +19,7 @@ extension LoggedChain {
       return obstacle(
         .gateSelector, "its gate's code selector\(name) cannot be used (\(second.code))",
         "put the selector of a present code segment of the kernel into the gates, and keep that descriptor in the GDT",
-        isDecided: second.selector != nil)
+        isDecided: second.selector != nil && state?.isLongModeActive == true)
     default: return nil
     }
   }
@@ -143,6 +143,14 @@ extension LoggedChain {
   private var taskState: HandlerPath.Obstacle? {
     guard let state, let second else { return nil }
     if let missingTSS { return missingTSS }
+    // Without another stack, and none is needed at CPL 0, only a switch to another task looks at a TSS (SDM vol. 3, 6.12).
+    if !state.isLongModeActive, state.currentPrivilegeLevel == 0 {
+      let name = second.selector.map { "the selector \($0.rawValue.hexadecimal)" } ?? "a null selector"
+      return obstacle(
+        .taskSwitch,
+        "its gate is a task gate, and the switch to its task fails at \(name) (\(second.code)): that of the TSS, if it is too short, or of a segment or LDT that the new TSS names",
+        "give the task gate's TSS a limit of 67H or more, and fill all of it")
+    }
     guard second.selector?.rawValue == state.tr.selector.rawValue & 0xFFF8 else { return nil }
     return obstacle(
       .tssMissing,

@@ -16,6 +16,8 @@ struct FirstFault {
   var death: RecordedDeath?
   /// The exception or interrupt that a log shows last before, which was delivered.
   var before: LoggedDelivery?
+  /// The same event, as often as a log shows it on top of itself.
+  var nesting: Nesting?
 
   var state: ProcessorState? { instant?.state }
 

@@ -64,7 +64,11 @@ extension InstructionChecks {
     guard let port = port(of: instruction.mnemonic) else { return doubt("the port is not known") }
     switch PortPermission(of: port, count: width, at: instant) {
     case .allowed: break
-    case .unknown(let reason): doubt(reason)
+    case .unknown(let reason):
+      raise(
+        .generalProtection(
+          .port(port, "it forbids that, though nothing here shows its I/O permission bit map"),
+          if: "the TSS forbids the port (\(reason))"))
     case .refused(let reason): raise(.generalProtection(.port(port, reason)))
     }
   }

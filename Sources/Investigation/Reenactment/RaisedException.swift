@@ -153,6 +153,10 @@ enum SelectorViolation: Hashable {
   case bothLongAndBig(SegmentDescriptor)
   /// A far transfer to an offset beyond the limit of the code segment.
   case beyondLimit(SegmentDescriptor, offset: UInt64)
+  /// A far transfer to an offset beyond a limit that nothing shows.
+  case beyondUnseenLimit(offset: UInt64)
+  /// A far transfer to the task that TR holds, whose TSS is busy.
+  case isCurrentTask
   /// The processor refused it, and nothing shows its descriptor.
   case refused
 }

@@ -83,6 +83,11 @@ extension RaisedException {
     }
     let violation: SelectorViolation
     switch instant.descriptor(selector) {
+    case .unknown where recorded.vector == .generalProtection && instant.isCurrentTask(selector, of: instruction):
+      let refusal = TaskSwitch.Refusal(
+        selector: selector, violation: .task(.isCurrentTask), exception: recorded.vector, errorCode: code)
+      self.init(recorded.vector, code: code, .taskSwitch(refusal))
+      return
     case .beyond(let limit): violation = .beyondTable(limit: limit)
     case .unknown: violation = .refused
     case .found, .notMapped: return nil
@@ -91,7 +96,38 @@ extension RaisedException {
   }
 }
 
+extension RaisedException {
+  /// The #GP(0) that was recorded at a far JMP or CALL outside long mode to a selector that is not null: then the offset lies beyond the limit of
+  /// the code segment, or of that which a gate or task leads to, whatever the descriptor is (SDM vol. 2, JMP, Protected Mode Exceptions).
+  init?(offsetOf recorded: RecordedException, by instruction: Instruction?, at instant: Instant) {
+    guard recorded.vector == .generalProtection, recorded.errorCode == 0, let instruction,
+      !instant.state.isLongModeActive, ![.real, .virtual8086].contains(instant.state.mode),
+      let target = InstructionChecks(of: instruction, at: instant).namedFarTarget, !target.selector.isNull,
+      case .unknown = instant.descriptor(target.selector)
+    else { return nil }
+    self.init(.generalProtection, code: 0, .selector(target.selector, .beyondUnseenLimit(offset: target.offset)))
+  }
+}
+
+extension Instant {
+  /// Whether a far JMP or CALL of protected mode goes to the task that TR holds: LTR and task switches mark its TSS as busy (SDM vol. 3, 8.2.2).
+  fileprivate func isCurrentTask(_ selector: SegmentSelector, of instruction: Instruction?) -> Bool {
+    guard let instruction, instruction.isFarBranch, ["jmp", "call"].contains(instruction.mnemonic),
+      !state.isLongModeActive, !state.tr.selector.isNull
+    else { return false }
+    return state.tr.selector.rawValue & ~3 == selector.rawValue & ~3
+  }
+}
+
 extension InstructionChecks {
+  /// Where a far JMP or CALL goes that has its target in itself.
+  fileprivate var namedFarTarget: (selector: SegmentSelector, offset: UInt64)? {
+    guard instruction.isFarBranch, ["jmp", "call"].contains(instruction.mnemonic),
+      instruction.memoryOperands.allSatisfy({ !$0.isExplicit })
+    else { return nil }
+    return farTarget
+  }
+
   /// The selector that the instruction itself holds, or a register; nil where it comes from memory.
   fileprivate var namedSelector: SegmentSelector? {
     let explicit = instruction.operands.filter(\.isExplicit)

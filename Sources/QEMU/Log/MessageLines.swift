@@ -3,7 +3,8 @@ import X86
 /// The words by which QEMU's messages are known, wherever in a line they stand.
 private enum Phrase: CaseIterable {
   case internalError, notifyExit, entryFailed, exceptionExit, unknownExit, unknownExitReason, runFailed
-  case interrupt, exceptionCheck, cpuReset, hardwareInterrupt, virtualInterrupt, tripleFault, smmEntered, smmLeft
+  case interrupt, exceptionCheck, cpuReset, hardwareInterrupt, virtualInterrupt, tripleFault, smmEntered, smmLeft,
+    nestedExit
   case unsupportedFeature, unknownModel, globalNotApplied, outsideMemory, fatal, registersRefused, unhandledExit
   case oldInternalError, failEntry, failEntryExit, failEntryReason
 
@@ -24,6 +25,7 @@ private enum Phrase: CaseIterable {
     case .tripleFault: "Triple fault"
     case .smmEntered: "SMM: enter"
     case .smmLeft: "SMM: after RSM"
+    case .nestedExit: "vmexit("
     case .unsupportedFeature: "doesn't support requested feature: "
     case .unknownModel: "unable to find CPU model '"
     case .globalNotApplied: "can't apply global "
@@ -90,6 +92,7 @@ extension QEMUMessage {
       case .tripleFault: rest.isAtEnd ? .tripleFault : nil
       case .smmEntered: rest.isAtEnd ? .smmEntered : nil
       case .smmLeft: rest.isAtEnd ? .smmLeft : nil
+      case .nestedExit: Self.nestedExit(&rest)
       case .unsupportedFeature: UnsupportedFeature(rest.text(), before: before).map { .unsupportedFeature($0) }
       case .unknownModel: .unknownCPUModel(rest.text(until: UInt8(ascii: "'")))
       case .globalNotApplied: Self.globalNotApplied(rest.text())
@@ -117,6 +120,13 @@ extension QEMUMessage {
   private static func unhandledExit(_ number: UInt64) -> Self {
     number >> 31 & 1 == 1 || [7, 8].contains(number)
       ? .kvmEntryFailed(hardwareError: number) : .kvmUnknownExit(hardwareReason: number)
+  }
+
+  private static func nestedExit(_ rest: inout LineScanner) -> Self? {
+    guard let code = rest.hex(), rest.skip(", "), rest.hex() != nil, rest.skip(", "), rest.hex() != nil,
+      rest.skip(", "), let pointer = rest.hex(), rest.skip(")!")
+    else { return nil }
+    return .nestedExit(code: code.value, instructionPointer: pointer.value)
   }
 
   private static func exceptionExit(_ rest: inout LineScanner) -> Self? {

@@ -46,6 +46,9 @@ public enum QEMUMessage: Hashable, Sendable {
   case cpuReset(cpu: Int)
   /// `Servicing hardware INT=0x20` of `-d int`.
   case hardwareInterrupt(vector: UInt8, isVirtual: Bool)
+  /// `vmexit(ffffffff, 0000000000000000, f000ff53f000ff53, 000000000010000d)!` of `-d in_asm`: TCG leaves a nested guest, or means to where there
+  /// is none (target/i386/tcg/sysemu/svm_helper.c: cpu_vmexit, 7.2).
+  case nestedExit(code: UInt64, instructionPointer: UInt64)
   /// `SMM: enter` of `-d int`.
   case smmEntered
   /// `SMM: after RSM` of `-d int`.

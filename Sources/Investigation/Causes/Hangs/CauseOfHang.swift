@@ -30,7 +30,9 @@ public struct Hang {
 
   /// Registers of a moment that nothing tells are no sign of a hang; a record that ends in repetition is.
   var cause: (any CauseOfHang)? {
-    if scene.ending == .unknown { return EndlessFault(self) ?? InterruptStorm(self) ?? LoggedLoop(self) }
+    if scene.ending == .unknown {
+      return EndlessFault(self) ?? InterruptStorm(self) ?? LoggedControlRegisterWrite(self) ?? LoggedLoop(self)
+    }
     for cause in Self.causes {
       if let found = cause.init(self) { return found }
     }

@@ -2,19 +2,22 @@ import GuestImage
 import QEMU
 import X86
 
-/// `hang.self-loop`, `hang.interrupts-off` or `hang.spin` by a log of `-d int,in_asm` that ends with a block from which nothing leads on.
+/// `hang.self-loop`, `hang.interrupts-off`, `hang.spin` or `execution.zeroes` by a log of `-d int,in_asm` that ends with a block from which nothing leads on.
 ///
 /// TCG lists a block right before it is executed for the first time, and logs each interrupt and exception. Where a log ends with a block that can
 /// only go on to itself, the guest was in it until QEMU was ended.
 struct LoggedLoop: CauseOfHang {
   private enum End {
     case selfLoop, halt, spin
+    /// So many bytes up to the end of the log are zero.
+    case zeroes(Int)
 
     var cause: (id: String, title: String) {
       switch self {
       case .selfLoop: (SelfLoop.id, SelfLoop.title)
       case .halt: (HaltedForGood.id, HaltedForGood.title)
       case .spin: (SpinLoop.id, SpinLoop.title)
+      case .zeroes: (ExecutingZeroes.id, ExecutingZeroes.title)
       }
     }
   }
@@ -23,18 +26,25 @@ struct LoggedLoop: CauseOfHang {
   private let last: Instruction
   private let source: Source
 
+  /// Fewer may be padding that is listed with what is executed.
+  private static let fewestZeroes = 512
+
   /// A block before it that was listed already may have been executed since, with interrupts on.
   let confidence = Confidence.likely
 
   /// Another processor's blocks would stand between those of one.
   init?(_ hang: Hang) {
     let scene = hang.scene
-    guard scene.memory == nil, scene.trace.isEmpty, scene.commandLine?.processorCount == 1, scene.wasEndedBySignal,
+    guard scene.memory == nil, scene.trace.isEmpty,
       let entry = scene.log.last(where: { !$0.value.isStatement }), case .codeListing(let listing) = entry.value,
-      listing.isOfGuest,
-      let block = listing.instructions, let last = block.last, let first = block.first
+      listing.isOfGuest, let block = listing.instructions, let last = block.last, let first = block.first
     else { return nil }
     (self.last, source) = (last, entry.source)
+    if let count = scene.zeroes(upTo: listing), count >= Self.fewestZeroes {
+      end = .zeroes(count)
+      return
+    }
+    guard scene.commandLine?.processorCount == 1, scene.wasEndedBySignal else { return nil }
     if last.mnemonic == "jmp", last.branchTarget == last.address {
       end = .selfLoop
     } else if last.mnemonic == "hlt", scene.hasTurnedInterruptsOff {
@@ -55,6 +65,9 @@ struct LoggedLoop: CauseOfHang {
     let place = "`\(last.text)` at \(last.address.hexadecimal)"
     let rest = "No interrupt came until QEMU was ended"
     switch end {
+    case .zeroes(let count):
+      return
+        "The log ends with \(count) zero bytes or more that are executed one after another, up to \(place): two of them are an instruction. Something jumped to where no code was loaded, or ran past the end of its own."
     case .selfLoop: return "The log ends with a block that ends in \(place), a jump to itself. \(rest)."
     case .halt:
       return
@@ -78,12 +91,29 @@ struct LoggedLoop: CauseOfHang {
           "if the guest was to wait for an interrupt: STI right before HLT; if it had ended: leave through a device that ends QEMU (ACPI "
             + "power-off, isa-debug-exit)", "STI takes effect after the next instruction.")
       ]
+    case .zeroes:
+      [
+        .guest(
+          "load the code before it is jumped to, or check the address: the first block of zeroes in the log follows the jump",
+          "What was never loaded is zero.")
+      ]
     case .spin:
       [.guest("STI before the loop, if a handler is to change what it waits for", "With interrupts off none runs.")]
     }
   }
 
   var evidence: [Evidence] { [Evidence("The last block that TCG listed; no interrupt or exception follows", source)] }
+}
+
+extension Scene {
+  /// How many zero bytes lie up to the end of a listing that has no others, as far as listings show them; nil where it has.
+  fileprivate func zeroes(upTo listing: CodeListing) -> Int? {
+    guard let start = listing.lines.first?.address, listing.lines.allSatisfy({ $0.bytes.allSatisfy { $0 == 0 } }) else {
+      return nil
+    }
+    let own = listing.lines.reduce(0) { $0 + $1.bytes.count }
+    return own + codeAsListed(before: start, count: 4096).reversed().prefix { $0 == 0 }.count
+  }
 }
 
 extension Scene {

@@ -2,13 +2,15 @@ import GuestImage
 import QEMU
 import X86
 
-/// `cpu.missing-feature` or `cpu.feature-not-enabled` by the bytes at a logged #UD.
+/// `cpu.missing-feature` or `cpu.feature-not-enabled` by the bytes at a logged #UD; `instruction.undefined` where nothing shows them.
 struct LoggedUndefinedInstruction: CauseOfLoggedFault {
   private enum Reason {
     case missing(ProcessorFeature, FeatureAccount)
     case notEnabled([EnableBit], isOffered: Bool)
     /// A VEX or EVEX prefix whose instruction the log does not show whole.
     case vector(String)
+    /// Nothing shows the bytes. Whether the place is known to lie outside of what the image loads.
+    case unseen(isOutsideImage: Bool)
   }
 
   private let fault: LoggedFault
@@ -16,8 +18,14 @@ struct LoggedUndefinedInstruction: CauseOfLoggedFault {
   private let name: String
 
   init?(_ fault: LoggedFault, in scene: Scene) {
-    guard fault.vector == .invalidOpcode, let bytes = fault.code?.from, !bytes.isEmpty else { return nil }
+    guard fault.vector == .invalidOpcode else { return nil }
     self.fault = fault
+    guard let bytes = fault.code?.from, !bytes.isEmpty else {
+      let place = fault.programCounter.flatMap { pointer in scene.image.map { $0.place(of: pointer) == nil } }
+      guard fault.isTripleFault, place != false else { return nil }
+      (reason, name) = (.unseen(isOutsideImage: place == true), "")
+      return
+    }
     let isWhole = fault.instruction != nil
     guard let instruction = fault.instruction ?? fault.instructionOfCutBytes else {
       guard let prefix = Self.vectorPrefix(bytes, fault.mode) else { return nil }
@@ -59,13 +67,19 @@ struct LoggedUndefinedInstruction: CauseOfLoggedFault {
   }
 
   var id: String {
-    if case .notEnabled = reason { return FeatureNotEnabled.id }
-    return MissingFeature.id
+    switch reason {
+    case .notEnabled: FeatureNotEnabled.id
+    case .unseen: UndefinedInstruction.id
+    case .missing, .vector: MissingFeature.id
+    }
   }
 
   var title: String {
-    if case .notEnabled = reason { return FeatureNotEnabled.title }
-    return MissingFeature.title
+    switch reason {
+    case .notEnabled: FeatureNotEnabled.title
+    case .unseen: "An instruction that the processor refuses (#UD)"
+    case .missing, .vector: MissingFeature.title
+    }
   }
 
   var confidence: Confidence {
@@ -74,11 +88,17 @@ struct LoggedUndefinedInstruction: CauseOfLoggedFault {
     case .missing(_, let account): return account.isOn == nil ? .possible : .likely
     case .notEnabled(_, let isOffered): return isOffered ? .likely : .possible
     case .vector: return .likely
+    case .unseen: return .possible
     }
   }
 
   var summary: String {
     switch reason {
+    case .unseen(let isOutsideImage):
+      "The processor met no instruction\(fault.place) that it takes (#UD), and nothing here shows the bytes. "
+        + (isOutsideImage
+          ? "The guest's image loads nothing there: code was copied there, or something jumped to where there is none."
+          : "Either they are none, because something jumped into data or the code is decoded in the wrong mode; or an instruction that this mode does not have, as LTR and LLDT in real mode; or one that the processor lacks or that is not enabled; or UD2, by which code gives up.")
     case .vector(let prefix):
       "The bytes\(fault.place), \(name), begin with \(prefix): an instruction of AVX, BMI or their kin, which the processor that runs the guest does not have (#UD). Compilers emit them where they are told to build for the developer's own processor."
     case .missing(let feature, let account):
@@ -93,6 +113,12 @@ struct LoggedUndefinedInstruction: CauseOfLoggedFault {
 
   var remedies: [Remedy] {
     switch reason {
+    case .unseen:
+      [
+        .guest(
+          "look at the bytes at the place: -d in_asm, x /4i in QEMU's monitor, or inquest run",
+          "They tell whether it is code at all, and what it needs.")
+      ]
     case .vector, .missing:
       [
         .guest(
