@@ -154,12 +154,25 @@ extension [QEMULogEntry] {
       if !following.isEmpty { return following }
     }
     guard let end = lastIndex(where: { $0.message == .tripleFault }) else { return lastDumps }
-    return self[..<end].last(where: \.message.isDump).map { [$0] } ?? []
+    guard let last = self[..<end].lastIndex(where: \.message.isDump), !isOfPassage(last) else { return [] }
+    return [self[last]]
+  }
+
+  /// Whether a dump shows a processor that entered or left SMM, or was reset: what it executed since, it does not show.
+  private func isOfPassage(_ index: Index) -> Bool {
+    guard index > startIndex else { return false }
+    switch self[index - 1].message {
+    case .smmEntered, .smmLeft, .cpuReset: return true
+    default: return false
+    }
   }
 
   /// The dumps that the log ends with, one of each processor, as `info registers -a` and a reset of all print them.
   private var lastDumps: [QEMULogEntry] {
     guard let end = lastIndex(where: \.message.isDump) else { return [] }
+    if end > startIndex, [.smmEntered, .smmLeft].contains(self[end - 1].message) { return [] }
+    // What TCG lists behind the dump was executed since.
+    if self[end...].contains(where: \.message.isListingOfGuest) { return [] }
     var dumps = [self[end]]
     var seen: Set = [self[end].message.processorOfDump]
     guard seen != [nil] else { return dumps }
@@ -180,6 +193,10 @@ extension [QEMULogEntry] {
 }
 
 extension QEMUMessage {
+  fileprivate var isListingOfGuest: Bool {
+    if case .codeListing(let listing) = self { listing.isOfGuest } else { false }
+  }
+
   fileprivate var isDump: Bool { if case .registerDump = self { true } else { false } }
 
   /// The number of the processor that a dump is of, where its header has it.

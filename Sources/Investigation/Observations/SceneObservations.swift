@@ -33,7 +33,8 @@ extension Scene {
 
   /// The last dump, where it is too small for a processor's state.
   private var partialDumpObservations: [Evidence] {
-    guard processors.isEmpty, let entry = log.last(where: \.value.isDump), case .registerDump(let dump) = entry.value
+    guard processors.isEmpty, let entry = log.last(where: \.value.isDump), case .registerDump(let dump) = entry.value,
+      dump.state == nil
     else { return [] }
     return PartialDumpObservations(dump, entry.source).evidence
   }
