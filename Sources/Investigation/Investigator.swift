@@ -102,6 +102,7 @@ extension Scene {
   fileprivate func reenact(_ processor: ObservedProcessor) -> (NextInstruction?, Delivery?) {
     let instant = instant(of: processor)
     let next = NextInstruction(at: instant, otherBytes: codeBytes(of: processor))
+    guard processor.knowsTables else { return (next, nil) }
     return (next, next.certainException.map { Delivery(of: $0.vector, at: instant) })
   }
 

@@ -153,6 +153,11 @@ extension [QEMULogEntry] {
       let following = filter { $0.message.isDump && $0.lines.upperBound > error.lines.lowerBound }
       if !following.isEmpty { return following }
     }
+    if let end = lastIndex(where: \.message.isTripleFaultElsewhere) {
+      // Bochs prints the registers in front of these words, VirtualBox behind them.
+      let dump = self[..<end].last(where: \.message.isDump) ?? self[end...].first(where: \.message.isDump)
+      return dump.map { [$0] } ?? []
+    }
     guard let end = lastIndex(where: { $0.message == .tripleFault }) else { return lastDumps }
     guard let last = self[..<end].lastIndex(where: \.message.isDump), !isOfPassage(last) else { return [] }
     return [self[last]]
@@ -193,6 +198,10 @@ extension [QEMULogEntry] {
 }
 
 extension QEMUMessage {
+  fileprivate var isTripleFaultElsewhere: Bool {
+    if case .statement(let statement) = self { statement.isTripleFault } else { false }
+  }
+
   fileprivate var isListingOfGuest: Bool {
     if case .codeListing(let listing) = self { listing.isOfGuest } else { false }
   }

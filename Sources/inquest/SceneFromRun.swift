@@ -60,8 +60,11 @@ extension ObservedProcessor {
   /// - Parameter source: What to cite, from the first line of the dump.
   static func all(in log: some Sequence<QEMULogEntry>, source: (Int) -> Source) -> [ObservedProcessor] {
     log.compactMap { entry in
-      guard case .registerDump(let dump) = entry.message, let state = dump.state else { return nil }
-      return ObservedProcessor(index: dump.cpu ?? 0, state: state, source: source(entry.lines.lowerBound))
+      guard case .registerDump(let dump) = entry.message, let state = dump.state ?? dump.stateWithoutTables else {
+        return nil
+      }
+      return ObservedProcessor(
+        index: dump.cpu ?? 0, state: state, source: source(entry.lines.lowerBound), knowsTables: dump.state != nil)
     }
   }
 }

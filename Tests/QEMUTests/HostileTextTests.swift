@@ -38,7 +38,11 @@ import Testing
       "KVM internal error. Suberror: ",
       "extra data[", "0]: ", "v=0e e=", "IP=", "SP=0010:", "qemu-system-x86_64 ", "-m ", "-device ", "\\\n", "'", "\"",
       "=", "CPL=0 ", "check_exception old: ", "0x", " new ", "\u{0}", "é", "> ", "doesn't support requested feature: ",
-      "[bit ", "CR3=", "DPL=", "-",
+      "[bit ", "CR3=", "DPL=", "-", "[CPU0  ] | ", "CPU is in ", "cs={", " base=", " limit=", "flags=", "}", "{ ",
+      "kvm_regs {",
+      "StackFrame {", "rax: ", "rip: ", "RIP  - ", "EIP: 0060:[<", "_", "IOPL=0 id vip", "Exception Type - 0D(",
+      "(unk. ctxt): ; ",
+      "gdt ", "gdtr=0:",
     ]
     for _ in 0..<2000 {
       let text = (0..<40).map { _ in pieces.randomElement(using: &generator) ?? "" }.joined()
@@ -46,7 +50,10 @@ import Testing
     }
   }
 
-  @Test(arguments: ["EAX=00000000 ", "=", "'", "qemu-kvm -S \\\n", "-device\n", "CPU#1\n", "Code=0f ", "v=0e e=0000 "])
+  @Test(arguments: [
+    "EAX=00000000 ", "=", "'", "qemu-kvm -S \\\n", "-device\n", "CPU#1\n", "Code=0f ", "v=0e e=0000 ",
+    "kvm_regs {", "{", "rax: 1 rbx: 2\n", "StackFrame { a: ", "[CPU0  ] | CPU is in \n",
+  ])
   func repetition(_ piece: String) {
     let text = String(repeating: piece, count: 5000)
     check(QEMULog.parse("qemu-kvm -S\n" + text), lines: text.utf8.count + 2)

@@ -68,11 +68,14 @@ public struct ObservedProcessor: Hashable, Sendable {
   public var index: Int
   public var state: ProcessorState
   public var source: Source
+  /// Whether `state` has the real GDTR, IDTR, TR and LDTR; if not, tables that may be anywhere stand in their place.
+  public var knowsTables: Bool
 
-  public init(index: Int, state: ProcessorState, source: Source) {
+  public init(index: Int, state: ProcessorState, source: Source, knowsTables: Bool = true) {
     self.index = index
     self.state = state
     self.source = source
+    self.knowsTables = knowsTables
   }
 }
 

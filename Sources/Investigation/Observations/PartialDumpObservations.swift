@@ -1,7 +1,7 @@
 import QEMU
 import X86
 
-/// What a register dump proves that is cut, or whose registers QEMU could not read: too little for a `ProcessorState`.
+/// What a register dump proves that is cut, whose registers QEMU could not read, or that another program prints: too little for a `ProcessorState`.
 struct PartialDumpObservations {
   private let dump: RegisterDump
   private let source: Source
@@ -9,6 +9,15 @@ struct PartialDumpObservations {
 
   init(_ dump: RegisterDump, _ source: Source) {
     (self.dump, self.source) = (dump, source)
+    guard dump.printer == .qemu else {
+      exception()
+      pointer()
+      if dump.exception?.vector == .generalProtection { registerPair() }
+      instruction()
+      paging()
+      RegisterObservations.facts(of: looseState).forEach { note($0) }
+      return
+    }
     note(
       "Only a part of the dump is here: \(dump.missing.count > 6 ? "most registers are" : dump.missing.joined(separator: ", ") + (dump.missing.count == 1 ? " is" : " are")) missing"
     )
@@ -18,6 +27,94 @@ struct PartialDumpObservations {
   }
 
   private mutating func note(_ text: String) { evidence.append(Evidence(text, source)) }
+
+  // MARK: Other programs
+
+  /// What is known of the registers, and zero for the others: for what looks at single values alone.
+  private var looseState: ProcessorState {
+    let none = Segment(
+      selector: SegmentSelector(rawValue: 0), base: 0, limit: .max, attributes: SegmentAttributes(rawValue: 0))
+    let table = DescriptorTableRegister(base: LinearAddress(0), limit: .max)
+    var general = GeneralPurposeRegisters()
+    general.set(dump)
+    var code = none
+    code.attributes = [.present, .codeOrData, .code, dump.width == .bits32 ? .big : .long]
+    return ProcessorState(
+      generalPurpose: general, rip: dump[.rip] ?? 0, rflags: RFLAGS(rawValue: dump[.rflags] ?? 2), es: none, cs: code,
+      ss: none, ds: none, fs: none, gs: none, ldtr: none, tr: none, gdtr: dump[.gdtr] ?? table,
+      idtr: dump[.idtr] ?? table, cr0: CR0(rawValue: dump[.cr0] ?? 1), cr2: dump[.cr2] ?? 0, cr3: dump[.cr3] ?? 0,
+      cr4: CR4(rawValue: dump[.cr4] ?? 0),
+      efer: dump.width == .bits64 ? [.longModeEnable, .longModeActive] : [], currentPrivilegeLevel: level)
+  }
+
+  private var level: Int? { (dump.selectors[.cs] ?? dump[.cs]?.selector).map(\.requestedPrivilegeLevel) }
+
+  private mutating func exception() {
+    guard let exception = dump.exception else { return }
+    let code = exception.errorCode.map { ", error code \($0.hexadecimal)" } ?? ""
+    let place = dump[.rip].map { ", at \($0.hexadecimal)" } ?? ""
+    let ring = level.map { ", CPL \($0)" } ?? ""
+    let address = exception.vector == .pageFault ? dump[.cr2].map { " of address \($0.hexadecimal)" } ?? "" : ""
+    note(
+      "The text names \(exception.vector.name)\(address)\(code)\(place)\(ring), for these registers: whoever printed them handled it, so that it was no triple fault yet"
+    )
+    if exception.vector == .pageFault {
+      if let code = exception.errorCode {
+        note("Error code \(code.hexadecimal): \(PageFaultErrorCode(rawValue: code).sentence)")
+      }
+    } else if let code = exception.errorCode, code & 0xFFFC != 0,
+      [.generalProtection, .segmentNotPresent, .stackFault, .invalidTSS].contains(exception.vector)
+    {
+      let error = SelectorErrorCode(rawValue: code)
+      let gates = error.vectors(isLongModeActive: dump.width == .bits64).map(\.hexadecimal).joined(separator: " or ")
+      note(
+        error.namesGate
+          ? "Error code \(code.hexadecimal) names the IDT's entry of vector \(gates): the gate \(exception.vector == .segmentNotPresent ? "is not present" : "is none, or may not be used")"
+          : "Error code \(code.hexadecimal) names the selector \((code & 0xFFFC).hexadecimal), entry \((code & 0xFFFF) >> 3) of the \(code & 4 == 0 ? "GDT" : "LDT")"
+      )
+    }
+  }
+
+  private mutating func pointer() {
+    let rip = dump[.rip]
+    if let rip {
+      if dump.exception == nil { note("RIP is \(rip.hexadecimal)\(level.map { ", CPL \($0)" } ?? "")") }
+      if dump.width == .bits64, !Paging.isCanonical(LinearAddress(rip), unusedBits: 7) {
+        note("RIP (\(rip.hexadecimal)) is not canonical: something jumped or returned to what is no address")
+      }
+      window(rip, of: "RIP")
+    }
+    guard dump.exception == nil || dump.exception?.vector == .pageFault || dump.exception?.vector == .doubleFault,
+      let cr2 = dump[.cr2]
+    else { return }
+    if cr2 == rip, cr2 != 0 {
+      note("CR2 is RIP (\(cr2.hexadecimal)): if it is of this fault, fetching the instruction is what faulted")
+    } else if let rsp = dump[.rsp], rsp > cr2, rsp - cr2 <= 0x1000, rsp - cr2 > 0 {
+      note(
+        "CR2 (\(cr2.hexadecimal)) is \(rsp - cr2) bytes below the stack pointer: a push, or a frame, met a page that is not mapped or not writable"
+      )
+    } else if dump.exception?.vector == .pageFault, cr2 < 0x1000 {
+      note("CR2 is \(cr2.hexadecimal): a null pointer, or one with a small offset, was used")
+    }
+  }
+
+  private mutating func instruction() {
+    guard let code = dump.code, dump.width != nil else { return }
+    let state = looseState
+    evidence += InstructionObservations(code, at: state, source).evidence
+  }
+
+  private mutating func paging() {
+    guard let cr0 = dump[.cr0].map(CR0.init(rawValue:)) else { return }
+    guard cr0.contains(.paging) else {
+      return note(cr0.contains(.protectionEnable) ? "CR0.PG is clear: paging is off" : "CR0.PE is clear: real mode")
+    }
+    note(
+      "CR0.PG is set: paging is on\(dump[.cr3].map { ", with the root table at physical \(($0 & 0x000F_FFFF_FFFF_F000).hexadecimal)" } ?? "")"
+    )
+  }
+
+  // MARK: QEMU's
 
   /// Bit 1 of RFLAGS is 1 on every processor (SDM vol. 1, 3.4.3).
   private mutating func unreadable() {
@@ -74,5 +171,16 @@ struct PartialDumpObservations {
     note(
       "ECX is the number of \(KnownMSR.words(index)) and EDX:EAX \(value.hexadecimal): as an RDMSR of it leaves them and a WRMSR takes them"
     )
+  }
+}
+
+extension GeneralPurposeRegisters {
+  /// Takes what a dump has of them.
+  fileprivate mutating func set(_ dump: RegisterDump) {
+    func value(_ register: RegisterDump.Register) -> UInt64 { dump[register] ?? 0 }
+    (rax, rbx, rcx, rdx) = (value(.rax), value(.rbx), value(.rcx), value(.rdx))
+    (rsi, rdi, rbp, rsp) = (value(.rsi), value(.rdi), value(.rbp), value(.rsp))
+    (r8, r9, r10, r11) = (value(.r8), value(.r9), value(.r10), value(.r11))
+    (r12, r13, r14, r15) = (value(.r12), value(.r13), value(.r14), value(.r15))
   }
 }

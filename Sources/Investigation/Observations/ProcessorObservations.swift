@@ -17,6 +17,11 @@ struct ProcessorObservations {
     mode()
     paging()
     nextStep()
+    guard processor.knowsTables else {
+      userAccess()
+      RegisterObservations.facts(of: state).forEach { note($0) }
+      return
+    }
     interruptTable()
     segments()
     halted()

@@ -34,7 +34,7 @@ extension Scene {
   /// The last dump, where it is too small for a processor's state.
   private var partialDumpObservations: [Evidence] {
     guard processors.isEmpty, let entry = log.last(where: \.value.isDump), case .registerDump(let dump) = entry.value,
-      dump.state == nil
+      dump.state == nil, dump.stateWithoutTables == nil
     else { return [] }
     return PartialDumpObservations(dump, entry.source).evidence
   }
@@ -96,7 +96,8 @@ extension Scene {
   /// The `Code=` line of the dump that a processor's registers are from.
   func code(of processor: ObservedProcessor) -> Sourced<CodeBytes>? {
     for entry in log.reversed() {
-      guard case .registerDump(let dump) = entry.value, dump.state?.rip == processor.state.rip, let code = dump.code
+      guard case .registerDump(let dump) = entry.value, let code = dump.code,
+        (dump.state ?? dump.stateWithoutTables)?.rip == processor.state.rip
       else { continue }
       // The line of the bytes themselves is nearer than that of the dump.
       guard case .log(let name, _) = entry.source else { return Sourced(code, entry.source) }

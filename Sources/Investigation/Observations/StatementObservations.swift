@@ -247,14 +247,22 @@ extension Statement {
       StatementMeaning(
         side: .none,
         words:
-          "VirtualBox stopped the guest (\(text.prefix(60))). Its logs are not read here: VINF_EM_TRIPLE_FAULT is a triple fault, and the same image under QEMU would show of what: inquest run -- qemu-system-x86_64 …"
+          "VirtualBox stopped the guest (\(text.prefix(60)))\(isTripleFault ? ": a triple fault" : ""). The registers are those behind `Guest CPUM` in its log; the same image under QEMU would tell more: inquest run -- qemu-system-x86_64 …"
       )
     case .bochs:
       StatementMeaning(
         side: .none,
         words:
-          "Bochs stopped (\(text.prefix(100))). Its words on the processor are not read here; the same image under QEMU would tell: inquest run -- qemu-system-x86_64 …"
+          "Bochs stopped (\(text.prefix(100))); the same image under QEMU would tell more: inquest run -- qemu-system-x86_64 …"
       )
+    case .tripleFaultElsewhere where text.lowercased().contains("exception with no resolution"):
+      StatementMeaning(
+        side: .none,
+        words:
+          "Bochs says that a third exception came while #DF was being delivered: a triple fault. The number it names (13) is of the third; what was first it does not say"
+      )
+    case .gateRefused:
+      StatementMeaning(side: .none, words: refusedGate)
     case .xenEntryFailed:
       StatementMeaning(
         side: .none,
@@ -263,6 +271,22 @@ extension Statement {
       )
     default: nil
     }
+  }
+
+  /// `interrupt(): gate descriptor is not valid sys seg (vector=0x0d)`; in long mode without the vector (Bochs cpu/exception.cc, 2.6 to 3.0).
+  private var refusedGate: String {
+    let number = text.split(separator: "=").last.flatMap { UInt8($0.dropFirst(2).prefix(2), radix: 16) }
+    let name = number.map { number in
+      let exception = number < 32 ? ", \(ExceptionVector(rawValue: number).name)" : ""
+      if number == 8 {
+        return
+          "vector 0x8, and for nothing before it: #DF follows another exception, so most likely IRQ 0, the timer's, of a PIC that was not set up anew"
+      }
+      let line = (9...15).contains(number) ? ", or IRQ \(number - 8) of a PIC that was not set up anew" : ""
+      return "vector \(number.hexadecimal)\(exception)\(line)"
+    }
+    return
+      "Bochs found no gate in the IDT for \(name ?? "an interrupt or exception"): the entry is empty, or of another type, or the IDT is not where IDTR points"
   }
 
   /// Linux names the process before its number: `qemu-system-x86[1816]: segfault at 0`, `CPU 0/KVM[1816]: …`.
@@ -306,11 +330,17 @@ extension Scene {
       }
     }
     var told: Set<String> = []
+    var isInChain = false
     return log.compactMap { entry in
-      guard case .statement(let statement) = entry.value, let meaning = statement.meaning,
-        told.insert(meaning.words).inserted
-      else { return nil }
-      let count = seen[meaning.words, default: 1]
+      guard case .statement(let statement) = entry.value else {
+        isInChain = false
+        return nil
+      }
+      // What comes of a gate that Bochs does not find is the same for the next exception.
+      let follows = isInChain && statement.kind == .gateRefused
+      isInChain = statement.kind == .gateRefused
+      guard !follows, let meaning = statement.meaning, told.insert(meaning.words).inserted else { return nil }
+      let count = statement.kind == .gateRefused ? 1 : seen[meaning.words, default: 1]
       return Evidence(meaning.words + (count > 1 ? " (\(count) such lines)" : ""), entry.source)
     }
   }

@@ -50,6 +50,18 @@ extension Scene {
         evidence: [Evidence("QEMU logged a triple fault", entry.source)],
         recordsTripleFault: true, isTripleFault: true)
     }
+    if let entry = log.last(where: \.value.isTripleFaultElsewhere) {
+      return Conclusion(
+        outcome: .died, sentence: "The guest died of a triple fault.",
+        evidence: [Evidence("Its monitor or emulator, not QEMU, says so", entry.source)],
+        recordsTripleFault: true, isTripleFault: true)
+    }
+    if let exit = statement(.shutdownExit), processors.contains(where: { !ResetObservations.isReset($0.state) }) {
+      return Conclusion(
+        outcome: .died, sentence: "The guest died of a triple fault.",
+        evidence: [Evidence("KVM_EXIT_SHUTDOWN: a triple fault", exit.source)], recordsTripleFault: true,
+        isTripleFault: true)
+    }
     if !internalErrors.isEmpty, !areOnlyOfUserPrograms {
       return Conclusion(
         outcome: .died, sentence: "KVM gave up on the guest: an internal error.", evidence: internalErrors,
@@ -199,5 +211,12 @@ extension Sourced<QEMUMessage> {
       default: nil
       }
     return words.map { Evidence($0, source) }
+  }
+}
+
+extension QEMUMessage {
+  /// Whether another emulator or monitor says that its guest met a triple fault.
+  fileprivate var isTripleFaultElsewhere: Bool {
+    if case .statement(let statement) = self { statement.isTripleFault } else { false }
   }
 }

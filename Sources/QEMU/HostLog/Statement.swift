@@ -26,10 +26,18 @@ public struct Statement: Hashable, Sendable {
     case trapInProgram, illegalInstruction, missingLevel, hypervisorBelow, guestPanic, guestOops
     // Monitors other than QEMU, and other hypervisors and emulators
     case shutdownExit, processCrashed, exitStatusZero, virtualBox, bochs, xenEntryFailed
+    case tripleFaultElsewhere, gateRefused
   }
 }
 
 extension Statement {
+  /// Whether Bochs or VirtualBox says that the guest met a triple fault (Bochs cpu/exception.cc, 2.3 to 3.0; VirtualBox VINF_EM_TRIPLE_FAULT).
+  public var isTripleFault: Bool {
+    guard [.bochs, .virtualBox, .tripleFaultElsewhere].contains(kind) else { return false }
+    let words = text.lowercased()
+    return words.contains("exception with no resolution") || words.contains("vinf_em_triple_fault")
+  }
+
   /// The first statement in a line; nil where there is none.
   init?(_ line: LogLine) {
     for index in line.bytes.indices {
@@ -94,7 +102,7 @@ extension Statement {
     ("vmwrite error", .vmwriteFailed), ("vmread failed", .vmreadFailed), ("vmread error", .vmreadFailed),
     ("vmclear failed", .vmclearFailed), ("vmclear fail:", .vmclearFailed),
     ("dump_invalid_vmcs=1", .invalidVMCSHint), ("dump_invalid_vmcb=1", .invalidVMCSHint),
-    ("unexpected exit reason", .unexpectedExit), ("seamcall[", .seamcallFailed), ("seamcall (", .seamcallFailed),
+    ("unexpected exit reason 0x", .unexpectedExit), ("seamcall[", .seamcallFailed), ("seamcall (", .seamcallFailed),
     ("disabled by bios", .disabledByBIOS), ("disabled (by bios)", .disabledByBIOS),
     ("vmx not supported by cpu", .noVirtualization), ("svm not supported by cpu", .noVirtualization),
     ("kvm: no hardware support", .noVirtualization), ("vt-x not available", .noVirtualization),
@@ -123,10 +131,12 @@ extension Statement {
     ("hypervisor vendor:", .hypervisorBelow), ("hypervisor detected:", .hypervisorBelow),
     // Firecracker src/vmm, cloud-hypervisor hypervisor/src/kvm, crosvm; arch/x86/mm/fault.c: show_signal_msg
     ("kvm_exit_shutdown", .shutdownExit), ("guest likely triple-faulted", .shutdownExit),
-    ("vcpuexit::shutdown", .shutdownExit), ("segfault at ", .processCrashed),
+    ("vcpuexit::shutdown", .shutdownExit), ("exit reason: shutdown", .shutdownExit), ("segfault at ", .processCrashed),
     ("exit status 0", .exitStatusZero),
     // VirtualBox VMMR3/VMMGuruMeditation.cpp, Bochs logio.cc, Xen arch/x86/hvm/vmx
-    ("guru meditation ", .virtualBox), (">>panic<<", .bochs), ("vmentry failure (reason ", .xenEntryFailed),
+    ("vinf_em_triple_fault", .tripleFaultElsewhere), ("guru meditation ", .virtualBox),
+    ("exception with no resolution", .tripleFaultElsewhere), (">>panic<<", .bochs),
+    ("gate descriptor is not valid sys seg", .gateRefused), ("vmentry failure (reason ", .xenEntryFailed),
     ("kernel panic - not syncing", .guestPanic), ("assertion `", .assertion), ("assertion failed: ", .assertion),
   ]
 }

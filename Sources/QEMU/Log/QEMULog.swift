@@ -101,6 +101,8 @@ private struct QEMULogParser {
   private var brokenLine: LogLine?
   /// A dump in the form of qemu-kvm.
   private var oldDump: KVMShowRegs?
+  /// A dump of another program.
+  private var printed = PrintedDumpParser()
 
   mutating func take(_ line: LogLine) {
     if takeCommandLine(line) || continueEntry(line) || takeOldDump(line) { return }
@@ -117,7 +119,17 @@ private struct QEMULogParser {
       if case .interrupt = message { brokenLine = line }
       return
     }
-    dumps.take(line)
+    takeDump(line)
+  }
+
+  /// Gives a line to QEMU's form of dumps first: others may have its names, but not its digits.
+  private mutating func takeDump(_ line: LogLine) {
+    let isOfBochs = line.bytes.contains(Byte.bar) && PrintedPairs.isOfBochs(line)
+    if !isOfBochs, dumps.take(line) {
+      printed.endDump()
+    } else if printed.take(line) {
+      dumps.endDump()
+    }
     collectDumps()
   }
 
@@ -134,6 +146,8 @@ private struct QEMULogParser {
 
   mutating func finish() -> [QEMULogEntry] {
     endDump()
+    printed.endDump()
+    collectDumps()
     endOldDump()
     collectCommandLine(commands.finish())
     return entries.sorted { $0.lines.lowerBound < $1.lines.lowerBound }
@@ -213,8 +227,8 @@ private struct QEMULogParser {
   }
 
   private mutating func collectDumps() {
-    guard !dumps.finished.isEmpty else { return }
-    for dump in dumps.takeFinished() {
+    guard !dumps.finished.isEmpty || !printed.finished.isEmpty else { return }
+    for dump in dumps.takeFinished() + printed.takeFinished() {
       entries.append(QEMULogEntry(message: .registerDump(dump), lines: dump.lines))
     }
   }

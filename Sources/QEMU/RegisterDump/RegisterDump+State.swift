@@ -24,9 +24,29 @@ extension RegisterDump {
   ///
   /// In a 32-bit dump R8 to R15 are zero and, where `hidesUpperHalves`, other upper halves as well.
   public var state: ProcessorState? {
+    state(tables: descriptorTables.mapValues(\.value), segments: segments.mapValues(\.value))
+  }
+
+  /// The state of a dump that shows neither GDTR and IDTR nor TR and LDTR: in their place stand tables that may be anywhere. Nil for a whole
+  /// dump, and where more is missing.
+  public var stateWithoutTables: ProcessorState? {
+    guard printer == .bochs, state == nil else { return nil }
+    let anywhere = DescriptorTableRegister(base: LinearAddress(0), limit: .max)
+    let task = Segment(
+      selector: SegmentSelector(rawValue: 0xFFF8), base: 0, limit: .max,
+      attributes: SegmentAttributes(rawValue: 0x8B00))
+    var segments = segments.mapValues(\.value)
+    (segments[.tr], segments[.ldtr]) = (task, task)
+    return state(tables: [.gdtr: anywhere, .idtr: anywhere], segments: segments)
+  }
+
+  private func state(
+    tables: [DescriptorTable: DescriptorTableRegister], segments: [SegmentRegister: Segment]
+  ) -> ProcessorState? {
     guard let generalPurpose, let rip = self[.rip], let rflags = self[.rflags],
-      let es = self[.es], let cs = self[.cs], let ss = self[.ss], let ds = self[.ds], let fs = self[.fs],
-      let gs = self[.gs], let ldtr = self[.ldtr], let tr = self[.tr], let gdtr = self[.gdtr], let idtr = self[.idtr],
+      let es = segments[.es], let cs = segments[.cs], let ss = segments[.ss], let ds = segments[.ds],
+      let fs = segments[.fs], let gs = segments[.gs], let ldtr = segments[.ldtr], let tr = segments[.tr],
+      let gdtr = tables[.gdtr], let idtr = tables[.idtr],
       let cr0 = self[.cr0], let cr2 = self[.cr2], let cr3 = self[.cr3], let cr4 = self[.cr4]
     else { return nil }
     return ProcessorState(

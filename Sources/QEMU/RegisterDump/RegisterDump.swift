@@ -1,6 +1,6 @@
 public import X86
 
-/// The registers of one processor as QEMU prints them (`target/i386/cpu-dump.c: x86_cpu_dump_state`).
+/// The registers of one processor as QEMU prints them (`target/i386/cpu-dump.c: x86_cpu_dump_state`), or another program.
 ///
 /// The same form comes after KVM errors, from `info registers`, and in `-d int` and `-d cpu_reset` logs. A dump may be
 /// cut short; then the registers that are there are kept and `missing` names the others.
@@ -19,12 +19,40 @@ public struct RegisterDump: Hashable, Sendable {
   public var conditionCodeOperation: String?
   /// The instruction bytes around RIP, which only KVM's errors show.
   public var code: CodeBytes?
+  /// Who printed it.
+  public var printer: Printer = .qemu
+  /// Selectors of segment registers whose descriptors were not shown, or were.
+  public var selectors: [SegmentRegister: SegmentSelector] = [:]
+  /// The exception that the program says it prints the registers for.
+  public var exception: Exception?
   /// The first and the last line of the dump, counted from 1.
   public var lines: ClosedRange<Int>
   /// What is wrong with the dump.
   public var problems: [Problem] = []
 
   public init(lines: ClosedRange<Int>) { self.lines = lines }
+
+  /// Who printed a dump, as far as it matters for what may be concluded from it.
+  public enum Printer: Hashable, Sendable {
+    case qemu
+    /// Bochs, of the processor that it emulates: without GDTR, IDTR, TR and LDTR.
+    case bochs
+    /// A kernel in Rust: what the processor pushed for a handler (x86_64 crate, InterruptStackFrame).
+    case stackFrame
+    /// Another monitor, a debugger, firmware or the guest's own kernel.
+    case another
+  }
+
+  /// An exception as another program than QEMU names it.
+  public struct Exception: Hashable, Sendable {
+    public var vector: ExceptionVector
+    public var errorCode: UInt32?
+
+    public init(vector: ExceptionVector, errorCode: UInt32? = nil) {
+      self.vector = vector
+      self.errorCode = errorCode
+    }
+  }
 
   /// A value and the line it stands on.
   public struct Shown<Value: Hashable & Sendable>: Hashable, Sendable {

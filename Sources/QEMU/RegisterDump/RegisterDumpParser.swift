@@ -45,11 +45,15 @@ struct RegisterDumpParser {
     hasForeignMessages = true
   }
 
-  /// Takes a line that is nothing but perhaps part of a dump.
-  mutating func take(_ line: LogLine) {
-    if let cpu = Self.header(line) { return announce(cpu: cpu) }
-    if continueCode(line) || continueCutOff(line) { return }
-    if !takeItems(line.bytes, line: line.number) { takeStrange(line) }
+  /// Takes a line that is nothing but perhaps part of a dump. False where it has nothing of one.
+  mutating func take(_ line: LogLine) -> Bool {
+    if let cpu = Self.header(line) {
+      announce(cpu: cpu)
+      return true
+    }
+    if continueCode(line) || continueCutOff(line) || takeItems(line.bytes, line: line.number) { return true }
+    takeStrange(line)
+    return false
   }
 
   /// Ends the dump, if there is one: something else begins.
@@ -95,7 +99,7 @@ struct RegisterDumpParser {
       found = found || isTaken
       rest = scanner.rest
     }
-    if hasForeignValue, dump?.lines.lowerBound == line {
+    if hasForeignValue, dump == nil || dump?.lines.lowerBound == line {
       // What would begin with such a line is somebody else's dump (the kernel's of a VMCS, say).
       dump = nil
       cutOff = nil

@@ -1,0 +1,78 @@
+import X86
+
+/// What a name in another program's account of a processor stands for.
+enum PrintedName: Hashable {
+  case number(RegisterDump.Register)
+  case segment(RegisterDump.SegmentRegister)
+  case table(RegisterDump.DescriptorTable)
+  /// The vector of an exception, hexadecimal.
+  case vector
+  case errorCode
+
+  /// The name in lower case; nil for every other word.
+  init?(_ word: String) {
+    guard let name = Self.byWord[word] else { return nil }
+    self = name
+  }
+
+  /// Whether a line that begins with the register alone may begin an account, as GDB and the debugger of Bochs print it, one in a line.
+  var canBeginAlone: Bool {
+    switch self {
+    case .number(.rax), .number(.rip): true
+    default: false
+    }
+  }
+
+  private static let byWord: [String: PrintedName] = {
+    var table: [String: PrintedName] = [:]
+    for register in RegisterDump.Register.allCases { table[register.rawValue.lowercased()] = .number(register) }
+    // Flags that QEMU alone prints by these names.
+    for name in ["cpl", "ii", "a20", "smm", "hlt", "ccs", "ccd", "dr0", "dr1", "dr2", "dr3", "dr6", "dr7"] {
+      table[name] = nil
+    }
+    for register: RegisterDump.Register in [.rax, .rbx, .rcx, .rdx, .rsi, .rdi, .rbp, .rsp, .rip] {
+      table["e" + register.rawValue.dropFirst().lowercased()] = .number(register)
+    }
+    // EDK2 and Linux print R8 and R9 with two digits.
+    (table["r08"], table["r09"]) = (.number(.r8), .number(.r9))
+    for name in ["flags", "eflags", "rflags", "rfl", "efl", "cpu_flags"] { table[name] = .number(.rflags) }
+    (table["instruction_pointer"], table["stack_pointer"]) = (.number(.rip), .number(.rsp))
+    for segment in RegisterDump.SegmentRegister.allCases { table[segment.rawValue.lowercased()] = .segment(segment) }
+    (table["ldtr"], table["code_segment"], table["stack_segment"]) = (.segment(.ldtr), .segment(.cs), .segment(.ss))
+    for register in RegisterDump.DescriptorTable.allCases {
+      table[register.rawValue.lowercased()] = .table(register)
+      table[register.rawValue.lowercased() + "r"] = .table(register)
+    }
+    for name in ["vector", "interrupt", "trapno", "int_no"] { table[name] = .vector }
+    for name in ["exceptiondata", "error", "err_code", "error_code", "errcode"] { table[name] = .errorCode }
+    return table
+  }()
+}
+
+/// Words by which programs name an exception, in lower case, beside the registers.
+enum PrintedException {
+  /// The first of those in a line.
+  static func vector(in line: LogLine) -> ExceptionVector? {
+    let text = line.string.lowercased()
+    return words.first { text.contains($0.0) }?.1
+  }
+
+  /// The error code of a page fault as the crate x86_64 prints its flags; nil where the text names none.
+  static func errorCode(of text: String) -> UInt32? {
+    let flags: [(String, UInt32)] = [
+      ("PROTECTION_VIOLATION", 1), ("CAUSED_BY_WRITE", 2), ("USER_MODE", 4), ("MALFORMED_TABLE", 8),
+      ("INSTRUCTION_FETCH", 0x10),
+    ]
+    let code = flags.filter { text.contains($0.0) }.reduce(0) { $0 | $1.1 }
+    return code != 0 || text.contains("(0x0)") || text.contains("empty") ? code : nil
+  }
+
+  private static let words: [(String, ExceptionVector)] = [
+    ("page fault", .pageFault), ("page_fault", .pageFault), ("pagefault", .pageFault),
+    ("general protection", .generalProtection), ("general_protection", .generalProtection),
+    ("double fault", .doubleFault), ("double_fault", .doubleFault), ("invalid opcode", .invalidOpcode),
+    ("invalid_opcode", .invalidOpcode), ("undefined opcode", .invalidOpcode), ("divide error", .divideError),
+    ("divide by zero", .divideError), ("division by zero", .divideError), ("segment not present", .segmentNotPresent),
+    ("invalid tss", .invalidTSS), ("stack-segment fault", .stackFault), ("stack segment fault", .stackFault),
+  ]
+}

@@ -1,0 +1,106 @@
+import Investigation
+import QEMU
+import Testing
+import X86
+
+/// What is concluded from registers that other programs than QEMU print.
+@Suite("registers of other programs in a verdict")
+struct PrintedDumpObservationTests {
+  private func verdict(_ text: String) -> Verdict {
+    var scene = Scene()
+    scene.log = Sourced.messages(of: QEMULog.parse(text), named: "log")
+    for entry in scene.log {
+      guard case .registerDump(let dump) = entry.value, let state = dump.state ?? dump.stateWithoutTables else {
+        continue
+      }
+      scene.processors = [
+        ObservedProcessor(index: 0, state: state, source: entry.source, knowsTables: dump.state != nil)
+      ]
+    }
+    return Investigator.verdict(on: scene)
+  }
+
+  private static func bochs(cr4: String, code: String) -> String {
+    let data = ["DS", "SS", "ES", "FS", "GS"].map { "1i[CPU0  ] |  \($0):0010( 0002| 0|  0) 00000000 ffffffff 1 1" }
+    return """
+      1e[CPU0  ] interrupt(): gate descriptor is not valid sys seg (vector=0x06)
+      1e[CPU0  ] interrupt(): gate descriptor is not valid sys seg (vector=0x0d)
+      1i[CPU0  ] CPU is in protected mode (active)
+      1i[CPU0  ] CS.mode = 32 bit
+      1i[CPU0  ] EFER   = 0x00000000
+      1i[CPU0  ] | EAX=00000001  EBX=00000002  ECX=00000003  EDX=00000004
+      1i[CPU0  ] | ESP=00009000  EBP=00000000  ESI=00000000  EDI=00000000
+      1i[CPU0  ] | IOPL=0 id vip vif ac vm rf nt of df if tf sf zf af pf cf
+      1i[CPU0  ] |  CS:0008( 0001| 0|  0) 00000000 ffffffff 1 1
+      \(data.joined(separator: "\n"))
+      1i[CPU0  ] | EIP=00007c40 (00007c40)
+      1i[CPU0  ] | CR0=0x00000011 CR2=0x00000000
+      1i[CPU0  ] | CR3=0x00000000 CR4=\(cr4)
+      (0).[1] [0x000000007c40] 0008:00007c40 (unk. ctxt): what it is ; \(code)
+      1e[CPU0  ] exception(): 3rd (13) exception with no resolution, shutdown status is 00h, resetting
+      """
+  }
+
+  @Test("Bochs's triple fault is explained by the instruction; of tables that it does not show, nothing is said")
+  func bochs() {
+    let verdict = verdict(Self.bochs(cr4: "0x00000000", code: "0f28c1"))
+    #expect(verdict.outcome == .died && verdict.cause?.id == "cpu.feature-not-enabled")
+    #expect(verdict.cause?.confidence == .likely)
+    let texts = (verdict.observations + verdict.evidence + verdict.chain).map(\.text)
+    #expect(
+      texts.allSatisfy { !$0.contains("The IDT (") && !$0.contains("whether 0x60") && !$0.contains("GDT (limit") })
+    #expect(texts.count { $0.contains("found no gate in the IDT for vector 0x6, #UD") } == 1)
+    #expect(texts.allSatisfy { !$0.contains("vector 0xd") })
+    #expect(self.verdict(Self.bochs(cr4: "0x00000200", code: "0f28c1")).cause == nil)
+  }
+
+  private static let kernels: [(text: String, words: [String])] = [
+    (
+      """
+      Unhandled Exception: Segment Not Present
+        EAX=0  EBX=2500  ECX=0  EDX=100b2d  ESI=7e19  EDI=245c
+        ESP=10005e  EBP=ffa4  EIP=1000ba  EFLAGS=202  CS=8  DS=10  SS=10
+        Interrupt=b  Error=402
+      """, ["#NP, error code 0x402, at 0x1000ba, CPL 0", "IDT's entry of vector 0x80: the gate is not present"]
+    ),
+    (
+      """
+      EXCEPTION: PAGE FAULT
+      Accessed Address: VirtAddr(0x57ac001ffff8)
+      Error Code: CAUSED_BY_WRITE
+      InterruptStackFrame {
+          instruction_pointer: VirtAddr(0x204c6f),
+          code_segment: 8,
+          cpu_flags: 0x202,
+          stack_pointer: VirtAddr(0x57ac00200000),
+          stack_segment: 0,
+      }
+      """, ["#PF of address 0x57ac001ffff8", "8 bytes below the stack pointer", "supervisor write of a page"]
+    ),
+    (
+      """
+      !!!! X64 Exception Type - 06(#UD - Invalid Opcode)  CPU Apic ID - 00000000 !!!!
+      RIP  - 00000000000B0000, CS  - 0000000000000038, RFLAGS - 0000000000000246
+      RAX  - 0000000000000000, RCX - 0000000000000000, RDX - 0000000000000000
+      CR0  - 0000000080010033, CR2 - 0000000000000000, CR3 - 0000000007C01000
+      """, ["#UD, at 0xb0000, CPL 0", "in the VGA window", "root table at physical 0x7c01000"]
+    ),
+    (
+      """
+      EIP: 0060:[<c10b1f2e>] EFLAGS: 00010246 CPU: 0
+      EAX: 00000000 EBX: c1400000 ECX: 00000001 EDX: 00000007
+      ESI: c13f8000 EDI: 00000000 EBP: c13f9f80 ESP: c13f9f70
+      Code: 85 c0 74 10 <89> 50 04 8b 5d fc c9 c3
+      """, ["RIP is 0xc10b1f2e, CPL 0", "`mov [eax+0x4], edx`", "it writes 4 bytes at 0x4"]
+    ),
+  ]
+
+  @Test("what an exception's handler prints is told, and is no death", arguments: kernels)
+  func handled(_ kernel: (text: String, words: [String])) {
+    let verdict = verdict(kernel.text)
+    #expect(verdict.outcome == .undetermined && verdict.cause == nil)
+    for words in kernel.words {
+      #expect(verdict.observations.contains { $0.text.contains(words) }, "\(words)")
+    }
+  }
+}

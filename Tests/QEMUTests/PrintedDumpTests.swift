@@ -1,0 +1,255 @@
+import QEMU
+import Testing
+import X86
+
+/// Registers as other programs than QEMU print them.
+@Suite("registers in other programs' forms")
+struct PrintedDumpTests {
+  private func dump(_ text: String) throws -> RegisterDump {
+    let dumps = QEMULog.parse(text).compactMap { entry -> RegisterDump? in
+      if case .registerDump(let dump) = entry.message { dump } else { nil }
+    }
+    return try #require(dumps.count == 1 ? dumps.first : nil, "\(dumps.count) dumps")
+  }
+
+  @Test("Bochs: the tables are not known, everything else is")
+  func bochs() throws {
+    let text = """
+      00000000500e[CPU0  ] interrupt(long mode): gate descriptor is not valid sys seg
+      00000000500i[CPU0  ] CPU is in long mode (active)
+      00000000500i[CPU0  ] CS.mode = 64 bit
+      00000000500i[CPU0  ] SS.mode = 64 bit
+      00000000500i[CPU0  ] EFER   = 0x00000500
+      00000000500i[CPU0  ] | RAX=0000000000000001  RBX=ffff800000100f00
+      00000000500i[CPU0  ] | RCX=0000000000000002  RDX=0000000000000003
+      00000000500i[CPU0  ] | RSP=ffff800000008000  RBP=0000000000000000
+      00000000500i[CPU0  ] | RSI=0000000000000000  RDI=0000000000000000
+      00000000500i[CPU0  ] |  R8=0000000000000008   R9=0000000000000009
+      00000000500i[CPU0  ] | R10=0000000000000000  R11=0000000000000000
+      00000000500i[CPU0  ] | R12=0000000000000000  R13=0000000000000000
+      00000000500i[CPU0  ] | R14=0000000000000000  R15=000000000000000f
+      00000000500i[CPU0  ] | IOPL=0 id vip vif ac vm RF nt of df IF tf SF zf AF PF cf
+      00000000500i[CPU0  ] | SEG sltr(index|ti|rpl)     base    limit G D
+      00000000500i[CPU0  ] |  CS:0008( 0001| 0|  0) 00000000 00000000 0 0
+      00000000500i[CPU0  ] |  DS:0010( 0002| 0|  0) 00000000 00000000 0 0
+      00000000500i[CPU0  ] |  SS:0010( 0002| 0|  0) 00000000 00000000 0 0
+      00000000500i[CPU0  ] |  ES:0010( 0002| 0|  0) 00000000 00000000 0 0
+      00000000500i[CPU0  ] |  FS:0010( 0002| 0|  0) 00000000 00000000 0 0
+      00000000500i[CPU0  ] |  GS:0010( 0002| 0|  0) 00000000 00000000 0 0
+      00000000500i[CPU0  ] |  MSR_FS_BASE:0000000000000000
+      00000000500i[CPU0  ] | RIP=ffff800000100040 (ffff800000100040)
+      00000000500i[CPU0  ] | CR0=0xe0000011 CR2=0x0000000000000000
+      00000000500i[CPU0  ] | CR3=0x00101000 CR4=0x00000020
+      (0).[500] [0x000000100040] 0008:ffff800000100040 (unk. ctxt): movaps xmm0, xmm1 ; 0f28c1
+      00000000500e[CPU0  ] exception(): 3rd (13) exception with no resolution, shutdown status is 00h, resetting
+      """
+    let dump = try dump(text)
+    #expect(dump.printer == .bochs && dump.state == nil)
+    let state = try #require(dump.stateWithoutTables)
+    #expect(state.mode == .long64 && state.rip == 0xFFFF_8000_0010_0040 && state.generalPurpose.r15 == 15)
+    #expect(state.rflags.rawValue == 0x1_0296 && state.cr4.rawValue == 0x20 && state.efer?.rawValue == 0x500)
+    #expect(dump.code?.atInstructionPointer == [0x0F, 0x28, 0xC1])
+    let statements = QEMULog.parse(text).compactMap { entry -> Statement? in
+      if case .statement(let statement) = entry.message { statement } else { nil }
+    }
+    #expect(statements.map(\.isTripleFault) == [false, true])
+  }
+
+  @Test("VirtualBox: the guest's registers, not the host's")
+  func virtualBox() throws {
+    let dump = try dump(
+      """
+      00:00:07.1 !!         VCPU0: Guru Meditation 1155 (VINF_EM_TRIPLE_FAULT)
+      00:00:07.2 Guest CPUM (VCPU 0) state:
+      00:00:07.2 eax=00000011 ebx=00000000 ecx=c0000080 edx=00000000 esi=00000000 edi=0000b000
+      00:00:07.2 eip=00007c6d esp=00007c00 ebp=00000000 iopl=0         nv up di pl nz na po nc
+      00:00:07.2 cs={0008 base=0000000000000000 limit=ffffffff flags=0000c09b}
+      00:00:07.2 ds={0010 base=0000000000000000 limit=ffffffff flags=0000c093}
+      00:00:07.2 es={0010 base=0000000000000000 limit=ffffffff flags=0000c093}
+      00:00:07.2 fs={0010 base=0000000000000000 limit=ffffffff flags=0000c093}
+      00:00:07.2 gs={0010 base=0000000000000000 limit=ffffffff flags=0000c093}
+      00:00:07.2 ss={0010 base=0000000000000000 limit=ffffffff flags=0000c093}
+      00:00:07.2 cr0=0000000000000011 cr2=0000000000000000 cr3=0000000000009000 cr4=0000000000000020
+      00:00:07.2 gdtr=0000000000007d00:0017  idtr=0000000000000000:03ff  eflags=00000006
+      00:00:07.2 ldtr={0000 base=00000000 limit=0000ffff flags=00000082}
+      00:00:07.2 tr  ={0000 base=0000000000000000 limit=0000ffff flags=0000008b}
+      00:00:07.2 FPUIP=00000000 CS=0000 Rsrvd1=0000  FPUDP=00000000 DS=0000 Rsvrd2=0000
+      00:00:07.2 EFER         =0000000000000100
+      00:00:07.3 Host CPUM state:
+      00:00:07.3 rax=xxxxxxxxxxxxxxxx rbx=0000000000000000 rcx=0000000000000001 rdx=0000000000000002
+      00:00:07.3 rdi=0000000000000004 rsi=0000000000000005
+      """)
+    let state = try #require(dump.state)
+    #expect(state.mode == .protected(bits: 32) && state.rip == 0x7C6D && state.generalPurpose.rcx == 0xC000_0080)
+    #expect(state.idtr.limit == 0x3FF && state.gdtr.base.rawValue == 0x7D00 && state.efer?.rawValue == 0x100)
+    #expect(state.cs.attributes.rawValue == 0xC0_9B00)
+  }
+
+  @Test("EDK2 names the exception, and selectors without descriptors")
+  func firmware() throws {
+    let dump = try dump(
+      """
+      !!!! X64 Exception Type - 0D(#GP - General Protection)  CPU Apic ID - 00000000 !!!!
+      ExceptionData - 0000000000000018
+      RIP  - 000000000E2A1384, CS  - 0000000000000038, RFLAGS - 0000000000010046
+      RAX  - 0000000000000000, RCX - 0000000000000001, RDX - 0000000000000000
+      R8   - 0000000000000008, R9  - 0000000000000009, R10 - 0000000000000000
+      DS   - 0000000000000030, ES  - 0000000000000030, FS  - 0000000000000030
+      CR0  - 0000000080010033, CR2 - 0000000000000000, CR3 - 000000000FC01000
+      GDTR - 000000000F5EEA98 0000000000000047, LDTR - 0000000000000000
+      IDTR - 000000000F086018 0000000000000FFF,   TR - 0000000000000000
+      """)
+    #expect(dump.exception == RegisterDump.Exception(vector: .generalProtection, errorCode: 0x18))
+    #expect(dump[.rip] == 0xE2A_1384 && dump[.r9] == 9 && dump[.cr3] == 0xFC0_1000)
+    #expect(dump.selectors[.cs]?.rawValue == 0x38 && dump.segments.isEmpty && dump.state == nil)
+    #expect(dump[.idtr]?.limit == 0xFFF && dump[.gdtr]?.limit == 0x47)
+  }
+
+  @Test("kvmtool and those that print as it does show whole segments")
+  func kvmtool() throws {
+    let dump = try dump(
+      """
+       Registers:
+       ----------
+       rip: 0000000000001000   rsp: 0000000000002000 flags: 0000000000000002
+       rax: 0000000000000001   rbx: 0000000000000000   rcx: 0000000000000000
+       rdx: 0000000000000600   rsi: 0000000000000000   rdi: 0000000000000000
+       rbp: 0000000000000000    r8: 0000000000000008    r9: 0000000000000000
+       r10: 0000000000000000   r11: 0000000000000000   r12: 0000000000000000
+       r13: 0000000000000000   r14: 0000000000000000   r15: 0000000000000000
+       cr0: 0000000080000011   cr2: 0000000000001000   cr3: 0000000000009000
+       cr4: 0000000000000020   cr8: 0000000000000000
+
+       Segment registers:
+       ------------------
+       register  selector  base              limit     type  p dpl db s l g avl
+       cs        0008      0000000000000000  ffffffff  0b    1 0   0  1 1 1 0
+       ss        0010      0000000000000000  ffffffff  03    1 0   1  1 0 1 0
+       ds        0010      0000000000000000  ffffffff  03    1 0   1  1 0 1 0
+       es        0010      0000000000000000  ffffffff  03    1 0   1  1 0 1 0
+       fs        0010      0000000000000000  ffffffff  03    1 0   1  1 0 1 0
+       gs        0010      0000000000000000  ffffffff  03    1 0   1  1 0 1 0
+       tr        0000      0000000000000000  0000ffff  0b    1 0   0  0 0 0 0
+       ldt       0000      0000000000000000  0000ffff  02    1 0   0  0 0 0 0
+       gdt                 0000000000000500  00000017
+       idt                 0000000000000000  00000000
+
+       APIC:
+       -----
+       efer: 0000000000000500  apic base: 00000000fee00900  nmi: disabled
+      """)
+    let state = try #require(dump.state)
+    #expect(state.mode == .long64 && state.rip == 0x1000 && state.cs.attributes.rawValue == 0xA0_9B00)
+    #expect(state.idtr.limit == 0 && state.gdtr.base.rawValue == 0x500 && state.generalPurpose.rdx == 0x600)
+  }
+
+  private static func segment(_ name: String, _ selector: Int, type: Int, long: Int = 0) -> String {
+    "\(name): kvm_segment { base: 0, limit: 4294967295, selector: \(selector), type_: \(type), present: 1, dpl: 0, db: \(1 - long), s: 1, l: \(long), g: 1, avl: 0, unusable: 0, padding: 0 }"
+  }
+
+  @Test("structures of KVM as Rust prints them, in one line or many, decimal or hexadecimal", arguments: [false, true])
+  func rust(isPretty: Bool) throws {
+    let general =
+      "kvm_regs { rax: 2147483665, rbx: 0, rcx: 0, rdx: 0, rsi: 0, rdi: 0, rsp: 36864, rbp: 0, r8: 8, r9: 0, r10: 0, r11: 0, r12: 0, r13: 0, r14: 0, r15: 0, rip: 0x10006d, rflags: 134 }"
+    let segments =
+      [Self.segment("cs", 8, type: 11, long: 1)]
+      + ["ds", "es", "fs", "gs", "ss"].map { Self.segment($0, 16, type: 3) }
+      + [Self.segment("tr", 0, type: 11), Self.segment("ldt", 0, type: 2)]
+    let special =
+      "kvm_sregs { \(segments.joined(separator: ", ")), gdt: kvm_dtable { base: 1280, limit: 31, padding: [0, 0, 0] }, idt: kvm_dtable { base: 0, limit: 0, padding: [0, 0, 0] }, cr0: 2147483665, cr2: 1048685, cr3: 36864, cr4: 32, cr8: 0, efer: 1280, apic_base: 4276094208, interrupt_bitmap: [0, 0, 0, 0] }"
+    var text = "\(general)\n\(special)\n"
+    if isPretty {
+      text = text.split(separator: "{ ").joined(separator: "{\n    ").split(separator: ", ").joined(
+        separator: ",\n    "
+      )
+      .split(separator: " }").joined(separator: "\n}")
+    }
+    let state = try #require(try dump(text).state)
+    #expect(state.rip == 0x10_006D && state.rflags.rawValue == 134 && state.generalPurpose.r8 == 8)
+    #expect(state.mode == .long64 && state.cr3 == 0x9000 && state.efer?.rawValue == 0x500 && state.idtr.limit == 0)
+  }
+
+  @Test("what a kernel in Rust prints of an exception")
+  func stackFrame() throws {
+    let dump = try dump(
+      """
+      EXCEPTION: PAGE FAULT
+      Accessed Address: VirtAddr(0xcafe0008)
+      Error Code: PROTECTION_VIOLATION | CAUSED_BY_WRITE
+      InterruptStackFrame {
+          instruction_pointer: VirtAddr(
+              0x204c6f,
+          ),
+          code_segment: 8,
+          cpu_flags: 0x202,
+          stack_pointer: VirtAddr(
+              0x57ac001ffe48,
+          ),
+          stack_segment: 0,
+      }
+      """)
+    #expect(dump.exception == RegisterDump.Exception(vector: .pageFault, errorCode: 3))
+    #expect(dump[.rip] == 0x20_4C6F && dump[.rsp] == 0x57AC_001F_FE48 && dump[.cr2] == 0xCAFE_0008)
+    #expect(dump.selectors[.cs]?.rawValue == 8 && dump.printer == .stackFrame)
+  }
+
+  private static let forms: [(what: String, text: String, registers: [RegisterDump.Register: UInt64])] = [
+    (
+      "Linux of 32 bits",
+      """
+      EIP: 0060:[<c10b1f2e>] EFLAGS: 00010246 CPU: 0
+      EAX: 00000000 EBX: c1400000 ECX: 00000001 EDX: 00000007
+      ESI: c13f8000 EDI: 00000000 EBP: c13f9f80 ESP: c13f9f70
+       DS: 007b ES: 007b FS: 00d8 GS: 00e0 SS: 0068
+      Code: 85 c0 74 10 <89> 50 04 8b 5d fc c9 c3
+      """, [.rip: 0xC10B_1F2E, .rdx: 7, .rsp: 0xC13F_9F70, .rflags: 0x1_0246]
+    ),
+    (
+      "Xen",
+      """
+      (XEN) RIP:    0010:[<ffffffff810013aa>]
+      (XEN) RFLAGS: 0000000000000246   EM: 1   CONTEXT: hvm guest (d5v0)
+      (XEN) rax: 0000000000000001   rbx: ffffffff81c00000   rcx: ffffffff810013aa
+      (XEN) r15: 0000000000000000   cr0: 0000000080050033   cr4: 00000000001526e0
+      """, [.rip: 0xFFFF_FFFF_8100_13AA, .rax: 1, .cr4: 0x15_26E0, .rflags: 0x246]
+    ),
+    (
+      "GDB",
+      """
+      rax            0x80000011          2147483665
+      rbx            0x0                 0
+      rsp            0x7c00              0x7c00
+      rip            0x7c6d              0x7c6d <start+4>
+      eflags         0x86                [ PF SF ]
+      cs             0x8                 8
+      cr0            0x80000011          [ PG ET PE ]
+      """, [.rax: 0x8000_0011, .rip: 0x7C6D, .rflags: 0x86, .cr0: 0x8000_0011]
+    ),
+    (
+      "a small kernel's own",
+      """
+        EAX=0  EBX=2500  ECX=0  EDX=100b2d  ESI=7e19  EDI=245c
+        ESP=10005e  EBP=ffa4  EIP=1000ba  EFLAGS=202  CS=8  DS=10  SS=10
+        Interrupt=b  Error=402
+      """, [.rbx: 0x2500, .rip: 0x10_00BA, .rflags: 0x202]
+    ),
+  ]
+
+  @Test("names and values in many forms", arguments: forms)
+  func values(_ form: (what: String, text: String, registers: [RegisterDump.Register: UInt64])) throws {
+    let dump = try dump(form.text)
+    for (register, value) in form.registers { #expect(dump[register] == value, "\(form.what): \(register)") }
+  }
+
+  @Test("what only looks like registers is none")
+  func nothing() {
+    let texts = [
+      "the flags: cs=1, es=2 are options\n", "kvm_cpuid: func 0 rax d rbx 756e6547 rcx 6c65746e rdx 49656e69\n",
+      "rip: 1000 is where it died\n", "error: 5, vector: 3\n", "kvm_regs {", "kvm_regs { rax: ",
+      "InterruptStackFrame {}\n",
+    ]
+    for text in texts {
+      #expect(QEMULog.parse(text).allSatisfy { if case .registerDump = $0.message { false } else { true } }, "\(text)")
+    }
+  }
+}
