@@ -346,7 +346,9 @@ extension Investigator {
       verdict.take(cause)
     } else {
       showUnexplained(&verdict)
-      if let fault = scene.loggedFault, fault.isTripleFault, death == nil { explain(fault, &verdict) }
+      if let fault = scene.loggedFault, fault.isTripleFault, fault.vector != .doubleFault, death == nil {
+        explain(fault, &verdict)
+      }
     }
   }
 

@@ -21,6 +21,15 @@ struct LoggedFaultTests {
 
   private static let logs: [(what: String, text: String, cause: String?, Confidence?, words: String)] = [
     (
+      "the processor's own access while it delivers a timer's interrupt to user mode, in lines that follow one another",
+      """
+         0: v=20 e=0000 i=0 cpl=3 IP=002b:0000000000400027 pc=0000000000400027 SP=0023:0000000000402000
+         1: v=0e e=0000 i=0 cpl=3 IP=002b:0000000000400027 pc=0000000000400027 CR2=0000000000000004
+         2: v=08 e=0000 i=0 cpl=3 IP=002b:0000000000400027 pc=0000000000400027
+      check_exception old: 0x8 new 0xd
+      """ + "\n", nil, nil, "where a TSS at address 0 has the stack pointer for CPL 0"
+    ),
+    (
       "#UD in real mode, where nothing can be delivered",
       """
       Servicing hardware INT=0x08

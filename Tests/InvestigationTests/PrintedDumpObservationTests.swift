@@ -87,6 +87,46 @@ struct PrintedDumpObservationTests {
     ),
     (
       """
+      [int] DOUBLE FAULT: InterruptStackFrame {
+          instruction_pointer: VirtAddr(0x1000077931a),
+          code_segment: SegmentSelector { index: 1, rpl: Ring0 },
+          cpu_flags: RFlags(SIGN_FLAG | 0x2),
+          stack_pointer: VirtAddr(0x0),
+          stack_segment: SegmentSelector { index: 2, rpl: Ring0 }
+      }
+      [int] the rest
+      CR2=0xfffffffffffffff8  CR3=0x0000000000101000
+      """, ["#DF, at 0x1000077931a, CPL 0", "8 bytes below the stack pointer, which is 0"]
+    ),
+    (
+      """
+      GPF Error code: 0x1b
+      Stack frame: InterruptStackFrame {
+          instruction_pointer: VirtAddr(0xffffffff800c99a7),
+          code_segment: SegmentSelector { index: 5, rpl: Ring3 },
+          cpu_flags: RFlags(0x202),
+          stack_pointer: VirtAddr(0xffff800003be8e60),
+          stack_segment: SegmentSelector { index: 0, rpl: Ring0 },
+      }
+      """, ["#GP, error code 0x1b, at 0xffffffff800c99a7, CPL 3", "names the IDT's entry of vector 0x3"]
+    ),
+    (
+      """
+      1.553 [Applet(24:24)]: CRASH: CPU #0 Page Fault in ring 0
+      1.553 [Applet(24:24)]:     pc=0x0008:0xc1000960 eflags=0x00010246
+      1.553 [Applet(24:24)]:    eax=0x00000000 ebx=0x00000000 ecx=0x00000000 edx=0x00000000
+      1.553 [Applet(24:24)]:    cr0=0x80010013 cr2=0xc1000960 cr3=0x04ab7000 cr4=0x003006e4
+      """, ["#PF of address 0xc1000960", "CR2 is RIP (0xc1000960)", "CPL 0"]
+    ),
+    ("unexpected trap 14 from cpu 0 eip 80104b12 (cr2=0x7dfffffc)\n", ["xv6's kernel met #PF in its own code"]),
+    (
+      """
+      1e[CPU0  ] check_cs(0x0010): not a valid code segment !
+      1e[CPU0  ] interrupt(): gate descriptor is not valid sys seg (vector=0x0d)
+      """, ["Bochs says what it refused: the code selector of a far transfer"]
+    ),
+    (
+      """
       EIP: 0060:[<c10b1f2e>] EFLAGS: 00010246 CPU: 0
       EAX: 00000000 EBX: c1400000 ECX: 00000001 EDX: 00000007
       ESI: c13f8000 EDI: 00000000 EBP: c13f9f80 ESP: c13f9f70

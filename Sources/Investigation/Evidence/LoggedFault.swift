@@ -51,6 +51,9 @@ struct LoggedFault {
     return pageFault?.contains(.fetch) == true || address != nil && address == programCounter
   }
 
+  /// Whether it is a supervisor's access at CPL 3: of the processor's own, to the IDT, GDT or TSS, or to a new stack.
+  var isImplicit: Bool { currentPrivilegeLevel == 3 && pageFault?.contains(.user) == false }
+
   /// CR2 less the stack pointer, where it is below it by less than a page.
   var distanceBelowStack: UInt64? {
     guard let address, let stackPointer, stackPointer > address, stackPointer - address <= 4096 else { return nil }

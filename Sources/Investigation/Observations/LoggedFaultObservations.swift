@@ -124,6 +124,14 @@ extension LoggedFault {
   private var relations: [String] {
     guard let address else { return [] }
     var words: [String] = []
+    if isImplicit {
+      words.append(
+        "The access is a supervisor's at CPL 3: no instruction's, but the processor's own while it delivers an interrupt or exception, to the IDT, GDT or TSS, or to the kernel's stack"
+          + (address == 4
+            ? ". CR2 4 is where a TSS at address 0 has the stack pointer for CPL 0: TR holds no TSS, or one without a base"
+            : ""))
+      return words
+    }
     if address == programCounter {
       words.append("CR2 is the address of the instruction itself: fetching it is what faults")
     }

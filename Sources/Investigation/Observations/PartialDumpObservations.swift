@@ -89,9 +89,9 @@ struct PartialDumpObservations {
     else { return }
     if cr2 == rip, cr2 != 0 {
       note("CR2 is RIP (\(cr2.hexadecimal)): if it is of this fault, fetching the instruction is what faulted")
-    } else if let rsp = dump[.rsp], rsp > cr2, rsp - cr2 <= 0x1000, rsp - cr2 > 0 {
+    } else if let rsp = dump[.rsp], rsp &- cr2 <= 0x1000, rsp != cr2 {
       note(
-        "CR2 (\(cr2.hexadecimal)) is \(rsp - cr2) bytes below the stack pointer: a push, or a frame, met a page that is not mapped or not writable"
+        "CR2 (\(cr2.hexadecimal)) is \(rsp &- cr2) bytes below the stack pointer\(rsp == 0 ? ", which is 0" : ""): a push, or a frame, met a page that is not mapped or not writable"
       )
     } else if dump.exception?.vector == .pageFault, cr2 < 0x1000 {
       note("CR2 is \(cr2.hexadecimal): a null pointer, or one with a small offset, was used")

@@ -17,8 +17,13 @@ struct ProcessorObservations {
     mode()
     paging()
     nextStep()
+    nullPointer()
     guard processor.knowsTables else {
       userAccess()
+      if state.cr0.contains(.paging), state.cr2 == state.instructionAddress.rawValue, state.cr2 != 0 {
+        note(
+          "CR2, the address of the last page fault, is the address of the next instruction (\(state.cr2.hexadecimal))")
+      }
       RegisterObservations.facts(of: state).forEach { note($0) }
       return
     }
@@ -34,6 +39,14 @@ struct ProcessorObservations {
   }
 
   private mutating func note(_ text: String) { evidence.append(Evidence(text, source)) }
+
+  /// The vectors of real mode are no code.
+  private mutating func nullPointer() {
+    guard state.mode != .real, state.mode != .virtual8086, state.instructionAddress.rawValue < 0x400 else { return }
+    note(
+      "RIP is \(state.rip.hexadecimal), among real mode's interrupt vectors if memory is mapped to itself: no code, but where a call or jump through a null pointer leads"
+    )
+  }
 
   private mutating func mode() {
     let address = state.instructionAddress.rawValue.hexadecimal
@@ -66,7 +79,10 @@ struct ProcessorObservations {
     }
     let root = state.cr3 & 0x000F_FFFF_FFFF_F000
     let table = mode == .fiveLevel ? "PML5 table" : mode == .fourLevel ? "PML4 table" : "root table"
-    note("\(mode.name) is on; CR3 points to the \(table) at physical \(root.hexadecimal)")
+    let mark =
+      root >> 51 != 0
+      ? "; bit 51 of it is the mark of an encrypted guest (SEV's C-bit), if it is no part of the address" : ""
+    note("\(mode.name) is on; CR3 points to the \(table) at physical \(root.hexadecimal)\(mark)")
     if mode != .twoLevel, let efer = state.efer, !efer.contains(.executeDisableEnable) {
       note("EFER.NXE is clear: bit 63 (XD) of a page-table entry is reserved")
     }

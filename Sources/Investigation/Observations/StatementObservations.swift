@@ -263,6 +263,16 @@ extension Statement {
       )
     case .gateRefused:
       StatementMeaning(side: .none, words: refusedGate)
+    case .refusedByBochs:
+      StatementMeaning(side: .guest, words: "Bochs says what it refused: \(refusal) (\(text.prefix(120)))")
+    case .unexpectedTrap:
+      trapNumber.map { number in
+        StatementMeaning(
+          side: .guest,
+          words:
+            "xv6's kernel met \(ExceptionVector(rawValue: number).name) in its own code, which it does not expect (\(text.prefix(100)))"
+        )
+      }
     case .xenEntryFailed:
       StatementMeaning(
         side: .none,
@@ -271,6 +281,25 @@ extension Statement {
       )
     default: nil
     }
+  }
+
+  /// What the beginnings of Bochs's messages mean (cpu/ctrl_xfer_pro.cc, segment_ctrl_pro.cc, exception.cc, crregs.cc; 2.6 to 3.0).
+  private var refusal: String {
+    let words = [
+      ("check_cs(", "the code selector of a far transfer or of a gate"),
+      ("fetch_raw_descriptor", "a selector that lies beyond the limit of its table"),
+      ("load_seg_reg(", "a selector that was to be loaded into a segment register"),
+      ("interrupt(): gate not", "the gate of an interrupt or exception, which is not present"),
+      ("interrupt(): vector", "a vector whose gate lies beyond the IDT's limit"),
+      ("prefetch", "an instruction beyond the limit of CS"), ("check_cr", "a value of a control register"),
+    ]
+    let start = text.lowercased()
+    return words.first { start.hasPrefix($0.0) }?.1 ?? "something"
+  }
+
+  /// xv6 prints it in decimal (trap.c).
+  private var trapNumber: UInt8? {
+    text.split(separator: " ").dropFirst(2).first.flatMap { UInt8($0) }.flatMap { $0 < 32 ? $0 : nil }
   }
 
   /// `interrupt(): gate descriptor is not valid sys seg (vector=0x0d)`; in long mode without the vector (Bochs cpu/exception.cc, 2.6 to 3.0).
@@ -337,10 +366,11 @@ extension Scene {
         return nil
       }
       // What comes of a gate that Bochs does not find is the same for the next exception.
-      let follows = isInChain && statement.kind == .gateRefused
-      isInChain = statement.kind == .gateRefused
+      let isOfChain = [.gateRefused, .refusedByBochs].contains(statement.kind)
+      let follows = isInChain && isOfChain
+      isInChain = isOfChain
       guard !follows, let meaning = statement.meaning, told.insert(meaning.words).inserted else { return nil }
-      let count = statement.kind == .gateRefused ? 1 : seen[meaning.words, default: 1]
+      let count = isOfChain ? 1 : seen[meaning.words, default: 1]
       return Evidence(meaning.words + (count > 1 ? " (\(count) such lines)" : ""), entry.source)
     }
   }

@@ -26,7 +26,7 @@ public struct Statement: Hashable, Sendable {
     case trapInProgram, illegalInstruction, missingLevel, hypervisorBelow, guestPanic, guestOops
     // Monitors other than QEMU, and other hypervisors and emulators
     case shutdownExit, processCrashed, exitStatusZero, virtualBox, bochs, xenEntryFailed
-    case tripleFaultElsewhere, gateRefused
+    case tripleFaultElsewhere, gateRefused, refusedByBochs, unexpectedTrap
   }
 }
 
@@ -136,7 +136,11 @@ extension Statement {
     // VirtualBox VMMR3/VMMGuruMeditation.cpp, Bochs logio.cc, Xen arch/x86/hvm/vmx
     ("vinf_em_triple_fault", .tripleFaultElsewhere), ("guru meditation ", .virtualBox),
     ("exception with no resolution", .tripleFaultElsewhere), (">>panic<<", .bochs),
-    ("gate descriptor is not valid sys seg", .gateRefused), ("vmentry failure (reason ", .xenEntryFailed),
+    ("gate descriptor is not valid sys seg", .gateRefused), ("check_cs(0x", .refusedByBochs),
+    ("fetch_raw_descriptor: ", .refusedByBochs), ("load_seg_reg(", .refusedByBochs),
+    ("interrupt(): gate not present", .refusedByBochs), ("interrupt(): vector must be within", .refusedByBochs),
+    ("prefetch: eip [", .refusedByBochs), ("check_cr0(", .refusedByBochs), ("check_cr4(", .refusedByBochs),
+    ("unexpected trap ", .unexpectedTrap), ("vmentry failure (reason ", .xenEntryFailed),
     ("kernel panic - not syncing", .guestPanic), ("assertion `", .assertion), ("assertion failed: ", .assertion),
   ]
 }

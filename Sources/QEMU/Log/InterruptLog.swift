@@ -63,6 +63,8 @@ public struct InterruptLog: Hashable, Sendable {
   static func joining(_ line: LogLine, _ rest: LogLine) -> Self? {
     var isDump = LineScanner(rest.bytes)
     guard !isDump.skip(past: "EBX=") else { return nil }
+    // The next event is no rest of this one.
+    if case .interrupt = QEMUMessage(rest) { return nil }
     let candidates = [[], [UInt8(ascii: " ")]].compactMap { separator in
       let joined = LogLine(number: line.number, bytes: (line.bytes + separator + rest.bytes)[...])
       if case .interrupt(let interrupt) = QEMUMessage(joined) { return interrupt }

@@ -118,12 +118,24 @@ struct PrintedDumpParser {
       announced = scanner.hex().flatMap { UInt8(exactly: $0.value) }
         .map { (ExceptionVector(rawValue: $0), line.number) }
     } else if let vector = PrintedException.vector(in: line) {
+      noteDetails(LineScanner(line.bytes))
       if dump == nil {
         announced = (vector, line.number)
       } else if dump?.exception == nil {
         dump?.exception = RegisterDump.Exception(vector: vector)
       }
     }
+  }
+
+  /// `PAGE FAULT at 0x222222220000, error PageFaultErrorCode(CAUSED_BY_WRITE)`, `GPF Error code: 0x0`.
+  private mutating func noteDetails(_ line: LineScanner) {
+    var (flags, code, address) = (line, line, line)
+    if flags.skip(past: "PageFaultErrorCode(") {
+      announcedCode = PrintedException.errorCode(of: "(" + flags.text())
+    } else if code.skip(past: "rror code: 0x") {
+      announcedCode = code.hex().flatMap { UInt32(exactly: $0.value) }
+    }
+    if address.skip(past: " at 0x") { announcedAddress = address.hex()?.value }
   }
 
   // MARK: Pairs
@@ -217,10 +229,15 @@ struct PrintedDumpParser {
     var parts: [String: UInt64] = [:]
     for (path, value) in structure.values where parts[path] == nil { parts[path] = value }
     for (path, value) in parts {
-      guard let name = PrintedName(path) else { continue }
+      let isIndex = path.hasSuffix(".index")
+      guard let name = PrintedName(isIndex ? String(path.dropLast(6)) : path) else { continue }
+      if isIndex, case .segment(let register) = name {
+        let level = parts[path.dropLast(5) + "rpl"] ?? 0
+        take(UInt16(truncatingIfNeeded: value << 3 | level & 3), register)
+      }
       switch name {
       case .number(let register): dump?.registers[register] = .init(value, line: line)
-      case .segment(let register): take(UInt16(truncatingIfNeeded: value), register)
+      case .segment(let register) where !isIndex: take(UInt16(truncatingIfNeeded: value), register)
       default: continue
       }
     }

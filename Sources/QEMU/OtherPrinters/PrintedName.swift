@@ -36,6 +36,8 @@ enum PrintedName: Hashable {
     // EDK2 and Linux print R8 and R9 with two digits.
     (table["r08"], table["r09"]) = (.number(.r8), .number(.r9))
     for name in ["flags", "eflags", "rflags", "rfl", "efl", "cpu_flags"] { table[name] = .number(.rflags) }
+    // SerenityOS: `pc=0x0008:0xc1000960`.
+    table["pc"] = .number(.rip)
     (table["instruction_pointer"], table["stack_pointer"]) = (.number(.rip), .number(.rsp))
     for segment in RegisterDump.SegmentRegister.allCases { table[segment.rawValue.lowercased()] = .segment(segment) }
     (table["ldtr"], table["code_segment"], table["stack_segment"]) = (.segment(.ldtr), .segment(.cs), .segment(.ss))
@@ -69,7 +71,8 @@ enum PrintedException {
 
   private static let words: [(String, ExceptionVector)] = [
     ("page fault", .pageFault), ("page_fault", .pageFault), ("pagefault", .pageFault),
-    ("general protection", .generalProtection), ("general_protection", .generalProtection),
+    ("gpf error", .generalProtection), ("general protection", .generalProtection),
+    ("general_protection", .generalProtection),
     ("double fault", .doubleFault), ("double_fault", .doubleFault), ("invalid opcode", .invalidOpcode),
     ("invalid_opcode", .invalidOpcode), ("undefined opcode", .invalidOpcode), ("divide error", .divideError),
     ("divide by zero", .divideError), ("division by zero", .divideError), ("segment not present", .segmentNotPresent),

@@ -130,6 +130,7 @@ struct PrintedPairs {
   private static func pointer(_ name: PrintedName, _ scanner: inout LineScanner) -> PrintedPair? {
     guard name == .number(.rip) || name == .number(.rsp) else { return nil }
     var copy = scanner
+    _ = copy.skip("0x")
     guard let selector = copy.hex(), selector.digits <= 4, copy.skip(":") else { return nil }
     _ = copy.skip("[<")
     guard let offset = hex(&copy) else { return nil }

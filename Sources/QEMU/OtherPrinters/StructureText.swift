@@ -35,6 +35,9 @@ struct StructureText {
   }
 
   private mutating func take(_ word: String) {
+    if word.hasPrefix("Ring"), let ring = UInt64(word.dropFirst(4)), depth > 0 {
+      return values.append(((path + [name]).joined(separator: "."), ring))
+    }
     guard let first = word.utf8.first, Byte.isDigit(first) else {
       // The type of a value stands behind its name.
       if word.utf8.first != UInt8(ascii: "k") || !word.hasPrefix("kvm_") {

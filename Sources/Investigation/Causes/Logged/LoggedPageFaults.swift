@@ -113,9 +113,9 @@ struct LoggedMissingPage: CauseOfLoggedFault {
   private let error: PageFaultErrorCode
 
   init?(_ fault: LoggedFault, in scene: Scene) {
-    guard let address = fault.address, let error = fault.pageFault, error.isDisjoint(with: [.present, .reserved]) else {
-      return nil
-    }
+    guard let address = fault.address, let error = fault.pageFault, error.isDisjoint(with: [.present, .reserved]),
+      !fault.isImplicit
+    else { return nil }
     self.fault = fault
     self.address = address
     self.error = error
