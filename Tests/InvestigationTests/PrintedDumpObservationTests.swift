@@ -54,6 +54,30 @@ struct PrintedDumpObservationTests {
     #expect(self.verdict(Self.bochs(cr4: "0x00000200", code: "0f28c1")).cause == nil)
   }
 
+  @Test(
+    "other monitors' words for a triple fault count as one, what may be said of anything does not",
+    arguments: [
+      ("A fault has occurred causing a virtual CPU to enter the shutdown state.", true),
+      (
+        "'vm' was reset because an unrecoverable error occurred on a virtual processor that caused a triple fault.",
+        true
+      ),
+      ("00:00:07 !! VCPU0: Guru Meditation 1155 (VINF_EM_TRIPLE_FAULT)", true),
+      ("00:00:07 !! VCPU0: Guru Meditation -2701 (VERR_VMX_UNABLE_TO_START_VM)", false),
+      ("1p[CPU0  ] >>PANIC<< exception(): 3rd (13) exception with no resolution", true),
+      ("thread 'vcpu' panicked: unexpected exit reason: Shutdown", false),
+    ])
+  func words(_ words: String, isTripleFault: Bool) {
+    #expect((verdict("\(words)\n").outcome == .died) == isTripleFault)
+  }
+
+  @Test("KVM_EXIT_SHUTDOWN is a death where the registers are no reset's")
+  func shutdownExit() {
+    let whole = Self.bochs(cr4: "0x00000000", code: "0f28c1").split(separator: "\n").dropLast().joined(separator: "\n")
+    #expect(verdict("\(whole)\nKVM exit reason: 8 (\"KVM_EXIT_SHUTDOWN\")\n").cause?.id == "cpu.feature-not-enabled")
+    #expect(verdict("KVM exit reason: 8 (\"KVM_EXIT_SHUTDOWN\")\n").outcome == .undetermined)
+  }
+
   private static let kernels: [(text: String, words: [String])] = [
     (
       """

@@ -31,9 +31,10 @@ public struct Statement: Hashable, Sendable {
 }
 
 extension Statement {
-  /// Whether Bochs or VirtualBox says that the guest met a triple fault (Bochs cpu/exception.cc, 2.3 to 3.0; VirtualBox VINF_EM_TRIPLE_FAULT).
+  /// Whether Bochs, VirtualBox, VMware or Hyper-V says that the guest met a triple fault (Bochs cpu/exception.cc, 2.3 to 3.0; VirtualBox
+  /// VINF_EM_TRIPLE_FAULT).
   public var isTripleFault: Bool {
-    guard [.bochs, .virtualBox, .tripleFaultElsewhere].contains(kind) else { return false }
+    guard [.bochs, .virtualBox].contains(kind) else { return kind == .tripleFaultElsewhere }
     let words = text.lowercased()
     return words.contains("exception with no resolution") || words.contains("vinf_em_triple_fault")
   }
@@ -135,6 +136,9 @@ extension Statement {
     ("exit status 0", .exitStatusZero),
     // VirtualBox VMMR3/VMMGuruMeditation.cpp, Bochs logio.cc, Xen arch/x86/hvm/vmx
     ("vinf_em_triple_fault", .tripleFaultElsewhere), ("guru meditation ", .virtualBox),
+    // VMware's msg.monitorevent.tripleFault, Hyper-V's event 18560
+    ("causing a virtual cpu to enter the shutdown state", .tripleFaultElsewhere),
+    ("unrecoverable error occurred on a virtual processor that caused a triple fault", .tripleFaultElsewhere),
     ("exception with no resolution", .tripleFaultElsewhere), (">>panic<<", .bochs),
     ("gate descriptor is not valid sys seg", .gateRefused), ("check_cs(0x", .refusedByBochs),
     ("fetch_raw_descriptor: ", .refusedByBochs), ("load_seg_reg(", .refusedByBochs),
