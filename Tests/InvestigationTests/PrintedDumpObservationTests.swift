@@ -71,6 +71,32 @@ struct PrintedDumpObservationTests {
     #expect((verdict("\(words)\n").outcome == .died) == isTripleFault)
   }
 
+  @Test("a QEMU that halts at a triple fault, behind the registers, and what they prove of the step to protected mode")
+  func halted() {
+    let segments = ["ES", "CS", "SS", "DS", "FS", "GS"].map {
+      "\($0) =0000 00000000 0000ffff 0000\($0 == "CS" ? "9b" : "93")00 DPL=0 \($0 == "CS" ? "CS16 [-RA]" : "DS16 [-WA]")"
+    }
+    let verdict = verdict(
+      """
+      EAX=00000011 EBX=00000000 ECX=00000000 EDX=00000080
+      ESI=00000000 EDI=00000000 EBP=00000000 ESP=00006f20
+      EIP=00007c2d EFL=00000006 [-----P-] CPL=0 II=0 A20=1 SMM=0 HLT=0
+      \(segments.joined(separator: "\n"))
+      LDT=0000 00000000 0000ffff 00008200 DPL=0 LDT
+      TR =0000 00000000 0000ffff 00008b00 DPL=0 TSS32-busy
+      GDT=     00000000 00000000
+      IDT=     00000000 000003ff
+      CR0=00000011 CR2=00000000 CR3=00000000 CR4=00000000
+      EFER=0000000000000000
+      Triple fault.  Halting for inspection via QEMU monitor.
+
+      """)
+    #expect(verdict.outcome == .died && verdict.cause == nil)
+    for words in ["the far jump that loads CS has not been made, or is what fails", "no entry behind the null one"] {
+      #expect(verdict.observations.contains { $0.text.contains(words) }, "\(words)")
+    }
+  }
+
   @Test("KVM_EXIT_SHUTDOWN is a death where the registers are no reset's")
   func shutdownExit() {
     let whole = Self.bochs(cr4: "0x00000000", code: "0f28c1").split(separator: "\n").dropLast().joined(separator: "\n")
@@ -141,6 +167,20 @@ struct PrintedDumpObservationTests {
       1.553 [Applet(24:24)]:    eax=0x00000000 ebx=0x00000000 ecx=0x00000000 edx=0x00000000
       1.553 [Applet(24:24)]:    cr0=0x80010013 cr2=0xc1000960 cr3=0x04ab7000 cr4=0x003006e4
       """, ["#PF of address 0xc1000960", "CR2 is RIP (0xc1000960)", "CPL 0"]
+    ),
+    (
+      """
+      BUG: unable to handle kernel NULL pointer dereference at 00000042
+      Oops: 0002 [#1] SMP
+      EIP: do_panic+0x8/0x10 [panic]
+      EFLAGS: 00010246 CPU: 0
+      EAX: 00000061 EBX: 00000101 ECX: 000002d8 EDX: 00000000
+      ESI: c8817000 EDI: c8819200 EBP: c780ff34 ESP: c780ff34
+      CR0: 80050033 CR2: 00000042 CR3: 0716b000 CR4: 00000690
+      EIP: default_idle+0xa/0x10
+      EAX: c15c97c0 EBX: 00000000 ECX: 00000000 EDX: 00000001
+      ESI: 00000000 EDI: 00000000 EBP: c15c3f48 ESP: c15c3f48
+      """, ["#PF of address 0x42", "a null pointer, or one with a small offset"]
     ),
     ("unexpected trap 14 from cpu 0 eip 80104b12 (cr2=0x7dfffffc)\n", ["xv6's kernel met #PF in its own code"]),
     (

@@ -16,6 +16,7 @@ struct ProcessorObservations {
     }
     mode()
     paging()
+    justProtected()
     nextStep()
     nullPointer()
     guard processor.knowsTables else {
@@ -123,9 +124,25 @@ struct ProcessorObservations {
     }
   }
 
+  /// `mov %eax, %cr0` turns protected mode on, and CS is real mode's until a far jump loads it (SDM vol. 3, 10.9.1).
+  private mutating func justProtected() {
+    let cs = state.cs
+    guard state.mode == .protected(bits: 16), !state.cr0.contains(.paging),
+      cs.base == UInt64(cs.selector.rawValue) << 4, state.generalPurpose.rax & 0xFFFF_FFFF == state.cr0.rawValue
+    else { return }
+    note(
+      "EAX still holds the value of CR0, and CS is real mode's (\(cs.selector.rawValue.hexadecimal), base \(cs.base.hexadecimal)): protected mode was turned on a few instructions ago, and the far jump that loads CS has not been made, or is what fails"
+    )
+  }
+
   /// A selector may lie outside the GDT when the segment was loaded from another one, or in real mode.
   private mutating func segments() {
     guard state.mode != .real, state.mode != .virtual8086 else { return }
+    if state.gdtr.limit < 15 {
+      note(
+        "The GDT (base \(state.gdtr.base.rawValue.hexadecimal), limit \(state.gdtr.limit.hexadecimal)) has no entry behind the null one: no selector of it can be loaded, not by a far jump either"
+      )
+    }
     let outside = [("CS", state.cs), ("SS", state.ss), ("DS", state.ds), ("ES", state.es)].filter {
       !$0.1.selector.isNull && !$0.1.selector.isLocal && $0.1.base != UInt64($0.1.selector.rawValue) << 4
         && $0.1.selector.index * 8 + 7 > Int(state.gdtr.limit)

@@ -33,10 +33,17 @@ extension Scene {
 
   /// The last dump, where it is too small for a processor's state.
   private var partialDumpObservations: [Evidence] {
-    guard processors.isEmpty, let entry = log.last(where: \.value.isDump), case .registerDump(let dump) = entry.value,
-      dump.state == nil, dump.stateWithoutTables == nil
+    guard processors.isEmpty, let entry = firstPrintedDump ?? log.last(where: \.value.isDump),
+      case .registerDump(let dump) = entry.value, dump.state == nil, dump.stateWithoutTables == nil
     else { return [] }
     return PartialDumpObservations(dump, entry.source).evidence
+  }
+
+  /// Of the dumps that other programs print the first that an exception is named for, else the first: what follows is its consequence.
+  private var firstPrintedDump: Sourced<QEMUMessage>? {
+    let printed = log.filter { if case .registerDump(let dump) = $0.value { dump.printer != .qemu } else { false } }
+    let named = printed.first { if case .registerDump(let dump) = $0.value { dump.exception != nil } else { false } }
+    return named ?? printed.first
   }
 
   /// The last internal error of each kind, of those that have data if any has.

@@ -89,7 +89,8 @@ extension QEMUMessage {
       case .cpuReset: rest.decimal().map { .cpuReset(cpu: $0) }
       case .hardwareInterrupt: Self.hardwareInterrupt(&rest, isVirtual: false)
       case .virtualInterrupt: Self.hardwareInterrupt(&rest, isVirtual: true)
-      case .tripleFault: rest.isAtEnd ? .tripleFault : nil
+      // The QEMU of MIT's course 6.828 says more (target-i386/excp_helper.c, 1.7 to 2.3).
+      case .tripleFault: rest.isAtEnd || rest.skip(".  Halting for inspection") ? .tripleFault : nil
       case .smmEntered: rest.isAtEnd ? .smmEntered : nil
       case .smmLeft: rest.isAtEnd ? .smmLeft : nil
       case .nestedExit: Self.nestedExit(&rest)

@@ -109,7 +109,8 @@ private struct QEMULogParser {
     if let message = QEMUMessage(line) ?? QEMUMessage(hostLog: line) {
       // Lines of a console or of the host's log may stand inside a dump, and so may another vCPU's error.
       switch message {
-      case .statement, .codeListing, .linuxOops: break
+      case .statement: printed.hear(line)
+      case .codeListing, .linuxOops: break
       case .kvmInternalError where dumps.isInside: dumps.takeForeign()
       default: endDump()
       }

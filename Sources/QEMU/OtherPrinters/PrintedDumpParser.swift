@@ -27,7 +27,7 @@ struct PrintedDumpParser {
   /// How many lines without a register may stand inside a dump.
   private static let mostStrangeLines = 6
   /// How far a dump may be from the words that name its exception.
-  private static let farthestWords = 6
+  private static let farthestWords = 12
   /// Fewer registers are a program's text.
   private static let fewestRegisters = 4
 
@@ -54,6 +54,12 @@ struct PrintedDumpParser {
     }
     for pair in pairs { take(pair, line.number, isLone: registers < 2) }
     return true
+  }
+
+  /// Takes a line that says something else, too: only an exception that it names.
+  mutating func hear(_ line: LogLine) {
+    guard dump == nil, let vector = PrintedException.vector(in: line) else { return }
+    announced = (vector, line.number)
   }
 
   /// Ends the dump, if there is one.

@@ -70,7 +70,8 @@ enum PrintedException {
   }
 
   private static let words: [(String, ExceptionVector)] = [
-    ("page fault", .pageFault), ("page_fault", .pageFault), ("pagefault", .pageFault),
+    ("unable to handle kernel", .pageFault), ("unable to handle page fault", .pageFault), ("page fault", .pageFault),
+    ("page_fault", .pageFault), ("pagefault", .pageFault),
     ("gpf error", .generalProtection), ("general protection", .generalProtection),
     ("general_protection", .generalProtection),
     ("double fault", .doubleFault), ("double_fault", .doubleFault), ("invalid opcode", .invalidOpcode),
