@@ -246,6 +246,19 @@ struct LoggedChainTests {
     #expect(cause(0x20, 0, early)?.summary.contains("LME has to be set before PG") == true)
   }
 
+  @Test("a fetch that fails right behind MOV CR3 is said to be that")
+  func behindRoot() {
+    func summary(_ listing: String) -> String? {
+      let change: (inout ProcessorState) -> Void = { $0.cr2 = 0x10_0000 }
+      return verdict(
+        [Event(vector: 14, change: change), Event(vector: 8, old: 14, change: change)], listing: listing
+      ).cause?.summary
+    }
+    let move = "0x000ffffd:  0f 22 d8                 movq     %rax, %cr3\n"
+    #expect(summary(move)?.contains("was loaded by the instruction before") == true)
+    #expect(summary("0x000ffffd:  90 90 90\n")?.contains("loaded by") == false)
+  }
+
   @Test("a port that a program may not use is blamed only where the log has its #GP")
   func ports() {
     let out = "0x00100000:  ee                       outb     %al, %dx\n"

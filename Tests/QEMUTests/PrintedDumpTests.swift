@@ -137,7 +137,14 @@ struct PrintedDumpTests {
        APIC:
        -----
        efer: 0000000000000500  apic base: 00000000fee00900  nmi: disabled
+
+       Code:
+       -----
+       rip: [<0000000000001000>] <unknown>
+
+       90 90 90 90 <0f> 0b 90 90 90 90 90 90
       """)
+    #expect(dump.code?.atInstructionPointer.prefix(2) == [0x0F, 0x0B])
     let state = try #require(dump.state)
     #expect(state.mode == .long64 && state.rip == 0x1000 && state.cs.attributes.rawValue == 0xA0_9B00)
     #expect(state.idtr.limit == 0 && state.gdtr.base.rawValue == 0x500 && state.generalPurpose.rdx == 0x600)
@@ -211,6 +218,8 @@ struct PrintedDumpTests {
       (XEN) RFLAGS: 0000000000000246   EM: 1   CONTEXT: hvm guest (d5v0)
       (XEN) rax: 0000000000000001   rbx: ffffffff81c00000   rcx: ffffffff810013aa
       (XEN) r15: 0000000000000000   cr0: 0000000080050033   cr4: 00000000001526e0
+      (XEN) Xen code around <ffffffff810013aa> (some#function+0xfa/0x160):
+      (XEN)  00 b9 a2 06 00 00 0f 30 <80> 3d 71 26 f1 ff 00
       """, [.rip: 0xFFFF_FFFF_8100_13AA, .rax: 1, .cr4: 0x15_26E0, .rflags: 0x246]
     ),
     (
@@ -238,6 +247,7 @@ struct PrintedDumpTests {
   @Test("names and values in many forms", arguments: forms)
   func values(_ form: (what: String, text: String, registers: [RegisterDump.Register: UInt64])) throws {
     let dump = try dump(form.text)
+    if ["Xen", "Linux of 32 bits"].contains(form.what) { #expect(dump.code?.atInstructionPointer.first != nil) }
     for (register, value) in form.registers { #expect(dump[register] == value, "\(form.what): \(register)") }
   }
 

@@ -8,10 +8,13 @@ struct CodeNotMapped: PageFaultCause, SingleCause {
   let fault: FirstFault
   let access: FailedAccess
   let mark = "not present"
+  /// The bytes in front of the instruction, as a listing or the image has them.
+  private let before: [UInt8]
 
   init?(_ fault: FirstFault, in scene: Scene) {
     guard let access = fault.exception.access, access.meetsNoPage, access.access.kind == .fetch else { return nil }
     (self.fault, self.access) = (fault, access)
+    before = scene.codeAsListed(inFrontOf: access.address.rawValue, count: 3)
   }
 
   var summary: String {
@@ -46,9 +49,10 @@ struct CodeNotMapped: PageFaultCause, SingleCause {
   /// MOV to CR0 or CR3, 0F 22 /r, in front of RIP; its bytes may be mapped no more, but the physical memory under them is
   /// known where the code was mapped to itself.
   private func isBehindMove(to register: UInt8) -> Bool {
-    guard let instant = fault.instant,
-      let bytes = try? instant.memory.bytes(at: PhysicalAddress(access.address.rawValue &- 3), count: 3)
-    else { return false }
+    let address = PhysicalAddress(access.address.rawValue &- 3)
+    let read = fault.instant.flatMap { try? $0.memory.bytes(at: address, count: 3) }
+    let bytes = read ?? before
+    guard bytes.count == 3 else { return false }
     return bytes[0] == 0x0F && bytes[1] == 0x22 && bytes[2] >> 3 & 7 == register
   }
 

@@ -215,6 +215,15 @@ extension Scene {
     return loaded
   }
 
+  /// The `count` bytes in front of an address as listings beside the log have them, or the guest's image; none where neither has all.
+  func codeAsListed(inFrontOf address: UInt64, count: Int) -> [UInt8] {
+    let listed = codeAsListed(before: address, count: count)
+    guard listed.count < count else { return listed }
+    guard let image, let place = image.place(of: address &- UInt64(count)) else { return [] }
+    let loaded = image.bytes(atVirtual: place.virtual, count: count)
+    return loaded.count == count ? loaded : []
+  }
+
   /// The bytes in front of an address as listings beside the log have them, as far back as they are without gaps, at most `count`.
   func codeAsListed(before address: UInt64, count: Int) -> [UInt8] {
     var bytes: [UInt8] = []

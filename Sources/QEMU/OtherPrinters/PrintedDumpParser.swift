@@ -24,6 +24,8 @@ struct PrintedDumpParser {
   /// The dumps that ended, in order.
   private(set) var finished: [RegisterDump] = []
 
+  /// Fewer bytes with a mark are something else.
+  private static let fewestBytes = 8
   /// How many lines without a register may stand inside a dump.
   private static let mostStrangeLines = 6
   /// How far a dump may be from the words that name its exception.
@@ -265,13 +267,15 @@ struct PrintedDumpParser {
 
   // MARK: Code
 
-  /// `Code: 8b 40 04 <8b> 00 …`, as Linux prints it.
+  /// `Code: 8b 40 04 <8b> 00 …`, as Linux prints it; kvmtool and Xen give the bytes a line of their own.
   private mutating func takeCode(_ line: LogLine) -> Bool {
     var scanner = LineScanner(line.bytes)
-    guard dump != nil, dump?.code == nil, scanner.skip(past: "Code: ") else { return false }
+    guard dump != nil, dump?.code == nil else { return false }
+    let isNamed = scanner.skip(past: "Code: ") || scanner.skip("(XEN) ")
+    guard isNamed || scanner.rest.contains(Byte.less) else { return false }
     var reader = CodeBytesReader(line: line.number)
     _ = reader.read(scanner.rest, wholeLine: false)
-    guard reader.code.marked != nil else { return false }
+    guard reader.code.marked != nil, reader.code.bytes.count >= Self.fewestBytes else { return false }
     dump?.code = reader.code
     begin(line.number)
     return true
