@@ -11,9 +11,7 @@ extension UnderTCG {
     /// Where the log leaves more than one cause, so that a general one is named, or none.
     static let undecided: Set<String> = [
       "assumed-memory", "slide-through-zeroes", "user-touches-kernel", "no-handler-for-timer", "int80-without-gate",
-      "gate-type", "idt-of-protected-mode", "data-executed", "wrong-cr3", "long-mode-after-paging", "port-in-user-mode",
-      "v86-interrupt", "task-gate-short-tss", "jump-to-busy-task", "real-mode-ltr", "gate-privilege",
-      "interrupt-reentered", "page-fault-in-handler", "lgdt-operand-size",
+      "gate-type", "idt-of-protected-mode", "wrong-cr3", "v86-interrupt", "gate-privilege",
     ]
 
     @Test("no wrong cause is named", arguments: deaths)
