@@ -209,6 +209,8 @@ struct ReportedFailureTests {
       ("00271001846p[CPU0  ] >>PANIC<< exception(): 3rd (13) exception with no resolution", "Bochs stopped"),
       ("(XEN) d12v0 vmentry failure (reason 0x80000021): Invalid guest state (0)", "Xen, not KVM"),
       ("[    2.7] Oops: divide error: 0000 [#1] SMP NOPTI", "A Linux kernel met an error"),
+      ("#UD at: f3 48 0f ae df", "`wrgsbase rdi` in 64-bit code, which needs"),
+      ("Invalid opcode at 0x100200: 0f 0b", "`ud2` in 64-bit code"),
       ("stdout: 0 bytes, exit status 0", "also what a triple fault looks like"),
     ])
   func others(_ line: String, _ words: String) {

@@ -1,3 +1,4 @@
+import GuestImage
 import QEMU
 import X86
 
@@ -265,6 +266,7 @@ extension Statement {
       StatementMeaning(side: .none, words: refusedGate)
     case .refusedByBochs:
       StatementMeaning(side: .guest, words: "Bochs says what it refused: \(refusal) (\(text.prefix(120)))")
+    case .undefinedBytes: undefinedInstruction.map { StatementMeaning(side: .none, words: $0) }
     case .unexpectedTrap:
       trapNumber.map { number in
         StatementMeaning(
@@ -295,6 +297,22 @@ extension Statement {
     ]
     let start = text.lowercased()
     return words.first { start.hasPrefix($0.0) }?.1 ?? "something"
+  }
+
+  /// The instruction whose bytes stand at the end of the line, as 64-bit code, and what it needs.
+  private var undefinedInstruction: String? {
+    let words = text.split { $0 == " " || $0 == ":" || $0 == "," }.map(String.init)
+    let bytes = words.reversed().prefix { $0.utf8.count == 2 }.reversed().compactMap { UInt8($0, radix: 16) }
+    guard bytes.count >= 2, let instruction = try? Instruction.decode(bytes, at: 0, mode: .long64) else { return nil }
+    let shown = bytes.prefix(instruction.length).map(\.hexadecimalByte).joined(separator: " ")
+    let features = (instruction.requirements?.features ?? []).compactMap(\.first).map { "\($0.manualName), \($0.bit)" }
+    let enables = (instruction.requirements?.enables.subtracting(.taskSwitchedOff).bits ?? []).map {
+      "\($0.name)=\($0.isSet ? 1 : 0)"
+    }
+    let needs = features + enables
+    guard !needs.isEmpty else { return "The bytes \(shown) are `\(instruction.text)` in 64-bit code" }
+    return
+      "The bytes \(shown) are `\(instruction.text)` in 64-bit code, which needs \(needs.joined(separator: " and ")): #UD says that one of these is not so. Where all are, the fault is with who executes it, the emulator or the processor, and not the guest"
   }
 
   /// xv6 prints it in decimal (trap.c).

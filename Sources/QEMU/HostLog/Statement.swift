@@ -27,6 +27,8 @@ public struct Statement: Hashable, Sendable {
     // Monitors other than QEMU, and other hypervisors and emulators
     case shutdownExit, processCrashed, exitStatusZero, virtualBox, bochs, xenEntryFailed
     case tripleFaultElsewhere, gateRefused, refusedByBochs, unexpectedTrap
+    /// #UD, with bytes behind it.
+    case undefinedBytes
   }
 }
 
@@ -144,7 +146,8 @@ extension Statement {
     ("fetch_raw_descriptor: ", .refusedByBochs), ("load_seg_reg(", .refusedByBochs),
     ("interrupt(): gate not present", .refusedByBochs), ("interrupt(): vector must be within", .refusedByBochs),
     ("prefetch: eip [", .refusedByBochs), ("check_cr0(", .refusedByBochs), ("check_cr4(", .refusedByBochs),
-    ("unexpected trap ", .unexpectedTrap), ("vmentry failure (reason ", .xenEntryFailed),
+    ("unexpected trap ", .unexpectedTrap), ("#ud at", .undefinedBytes), ("invalid opcode at", .undefinedBytes),
+    ("illegal instruction at", .undefinedBytes), ("vmentry failure (reason ", .xenEntryFailed),
     ("kernel panic - not syncing", .guestPanic), ("assertion `", .assertion), ("assertion failed: ", .assertion),
   ]
 }
