@@ -1,8 +1,9 @@
 # Inquest: what people type. `make demo` and `make test` each set up what they need.
 
-# From Debian: QEMU to run guests, the C libraries that Inquest links, and the tools its output is compared with.
+# From Debian: QEMU and EFI firmware to run guests, the C libraries that Inquest links, and the tools its output is compared
+# with.
 PACKAGES := qemu-system-x86 libzydis-dev libdw-dev libelf-dev libzstd-dev zlib1g-dev liblzma-dev liblzo2-dev \
-	libsnappy-dev libbpf-dev trace-cmd linux-perf
+	libsnappy-dev libbpf-dev trace-cmd linux-perf ovmf
 
 # What the laboratory is made with, and a second reader of the kernel's types for its tests.
 LAB_PACKAGES := kmod cpio busybox-static bpftool

@@ -13,10 +13,15 @@ extension Scene {
     _ processor: ObservedProcessor?, _ reenacted: NextInstruction?, _ delivery: Delivery?
   ) -> Conclusion? {
     let isPageGone = reenacted?.certainException?.access != nil && delivery?.end == .tripleFault
-    guard ending == .reset, !isPageGone, let port = resetPort(processor) else { return nil }
+    guard ending == .reset, !isPageGone, let (port, writer) = resetPort(processor) else { return nil }
+    let place = "port \(port.hexadecimal), \(Self.name(ofResetPort: port))"
+    let image = memory.flatMap { memory in writer.flatMap { EFIImage(at: $0.state, in: memory) } }
+    guard let image else {
+      return Conclusion(outcome: .ended, sentence: "The guest reset the machine through \(place).")
+    }
     return Conclusion(
-      outcome: .ended,
-      sentence: "The guest reset the machine through port \(port.hexadecimal), \(Self.name(ofResetPort: port)).")
+      outcome: .ended, sentence: "The guest reset the machine through \(place): \(image.words) wrote to it.",
+      evidence: [image.evidence])
   }
 
   /// What a guest did that turned the machine off; nil where neither the trace nor the instruction shows it.
@@ -24,9 +29,18 @@ extension Scene {
   /// SLP_EN is bit 13 of PM1a_CNT, and SLP_TYP bits 10 to 12 (ACPI 6.4, 4.8.3.2.1); that QEMU took it for S5 shows that the port is
   /// that register's, wherever firmware put it.
   var powerOffWords: String? {
-    guard let write = lastPortWrite(processors.first), let value = write.value, value & 1 << 13 != 0 else { return nil }
+    let seen = processors.first.flatMap(portWrite).map { ($0.port, Optional($0.value)) }
+    guard let (port, written) = tracedPortWrite ?? seen, let value = written, value & 1 << 13 != 0 else { return nil }
     return "through ACPI: it wrote \((value & 0xFFFF).hexadecimal) (SLP_EN, SLP_TYP \(value >> 10 & 7)) to port "
-      + "\(write.port.hexadecimal), PM1a_CNT"
+      + "\(port.hexadecimal), PM1a_CNT"
+  }
+
+  /// Where a guest that ended by itself was in EFI's code, as a sentence of its own with a blank before it; else empty.
+  var placeInFirmware: String {
+    guard let memory, let image = processors.lazy.compactMap({ EFIImage(at: $0.state, in: memory) }).first else {
+      return ""
+    }
+    return " It was in \(image.words)."
   }
 
   private static func name(ofResetPort port: UInt16) -> String {
@@ -52,27 +66,42 @@ extension Scene {
         isTripleFault: true)
     }
     if logsTripleFaults {
-      return Conclusion(outcome: .ended, sentence: "The guest reset the machine: QEMU logged no triple fault.")
+      return Conclusion(
+        outcome: .ended, sentence: "The guest reset the machine: QEMU logged no triple fault.\(placeInFirmware)")
     }
     return Conclusion(
       outcome: .undetermined,
       sentence: "The guest was reset. Whether it asked for that or died of a triple fault, nothing here tells.")
   }
 
-  /// The port through which the guest reset the machine, where the trace or the instruction before RIP shows it.
-  private func resetPort(_ processor: ObservedProcessor?) -> UInt16? {
-    guard let write = lastPortWrite(processor), let value = write.value else { return nil }
-    return Self.resets(write.port, UInt8(truncatingIfNeeded: value)) ? write.port : nil
+  /// The port through which the guest reset the machine, where the trace or the instruction before RIP shows it, and who wrote to it, where
+  /// that is known.
+  private func resetPort(_ processor: ObservedProcessor?) -> (port: UInt16, writer: ObservedProcessor?)? {
+    if let write = tracedPortWrite {
+      guard let value = write.value, Self.resets(write.port, UInt8(truncatingIfNeeded: value)) else { return nil }
+      // Which processor a thread runs is not traced.
+      return (write.port, processors.count == 1 ? processor : nil)
+    }
+    for writer in [processor].compactMap(\.self) + processors {
+      guard let write = portWrite(of: writer), Self.resets(write.port, UInt8(truncatingIfNeeded: write.value)) else {
+        continue
+      }
+      return (write.port, writer)
+    }
+    return nil
   }
 
-  /// The guest's last write to a port, as the trace or else the instruction at RIP shows it.
-  private func lastPortWrite(_ processor: ObservedProcessor?) -> (port: UInt16, value: UInt64?)? {
+  /// The guest's last write to a port that was traced.
+  private var tracedPortWrite: (port: UInt16, value: UInt64?)? {
     for record in trace.reversed() {
       guard case .portIO(true, let port, _, _, let value) = record.event else { continue }
       return (port, value.map { UInt64($0) })
     }
-    guard let processor, let memory, let (port, isByte) = writtenPort(processor.state, in: memory) else { return nil }
-    return (port, processor.state.generalPurpose.rax & (isByte ? 0xFF : 0xFFFF_FFFF))
+    return nil
+  }
+
+  private func portWrite(of processor: ObservedProcessor) -> PortWrite? {
+    memory.flatMap { PortWrite(of: processor.state, in: $0) }
   }
 
   /// Whether a write of `value` to `port` resets the machine: the same ports also have other uses, such as A20.
@@ -87,22 +116,5 @@ extension Scene {
     case 0xCF9: value & 4 != 0
     default: false
     }
-  }
-
-  /// The port of the OUT that RIP stands at or right behind, and whether it writes AL alone; nil if it is no OUT or its bytes
-  /// are not known.
-  private func writtenPort(_ state: ProcessorState, in memory: some PhysicalMemory) -> (port: UInt16, isByte: Bool)? {
-    let dx = UInt16(truncatingIfNeeded: state.generalPurpose.rdx)
-    guard let around = NextInstruction.bytesAround(state, in: memory) else { return nil }
-    var (before, after) = around
-    // Under TCG the processor gets as far as the HLT that waits for the effect of the write.
-    if state.isHalted == true, before.last == 0xF4 { before.removeLast() }
-    if let last = before.last, last == 0xEE || last == 0xEF { return (dx, last == 0xEE) }
-    if before.count >= 2, before[before.count - 2] == 0xE6 || before[before.count - 2] == 0xE7 {
-      return (UInt16(before[before.count - 1]), before[before.count - 2] == 0xE6)
-    }
-    guard let first = after.first else { return nil }
-    if first == 0xEE || first == 0xEF { return (dx, first == 0xEE) }
-    return after.count >= 2 && (first == 0xE6 || first == 0xE7) ? (UInt16(after[1]), first == 0xE6) : nil
   }
 }

@@ -146,7 +146,9 @@ extension Scene {
       Conclusion(
         outcome: .ended, sentence: "The guest ended by itself; QEMU's status is \(status)\(debugExit(status)).")
     case .poweredOff:
-      Conclusion(outcome: .ended, sentence: "The guest turned itself off\(powerOffWords.map { " \($0)" } ?? "").")
+      Conclusion(
+        outcome: .ended,
+        sentence: "The guest turned itself off\(powerOffWords.map { " \($0)" } ?? "").\(placeInFirmware)")
     case .stopped: Conclusion(outcome: .ended, sentence: "The guest was stopped from outside.")
     case .timedOut:
       Conclusion(outcome: .undetermined, sentence: "The guest had not ended when the time limit was reached.")

@@ -51,6 +51,24 @@ extension UnderTCG {
     }
 
     @Test(
+      "EFI's ResetSystem is told from the ports that it writes to",
+      arguments: [
+        ("reset -c", "through port 0xcf9"), ("reset -w", "through port 0x64"), ("reset -s", "turned itself off"),
+      ])
+    func resetSystem(_ line: String, _ words: String) async throws {
+      let folder = try Folder()
+      // The EFI shell runs this file of the first disk that has one.
+      _ = try folder.write(Array("\(line)\r\n".utf8), to: "startup.nsh")
+      let (finished, verdict) = try await run(
+        qemu(["-bios", "/usr/share/ovmf/OVMF.fd", "-drive", "format=raw,file=fat:rw:\(folder.path)", "-net", "none"])
+          + ["-no-reboot"])
+      #expect(finished.status == 0, "\(finished)")
+      #expect(verdict.outcome == "ended")
+      #expect(verdict.ending.contains(words), "\(verdict.ending)")
+      #expect(verdict.ending.contains("EFI's ResetSystem (a runtime driver of the firmware"), "\(verdict.ending)")
+    }
+
+    @Test(
       "--timeout ends a guest that runs on, undecided, and one that QEMU keeps when it is off",
       arguments: [
         (BootSector.runsForEver, [String](), 4 as Int32, "undetermined"),
