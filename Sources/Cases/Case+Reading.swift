@@ -26,7 +26,7 @@ extension Case {
       logsTripleFaults: document.logsTripleFaults, interruptLog: try folder.bytes(of: .interruptLog) ?? [],
       samples: try folder.bytes(of: .samples).map(SampleDocument.samples) ?? [],
       standardError: try folder.bytes(of: .standardError) ?? [],
-      memory: try folder.memory(map), recording: try folder.recording(),
+      memory: try folder.memory(map), recording: try folder.recording(document.trace),
       shutdownCause: document.shutdownCause.map(ShutdownCause.init(rawValue:)))
     let contents = try folder.bytes(of: .image)
     self.init(
@@ -114,11 +114,16 @@ private final class ReadFolder {
     }
   }
 
-  func recording() throws(CaseError) -> KVMRecording {
+  /// - Parameter document: What was counted when the trace was recorded.
+  func recording(_ document: CaseDocument.TraceDocument) throws(CaseError) -> KVMRecording {
     guard let mapping = try mapping(of: .trace) else { return .notWanted }
     do throws(TraceFileError) {
       let trace = try TraceFile(FileInput(memory: mapping, problem: nil))
-      return .recorded(FlightRecording(trace, limit: CaseFormat.mostEvents))
+      var recording = FlightRecording(trace, limit: CaseFormat.mostEvents)
+      recording.account.met = document.met ?? recording.account.met
+      recording.account.dropped = document.dropped ?? 0
+      recording.account.hasUnplacedLosses = document.hasUnplacedLosses ?? (recording.account.dropped > 0)
+      return .recorded(recording)
     } catch {
       throw .malformed(file: CaseFormat.File.trace.rawValue, reason: error.description)
     }

@@ -38,6 +38,8 @@ struct CaseDocument: Codable {
     /// How many events were met, and how many of them the kernel could not write down.
     var met: UInt64?
     var dropped: UInt64?
+    /// Whether `trace.dat` does not show where all of those were.
+    var hasUnplacedLosses: Bool?
   }
 
   struct ImageDocument: Codable {
@@ -98,6 +100,7 @@ extension CaseDocument.TraceDocument {
       reason = recording.account.choice.reason
       met = recording.account.met
       dropped = recording.account.dropped
+      hasUnplacedLosses = recording.account.hasUnplacedLosses
     case .notWanted: state = "not wanted"
     case .refused(let refusal):
       state = "refused"

@@ -385,7 +385,9 @@ extension Investigator {
   private func confidence(in cause: any CauseOfDeath, of fault: FirstFault) -> Confidence {
     guard cause.isDecided else { return .likely }
     if fault.record != nil {
-      let isDoubtful = contradictsRecord || death?.mayHaveBeenHandled == true && !predictsCR2
+      let isDoubtful =
+        contradictsRecord || death?.mayHaveBeenHandled == true && !predictsCR2
+        || death.map(scene.mayHaveLostItsBeginning) == true
       return isDoubtful ? .likely : .proven
     }
     guard conclusion.recordsTripleFault, fault.exception.isCertain, delivery?.end == .tripleFault else {
@@ -485,7 +487,8 @@ extension Investigator {
 
 extension Investigator {
   private var observations: [Evidence] {
-    [level.observation].compactMap(\.self) + reflectedExits + scene.reportObservations(of: processor)
+    [level.observation].compactMap(\.self) + scene.lossObservations(death) + reflectedExits
+      + scene.reportObservations(of: processor)
       + scene.processors.flatMap(scene.observations)
       + (RegistersBeforeReset(scene, death)?.evidence ?? []) + scene.processorListingObservations
       + scene.featureDisagreements + staleBytes + otherDeaths

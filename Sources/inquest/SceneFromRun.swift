@@ -25,8 +25,17 @@ extension Scene {
     }
     takeProcessors(guest)
     takeFeatures(guest.identity)
-    if case .recorded(let recording) = guest.recording { trace = recording.records() }
+    if case .recorded(let recording) = guest.recording { take(recording) }
     self.host = host ?? HostFacts(asking: accelerator?.value)
+  }
+
+  private mutating func take(_ recording: FlightRecording) {
+    trace = recording.records()
+    traceHoles = Set(recording.samples.indices.filter { recording.samples[$0].followsLoss })
+    let account = recording.account
+    if account.dropped > 0 {
+      lostEvents = LostEvents(count: account.dropped, of: account.met, areAllPlaced: !account.hasUnplacedLosses)
+    }
   }
 
   static func accelerator(_ identity: GuestIdentity?) -> Sourced<Accelerator>? {

@@ -66,6 +66,20 @@ import X86
     #expect(PerfSample.all(in: bytes).isEmpty)
   }
 
+  @Test func `a loss is marked at the sample behind it, and counted`() {
+    // A PERF_RECORD_LOST with id and count; the newest record comes first.
+    let lost: [UInt8] =
+      [2, 0, 0, 0, 0, 0, 48, 0] + [1, 0, 0, 0, 0, 0, 0, 0] + [5, 1, 0, 0, 0, 0, 0, 0]
+      + [UInt8](repeating: 0, count: 24)
+    let ring =
+      sample(time: 3, thread: 7, raw: raw) + lost + sample(time: 2, thread: 7, raw: raw)
+      + sample(time: 1, thread: 7, raw: raw)
+    let samples = PerfSample.all(in: ring)
+    #expect(samples.map(\.time) == [1, 2, 3])
+    #expect(samples.map(\.followsLoss) == [false, true, false])
+    #expect(PerfSample.lostEvents(in: ring) == 0x105)
+  }
+
   @Test func `records of other kinds are passed over`() {
     let lost: [UInt8] = [2, 0, 0, 0, 0, 0, 40, 0] + [UInt8](repeating: 0, count: 32)
     #expect(PerfSample.all(in: lost + sample(time: 1, thread: 7, raw: raw)).count == 1)

@@ -49,6 +49,10 @@ struct CaseFolderTests {
     let expected = SampleCase.recording
     #expect(recording.samples.map(\.time) == expected.samples.map(\.time))
     #expect(recording.samples.map(\.cpu) == expected.samples.map(\.cpu))
+    #expect(recording.samples.map(\.followsLoss) == expected.samples.map(\.followsLoss))
+    #expect(recording.account.met == 8)
+    #expect(recording.account.dropped == 5)
+    #expect(recording.account.hasUnplacedLosses)
     #expect(recording.samples.map(\.threadID) == expected.samples.map(\.threadID))
     #expect(recording.samples.map { Array($0.payload) } == expected.samples.map { Array($0.payload) })
     #expect(recording.threadNames == expected.threadNames)

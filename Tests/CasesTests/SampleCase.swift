@@ -79,16 +79,19 @@ struct SampleCase {
       print fmt: ""
 
       """
-    let samples = (0..<3).map { index in
+    var samples = (0..<3).map { index in
       PerfSample(
         time: 5_000_000_000 + UInt64(index) * 700_000_000, cpu: index % 2, threadID: 42,
         payload: [0xD2, 4, 0, 0, 42, 0, 0, 0, UInt8(index), 0, 0, 0][...])
     }
-    return FlightRecording(
+    samples[2].followsLoss = true
+    var recording = FlightRecording(
       tracepoints: [Tracepoint(system: "kvm", name: "kvm_pio", id: 1234, format: format, filter: nil)],
       samples: samples, threadNames: [42: "CPU 0/KVM"], isCut: false,
       account: .init(
-        choice: EventChoice([], reason: "of a test"), shortage: nil, met: 3, dropped: 0, memory: 4096))
+        choice: EventChoice([], reason: "of a test"), shortage: nil, met: 8, dropped: 5, memory: 4096))
+    recording.account.hasUnplacedLosses = true
+    return recording
   }()
 
   /// Writes the case with the pages that it has.

@@ -182,6 +182,47 @@ struct NoFalseAlarmTests {
     #expect(Investigator.verdict(on: scene).cause == nil)
   }
 
+  @Test("a death behind a loss of events is told, and nothing in it is proven")
+  func provenDespiteLoss() throws {
+    var scene = Scene()
+    scene.trace = Story.traceWithEPT
+    #expect(Investigator.verdict(on: scene).cause?.confidence == .proven)
+    var gettingOn = Scene()
+    // The guest got on behind the hole, from one instruction to the next: nothing before that matters.
+    gettingOn.trace = Story.traceWithShadowPaging()
+    gettingOn.traceHoles = [0]
+    #expect(Investigator.verdict(on: gettingOn).cause?.confidence == .proven)
+    scene.traceHoles = [1]
+    let behindHole = Investigator.verdict(on: scene)
+    #expect(behindHole.cause?.confidence == .likely)
+    let words =
+      "Events were lost before the last \(scene.trace.count - 1) of the trace: what led to the death may have begun"
+    #expect(behindHole.observations.contains { $0.text.hasPrefix(words) })
+    scene.traceHoles = []
+    for areAllPlaced in [true, false] {
+      scene.lostEvents = LostEvents(count: 3, of: 900, areAllPlaced: areAllPlaced)
+      let verdict = Investigator.verdict(on: scene)
+      #expect(verdict.cause?.confidence == (areAllPlaced ? .proven : .likely))
+      let counted = try #require(
+        verdict.observations.first { $0.text.hasPrefix("The kernel lost 3 of the 900 events") })
+      #expect(counted.text.contains("nothing says where") == !areAllPlaced)
+    }
+  }
+
+  @Test("a write that would reset the machine is not its last one where later ones may be missing")
+  func resetBeforeLoss() {
+    var scene = Scene(ending: .reset)
+    scene.trace = Story.records([
+      .portIO(isWrite: true, port: 0xCF9, size: 1, count: 1, value: 6), .entry(vcpu: 0, rip: 0x1000),
+    ])
+    #expect(Investigator.verdict(on: scene).outcome == .ended)
+    scene.traceHoles = [1]
+    #expect(Investigator.verdict(on: scene).outcome == .undetermined)
+    scene.traceHoles = []
+    scene.lostEvents = LostEvents(count: 1, of: 2, areAllPlaced: false)
+    #expect(Investigator.verdict(on: scene).outcome == .undetermined)
+  }
+
   @Test("an injected fault is the guest's to handle, and no reason of an internal error")
   func injectedFetch() {
     var scene = Scene()

@@ -118,7 +118,13 @@ final class FlightRecorder {
     var isCut = false
     for ring in rings {
       let contents = ring.contents(last: limit)
-      samples += PerfSample.all(in: contents.bytes)
+      let isComplete = ring.counts.dropped == 0
+      samples += PerfSample.all(in: contents.bytes).map { sample in
+        // What was met while writing was stopped is no loss.
+        var sample = sample
+        if isComplete { sample.followsLoss = false }
+        return sample
+      }
       if contents.isCut { isCut = true }
     }
     if rings.count > 1 { samples.sort { $0.time < $1.time } }
@@ -128,9 +134,11 @@ final class FlightRecorder {
 
   private var account: FlightRecording.Account {
     let counts = rings.reduce(EventCounts()) { $0 + $1.counts }
-    return FlightRecording.Account(
+    var account = FlightRecording.Account(
       choice: choice, shortage: shortage?.rawValue, met: counts.all, dropped: counts.dropped,
       memory: rings.reduce(0) { $0 + $1.size }, lostRegisters: lostRegisters)
+    account.hasUnplacedLosses = rings.contains { $0.hasUnplacedLosses }
+    return account
   }
 }
 

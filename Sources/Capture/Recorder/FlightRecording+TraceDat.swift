@@ -9,6 +9,7 @@ extension FlightRecording {
   public func write(to path: FilePath, kernelRelease: String?) throws(TraceFileError) {
     let spool = TraceDatSpool(machine: .amd64)
     for sample in samples {
+      if sample.followsLoss { try spool.noteLost(nil, cpu: sample.cpu) }
       try spool.append(time: sample.time, cpu: sample.cpu, record: sample.payload.span.record)
     }
     var metadata = TraceDatMetadata.amd64(cpuCount: 1)
@@ -28,13 +29,17 @@ extension FlightRecording {
     let context = trace.context
     var samples: [PerfSample] = []
     var names: [Int32: String] = [:]
+    var followsLoss = false
     var cursor = trace.cursor()
     cursor.startAtLast(limit)
     cursor.forEach { item in
+      if case .lost = item { followsLoss = true }
       guard case .event(let event) = item, event.payload.byteCount > 0 else { return .proceed }
-      samples.append(
-        PerfSample(
-          time: event.time, cpu: event.cpu, threadID: event.threadID, payload: event.payload.copied[...]))
+      var sample = PerfSample(
+        time: event.time, cpu: event.cpu, threadID: event.threadID, payload: event.payload.copied[...])
+      sample.followsLoss = followsLoss
+      followsLoss = false
+      samples.append(sample)
       if names[event.threadID] == nil { names[event.threadID] = context.taskNames.text(of: event.taskName) }
       return samples.count < limit ? .proceed : .stop
     }

@@ -35,6 +35,8 @@ public struct FlightRecording: Sendable {
     public var met: UInt64
     /// How many of them the kernel could not write down.
     public var dropped: UInt64
+    /// Whether some of those are not known to have been before any of the samples: nothing says where.
+    public var hasUnplacedLosses = false
     /// The size of all rings in bytes.
     public var memory: Int
     /// Why KVM clears the registers at a triple fault, as it does on AMD, and no probe keeps them; nil where it clears none,
@@ -61,6 +63,8 @@ public struct PerfSample: Sendable {
   public var time: UInt64
   public var cpu: Int
   public var threadID: Int32
+  /// Whether events of its thread were lost right before it.
+  public var followsLoss = false
   /// The record, from its common_type on; perf's padding at the end included.
   public var payload: ArraySlice<UInt8>
 
@@ -78,24 +82,43 @@ public struct PerfSample: Sendable {
 
 extension PerfSample {
   /// The samples among the records of a ring, oldest first; `bytes` has the newest first and whole records only.
+  ///
+  /// A PERF_RECORD_LOST is written together with the next sample and at a lower address, in a backward ring too (Linux 6.1
+  /// kernel/events/ring_buffer.c: __perf_output_begin).
   static func all(in bytes: [UInt8]) -> [PerfSample] {
     var samples: [PerfSample] = []
+    var isLossPending = false
+    forEachRecord(in: bytes) { record in
+      if record.lostEvents != nil { isLossPending = true }
+      guard var sample = PerfSample(record: record) else { return }
+      sample.followsLoss = isLossPending
+      isLossPending = false
+      samples.append(sample)
+    }
+    return samples.reversed()
+  }
+
+  /// How many events the records of a ring say were lost.
+  static func lostEvents(in bytes: [UInt8]) -> UInt64 {
+    var count: UInt64 = 0
+    forEachRecord(in: bytes) { count &+= $0.lostEvents ?? 0 }
+    return count
+  }
+
+  private static func forEachRecord(in bytes: [UInt8], _ body: (ArraySlice<UInt8>) -> Void) {
     var offset = 0
     while offset + 8 <= bytes.count {
       let size = Int(bytes[offset + 6]) | Int(bytes[offset + 7]) << 8
       guard size >= 8, offset + size <= bytes.count else { break }
-      if let sample = PerfSample(record: bytes[offset..<offset + size]) { samples.append(sample) }
+      body(bytes[offset..<offset + size])
       offset += size
     }
-    return samples.reversed()
   }
 
   /// Nil for records of other kinds.
   private init?(record: ArraySlice<UInt8>) {
     let start = record.startIndex
-    func word(_ offset: Int) -> UInt32 {
-      record[start + offset..<start + offset + 4].reversed().reduce(0) { $0 << 8 | UInt32($1) }
-    }
+    func word(_ offset: Int) -> UInt32 { record.word(at: offset) }
     // Header 8, pid 4, tid 4, time 8, cpu 4, reserved 4, raw size 4.
     guard record.count >= 36, word(0) == PERF_RECORD_SAMPLE.rawValue else { return nil }
     let size = Int(word(32))
@@ -104,5 +127,18 @@ extension PerfSample {
     time = UInt64(word(16)) | UInt64(word(20)) << 32
     cpu = Int(word(24))
     payload = record[start + 36..<start + 36 + size]
+  }
+}
+
+extension ArraySlice<UInt8> {
+  /// The little-endian number at an offset from the start, which it must be within.
+  fileprivate func word(at offset: Int) -> UInt32 {
+    self[startIndex + offset..<startIndex + offset + 4].reversed().reduce(0) { $0 << 8 | UInt32($1) }
+  }
+
+  /// What a PERF_RECORD_LOST counts; nil for other records. Header 8, id 8, lost 8.
+  fileprivate var lostEvents: UInt64? {
+    guard count >= 24, word(at: 0) == PERF_RECORD_LOST.rawValue else { return nil }
+    return UInt64(word(at: 16)) | UInt64(word(at: 20)) << 32
   }
 }

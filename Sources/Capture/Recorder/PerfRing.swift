@@ -50,6 +50,13 @@ extension PerfRing {
   /// The events so far.
   var counts: EventCounts { countsAtPause ?? mapping.counts - countsWhilePaused }
 
+  /// Whether events were lost of which no record in the ring says where. It must be paused.
+  ///
+  /// What is met while writing is stopped counts as lost for the kernel, and the next record says so, too.
+  var hasUnplacedLosses: Bool {
+    counts.dropped > 0 && PerfSample.lostEvents(in: contents().bytes) < counts.dropped &+ countsWhilePaused.dropped
+  }
+
   /// Gives away the events, to be closed: what is in the ring stays.
   func takeEvents() -> [OwnedDescriptor] {
     pause(true)

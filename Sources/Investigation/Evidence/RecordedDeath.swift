@@ -21,6 +21,8 @@ public struct RecordedDeath: Hashable, Sendable {
   /// The records of this thread from its last sign of progress, or the last loss of events, to the death, the death
   /// included.
   public var records: [KVMRecord]
+  /// Whether a loss of events keeps what came right before those from being known.
+  public var followsLoss: Bool
 }
 
 extension RecordedDeath {
@@ -39,12 +41,19 @@ extension RecordedDeath {
     var deaths: [RecordedDeath] = []
     var internalErrors: [Int32?: [Int]] = [:]
     var survived: Set<Int> = []
+    // The threads of which there is something that nobody can have missed: nil before the first hole, that is all of them.
+    var threadsSinceHole: Set<Int32?>?
     for (index, record) in trace.enumerated() {
-      if holes.contains(index) { stretches.removeAll() }
+      if holes.contains(index) {
+        stretches.removeAll()
+        threadsSinceHole = []
+      }
       if record.event.runsGuest, let errors = internalErrors.removeValue(forKey: record.threadID) {
         survived.formUnion(errors)
       }
-      stretches[record.threadID, default: Stretch()].append(index, rip: record.event.rip)
+      let followsLoss = threadsSinceHole?.contains(record.threadID) == false
+      stretches[record.threadID, default: Stretch(followsLoss: followsLoss)].append(index, rip: record.event.rip)
+      if record.event.isProgress { threadsSinceHole?.insert(record.threadID) }
       guard record.event.isProgress, let stretch = stretches.removeValue(forKey: record.threadID),
         let kind = Kind(record.event)
       else { continue }
@@ -52,7 +61,7 @@ extension RecordedDeath {
       deaths.append(
         RecordedDeath(
           kind: kind, threadID: record.threadID, task: record.task, rip: stretch.rip,
-          records: stretch.indices.suffix(longestStretch).map { trace[$0] }))
+          records: stretch.indices.suffix(longestStretch).map { trace[$0] }, followsLoss: stretch.followsLoss))
     }
     return deaths.indices.filter { !survived.contains($0) }.map { deaths[$0] }
   }
@@ -61,11 +70,18 @@ extension RecordedDeath {
   private struct Stretch {
     private(set) var indices: [Int] = []
     private(set) var rip: UInt64?
+    /// Whether it begins at a hole.
+    private(set) var followsLoss: Bool
     /// How many of the records are not behind the last one that shows RIP.
     private var countToRIP = 0
 
+    init(followsLoss: Bool) { self.followsLoss = followsLoss }
+
     mutating func append(_ index: Int, rip here: UInt64?) {
-      if let here, let rip, rip != here { indices.removeFirst(countToRIP) }
+      if let here, let rip, rip != here {
+        indices.removeFirst(countToRIP)
+        followsLoss = false
+      }
       indices.append(index)
       guard let here else { return }
       rip = here

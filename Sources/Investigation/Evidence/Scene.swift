@@ -23,6 +23,8 @@ public struct Scene {
   public var trace: [KVMRecord]
   /// Where events were lost: before the records at these indices of `trace`.
   public var traceHoles: Set<Int>
+  /// The events that the kernel counted and did not write down; nil where it lost none, or nothing tells.
+  public var lostEvents: LostEvents?
   /// What QEMU printed, as far as it says something about the guest, in order.
   public var log: [Sourced<QEMUMessage>]
   /// The last line that QEMU printed, whatever it is; nil where it printed nothing.

@@ -18,8 +18,7 @@ struct RegistersBeforeReset {
     else { return nil }
     self.death = death
     // Where events were lost, a later write may be among them.
-    let start = scene.traceHoles.max() ?? 0
-    for record in scene.trace.dropFirst(start) where record.threadID == death.threadID {
+    for record in scene.traceSinceLoss where record.threadID == death.threadID {
       guard let (name, value, event) = Self.write(record.event) else { continue }
       writes.removeAll { $0.name == name }
       writes.append((name, value, .trace(event: event, time: record.time)))

@@ -91,9 +91,10 @@ extension Scene {
     return nil
   }
 
-  /// The guest's last write to a port that was traced.
+  /// The guest's last write to a port that was traced; nil also where later ones may be missing.
   private var tracedPortWrite: (port: UInt16, value: UInt64?)? {
-    for record in trace.reversed() {
+    guard lostEvents?.areAllPlaced != false else { return nil }
+    for record in traceSinceLoss.reversed() {
       guard case .portIO(true, let port, _, _, let value) = record.event else { continue }
       return (port, value.map { UInt64($0) })
     }

@@ -32,7 +32,7 @@ struct EndlessFault: CauseOfHang, SingleCause {
 
   init?(_ hang: Hang) {
     let logged = Self.logged(hang.scene.log)
-    let events = logged.isEmpty ? Self.traced(hang.scene.trace) : logged
+    let events = logged.isEmpty ? Self.traced(hang.scene.traceSinceLoss) : logged
     guard let last = events.last else { return nil }
     count = events.reversed().prefix { $0.value == last.value }.count
     guard count >= Self.least else { return nil }
@@ -53,7 +53,7 @@ struct EndlessFault: CauseOfHang, SingleCause {
 
   /// What KVM injected since the guest last did anything for QEMU to see. An exception of which nothing tells where it was raised
   /// is like no other.
-  private static func traced(_ trace: [KVMRecord]) -> [Sourced<Event>] {
+  private static func traced(_ trace: ArraySlice<KVMRecord>) -> [Sourced<Event>] {
     var events: [Sourced<Event>] = []
     var pointer: UInt64?
     var walked: UInt64?

@@ -27,7 +27,7 @@ struct InterruptStorm: CauseOfHang, SingleCause {
   /// it is interrupted: then none of it was executed in between.
   init?(_ hang: Hang) {
     let logged = Self.logged(hang.scene.log)
-    let events = logged.isEmpty ? Self.traced(hang.scene.trace) : logged
+    let events = logged.isEmpty ? Self.traced(hang.scene.traceSinceLoss) : logged
     guard let last = events.last else { return nil }
     let count = events.reversed().prefix { $0.value == last.value }.count
     guard count >= Self.least.interrupts,
@@ -63,7 +63,7 @@ struct InterruptStorm: CauseOfHang, SingleCause {
     }
   }
 
-  private static func traced(_ trace: [KVMRecord]) -> [Sourced<Event>] {
+  private static func traced(_ trace: ArraySlice<KVMRecord>) -> [Sourced<Event>] {
     var events: [Sourced<Event>] = []
     var pointer: UInt64?
     for record in trace {

@@ -37,11 +37,11 @@ struct PollLoop: CauseOfHang, SingleCause {
         Evidence(
           "At \(looks.count) looks of \(looks.count) the processor was in that loop", .registers("QMP: info registers"))
       ]
-      + Self.answers(access, hang.scene.trace)
+      + Self.answers(access, hang.scene.traceSinceLoss)
   }
 
   /// What the device answered last, where the trace shows that it is always the same.
-  private static func answers(_ access: ShortLoop.Access, _ trace: [KVMRecord]) -> [Evidence] {
+  private static func answers(_ access: ShortLoop.Access, _ trace: ArraySlice<KVMRecord>) -> [Evidence] {
     guard case .port(let port) = access else { return [] }
     var answers: [(value: UInt32, time: UInt64?)] = []
     for record in trace {
