@@ -12,6 +12,7 @@ struct EFIResetTests {
     var subsystem: UInt16 = 12
     var size: UInt32 = 0x4000
     var signature = "PE\0\0"
+    var baseInHeaders: UInt64 = 0x10_0000
     var services = "RUNTSERV"
     /// Where the runtime services have ResetSystem.
     var resetSystem: UInt64 = 0x10_1100
@@ -28,6 +29,7 @@ struct EFIResetTests {
       let headers = base + Self.headersOffset
       memory.store(Array(signature.utf8), at: headers)
       memory.store(bytes(UInt16(0x20B)), at: headers + 24)
+      memory.store(bytes(baseInHeaders), at: headers + 48)
       memory.store(bytes(size), at: headers + 80)
       memory.store(bytes(subsystem), at: headers + 92)
       memory.store([0xE8, 0xFB, 0x00, 0x00, 0x00], at: base + 0x1100)  // call base + 0x1200
@@ -98,7 +100,9 @@ struct EFIResetTests {
 
   @Test("an image that does not hold RIP, or is none, is not taken for one")
   func noImage() {
-    for image in [Image(size: 0x1000), Image(signature: "PE\0\u{1}"), Image(signature: "NE\0\0")] {
+    for image in [
+      Image(size: 0x1000), Image(baseInHeaders: 0), Image(signature: "PE\0\u{1}"), Image(signature: "NE\0\0"),
+    ] {
       let verdict = Investigator.verdict(on: scene(image))
       #expect(verdict.outcome == .ended)
       #expect(verdict.ending.contains("through port 0xcf9"))

@@ -2,8 +2,9 @@ import X86
 
 /// A PE image that EFI firmware loaded: a driver of its own, or an application.
 ///
-/// The loader puts an image's headers before its sections, at the beginning of a page (EDK2 stable202211
-/// MdePkg/Library/BasePeCoffLib: PeCoffLoaderLoadImage; seen of OVMF 2022.11).
+/// The loader puts an image's headers before its sections, at the beginning of a page, and writes that place into them (EDK2
+/// stable202211 MdePkg/Library/BasePeCoffLib: PeCoffLoaderLoadImage, PeCoffLoaderRelocateImage; seen of OVMF 2022.11). So headers that
+/// were merely copied are told from those of an image, such as Linux's, which QEMU puts at 10000H with `-kernel`.
 struct EFIImage: Hashable {
   let base: LinearAddress
   let kind: Kind
@@ -42,7 +43,9 @@ struct EFIImage: Hashable {
     let pointer = state.instructionAddress.rawValue
     let lowest = pointer - min(pointer, Self.longestWay)
     for page in stride(from: pointer & ~0xFFF, through: lowest, by: -0x1000) {
-      guard let headers = Headers(at: page, in: space), pointer - page < headers.imageSize else { continue }
+      guard let headers = Headers(at: page, in: space), pointer - page < headers.imageSize,
+        [page, space.physical(page)].contains(headers.base)
+      else { continue }
       _ = space.noted(page, 0x1000)
       guard let kind = Kind(rawValue: headers.subsystem) else { return nil }
       base = LinearAddress(page)
@@ -84,6 +87,8 @@ struct EFIImage: Hashable {
     /// In bytes, headers included.
     let imageSize: UInt64
     let subsystem: UInt16
+    /// Where the image was put, before EFI's runtime services were given virtual addresses.
+    let base: UInt64
     /// In bytes, 4 or 8.
     let pointerSize: Int
 
@@ -95,8 +100,8 @@ struct EFIImage: Hashable {
       let signature = Int(number(0x3C, 4))
       guard signature <= bytes.count - 96, number(signature, 4) == 0x4550 else { return nil }
       switch number(signature + 24, 2) {
-      case 0x10B: pointerSize = 4
-      case 0x20B: pointerSize = 8
+      case 0x10B: (pointerSize, base) = (4, number(signature + 52, 4))
+      case 0x20B: (pointerSize, base) = (8, number(signature + 48, 8))
       default: return nil
       }
       imageSize = number(signature + 80, 4)
@@ -113,6 +118,11 @@ struct EFIImage: Hashable {
     func plain(_ address: UInt64, _ count: Int) -> [UInt8]? {
       try? paging.bytes(
         at: LinearAddress(address), count: count, for: PageAccess(.read, by: .supervisor), in: searched)
+    }
+
+    func physical(_ address: UInt64) -> UInt64? {
+      paging.walk(LinearAddress(address), for: PageAccess(.read, by: .supervisor), in: searched).outcome
+        .physicalAddress?.rawValue
     }
 
     func noted(_ address: UInt64, _ count: Int) -> [UInt8]? {

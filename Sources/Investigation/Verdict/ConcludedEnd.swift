@@ -35,11 +35,11 @@ extension Scene {
       + "\(port.hexadecimal), PM1a_CNT"
   }
 
-  /// Where a guest that ended by itself was in EFI's code, as a sentence of its own with a blank before it; else empty.
+  /// That a guest which ended by itself was in EFI's ResetSystem, as a sentence of its own with a blank before it; else empty.
   var placeInFirmware: String {
-    guard let memory, let image = processors.lazy.compactMap({ EFIImage(at: $0.state, in: memory) }).first else {
-      return ""
-    }
+    guard let memory,
+      let image = processors.lazy.compactMap({ EFIImage(at: $0.state, in: memory) }).first(where: \.resetsSystem)
+    else { return "" }
     return " It was in \(image.words)."
   }
 
