@@ -109,7 +109,7 @@ struct RunCommand: ParsableCommand {
         CureTrials(
           commandLine: commandLine, image: image, options: options, duration: outcome.scene.moment - start, tell: tell))
     }
-    throw ExitCode(status(verdict, outcome.processEnd))
+    throw ExitCode(status(verdict, outcome))
   }
 
   /// Whether the verdict is shown before the cures are tried: what is one document is written when all is known.
@@ -158,11 +158,13 @@ struct RunCommand: ParsableCommand {
     ].compactMap(\.self).joined(separator: "\n")
   }
 
-  private func status(_ verdict: Verdict, _ end: ProcessEnd) -> Int32 {
+  private func status(_ verdict: Verdict, _ outcome: GuestOutcome) -> Int32 {
     guard verdict.outcome == .ended else { return verdict.exitStatus }
-    switch end {
-    case .exited(let status): return status
-    case .signalled(let signal): return 128 + signal
+    switch (outcome.processEnd, outcome.ending) {
+    case (.exited(let status), _): return status
+    // QEMU was ended for the user's signal, whichever signal that took.
+    case (.signalled, .interrupted(let signal)): return 128 + signal
+    case (.signalled(let signal), _): return 128 + signal
     }
   }
 }

@@ -324,8 +324,8 @@ private final class GuestWatch {
 
   /// Stops a guest from outside, for the last time; one that stands still already has been shown.
   ///
-  /// The terminal's Ctrl-C does not reach QEMU, which would be gone with its guest. A second one ends this process, and QEMU
-  /// with it.
+  /// The terminal's Ctrl-C does not reach QEMU, which would be gone with its guest. A second one ends QEMU at once, or this process and QEMU
+  /// with it while the guest is examined.
   private func freeze(_ ending: GuestEnding, _ visitors: Visitors) -> ProcessEnd {
     guard lastFreeze == nil else { return session.terminate() }
     logInterrupts()

@@ -260,6 +260,10 @@ private final class AttachedSession: QMPSession {
     waitForAny(&waits, until: deadline)
     if waits[waits.count - 2].revents != 0 { hasEnded = true }
     control.hear()
-    while let signal = signals.next() { pendingSignals.append(signal) }
+    while let signal = signals.next() {
+      // Who sends a second one does not wait for a QEMU that does not answer.
+      if !pendingSignals.isEmpty { control = QMPChannel(nil) }
+      pendingSignals.append(signal)
+    }
   }
 }

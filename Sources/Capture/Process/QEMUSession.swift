@@ -33,6 +33,7 @@ final class QEMUSession: QMPSession {
   private var outputPipe: OwnedDescriptor?
   private var logPipe: OwnedDescriptor?
   private var pendingSignals: [Int32] = []
+  private var signalCount = 0
   private var isLogReduced = false
   /// While interrupts are logged: what the log had since.
   private var isLoggingInterrupts = false
@@ -127,7 +128,15 @@ final class QEMUSession: QMPSession {
     hearStandardError()
     hearLog()
     control.hear()
-    while let signal = signals.next() { pendingSignals.append(signal) }
+    while let signal = signals.next() { take(signal) }
+  }
+
+  /// The first signal lets QEMU and its guest be asked. Who sends a second one waits for that no longer, and QEMU may not even be able to
+  /// answer, as where it was stopped: whatever waits for it then finds it gone.
+  private func take(_ signal: Int32) {
+    pendingSignals.append(signal)
+    signalCount += 1
+    if signalCount > 1 { process.send(SIGKILL) }
   }
 
   private func hearStandardError() {

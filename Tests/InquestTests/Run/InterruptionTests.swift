@@ -1,3 +1,4 @@
+import Foundation
 import Subprocess
 import Testing
 
@@ -36,6 +37,25 @@ extension UnderTCG {
       }
       #expect(finished.status != nil, "\(finished)")
       #expect(finished.status != 3 && finished.status != 4, "\(finished)")
+      #expect(finished.standardOutput.contains("stopped from outside"), "\(finished)")
+    }
+
+    /// The first signal waits for QEMU to answer, for half a minute and more in all; each signal alone would pass this test, later.
+    @Test(
+      "a second signal ends a QEMU that does not answer",
+      arguments: Interruption.all.filter { $0.isFelt && !$0.toGroup })
+    func impatience(_ interruption: Interruption) async throws {
+      let folder = try Folder()
+      let command = qemu(try BootSector.runsForEver.options(in: folder))
+      let finished = try await inquest(["run", "--"] + command) { running in
+        try await running.awaitOutput("R")
+        let child = try #require(running.children.first)
+        kill(child, SIGSTOP)
+        try running.send(interruption.signal)
+        try await Task.sleep(for: .milliseconds(300))
+        try running.send(interruption.signal)
+      }
+      #expect(finished.status == 128 + interruption.signal.rawValue, "\(finished)")
       #expect(finished.standardOutput.contains("stopped from outside"), "\(finished)")
     }
 

@@ -104,6 +104,16 @@ struct RunningCommand: Sendable {
     }
   }
 
+  /// The processes that it started and that still run.
+  var children: [pid_t] {
+    let numbers = (try? FileManager.default.contentsOfDirectory(atPath: "/proc"))?.compactMap { pid_t($0) } ?? []
+    return numbers.filter { number in
+      let status = (try? String(contentsOfFile: "/proc/\(number)/stat", encoding: .utf8)) ?? ""
+      // The parent is the second field behind the name, which may hold anything.
+      return status.split(separator: ")").last?.split(separator: " ").dropFirst().first == "\(processID)"
+    }
+  }
+
   /// Its end is not taken note of before this is over: until then it is a zombie.
   private var isRunning: Bool {
     let status = (try? String(contentsOfFile: "/proc/\(processID)/stat", encoding: .utf8)) ?? ""
