@@ -116,12 +116,16 @@ private final class ReadFolder {
 
   /// - Parameter document: What was counted when the trace was recorded.
   func recording(_ document: CaseDocument.TraceDocument) throws(CaseError) -> KVMRecording {
-    guard let mapping = try mapping(of: .trace) else { return .notWanted }
+    guard let mapping = try mapping(of: .trace) else {
+      guard document.state == "refused", let reason = document.reason else { return .notWanted }
+      return .refused(.told(lack: reason, remedy: document.remedy))
+    }
     do throws(TraceFileError) {
       let trace = try TraceFile(FileInput(memory: mapping, problem: nil))
       var recording = FlightRecording(trace, limit: CaseFormat.mostEvents)
       recording.account.met = document.met ?? recording.account.met
       recording.account.dropped = document.dropped ?? 0
+      recording.account.lostRegisters = document.registersLack.map { .told(lack: $0, remedy: document.registersRemedy) }
       recording.account.hasUnplacedLosses = document.hasUnplacedLosses ?? (recording.account.dropped > 0)
       return .recorded(recording)
     } catch {

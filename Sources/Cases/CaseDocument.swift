@@ -35,6 +35,11 @@ struct CaseDocument: Codable {
     var state: String
     /// Why it was refused, or why these events were chosen.
     var reason: String?
+    /// What would have granted it, where it was refused.
+    var remedy: String?
+    /// Why the registers that KVM clears at a triple fault were not kept, and what would have kept them.
+    var registersLack: String?
+    var registersRemedy: String?
     /// How many events were met, and how many of them the kernel could not write down.
     var met: UInt64?
     var dropped: UInt64?
@@ -101,10 +106,13 @@ extension CaseDocument.TraceDocument {
       met = recording.account.met
       dropped = recording.account.dropped
       hasUnplacedLosses = recording.account.hasUnplacedLosses
+      registersLack = recording.account.lostRegisters?.lack
+      registersRemedy = recording.account.lostRegisters?.remedy
     case .notWanted: state = "not wanted"
     case .refused(let refusal):
       state = "refused"
       reason = refusal.lack
+      remedy = refusal.remedy
     }
   }
 }

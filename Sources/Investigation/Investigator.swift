@@ -552,18 +552,8 @@ extension Investigator {
 
   private func missing(isExplained: Bool) -> [Missing] {
     var missing: [Missing] = []
-    if scene.trace.isEmpty, scene.accelerator?.value != .tcg {
-      missing.append(
-        Missing(
-          what: "KVM's own account, the events of kvm and kvmmmu",
-          how: "sudo inquest run -- qemu-system-x86_64 …, or sudo trace-cmd record -e kvm -e kvmmmu while it dies"))
-    }
-    if RegistersBeforeReset(scene, death) != nil {
-      missing.append(
-        Missing(
-          what: "the registers at the death, which KVM on AMD clears",
-          how: "sudo inquest run -- qemu-system-x86_64 …, which keeps them by a probe on KVM's shutdown_interception"))
-    }
+    if scene.trace.isEmpty, scene.accelerator?.value != .tcg { missing.append(scene.missingTrace) }
+    if RegistersBeforeReset(scene, death) != nil { missing.append(scene.missingRegistersAtShutdown) }
     if scene.memory == nil, level.isFirst, recorded == nil, let root = processor.flatMap({ $0.state.pagingRoot }) {
       missing.append(
         Missing(

@@ -25,11 +25,25 @@ extension Scene {
     }
     takeProcessors(guest)
     takeFeatures(guest.identity)
-    if case .recorded(let recording) = guest.recording { take(recording) }
+    take(guest.recording)
     self.host = host ?? HostFacts(asking: accelerator?.value)
   }
 
+  private mutating func take(_ recording: KVMRecording) {
+    switch recording {
+    case .recorded(let recording): take(recording)
+    case .refused(let refusal): traceLack = RecordingLack(reason: refusal.lack, remedy: refusal.remedy)
+    case .notWanted:
+      if accelerator?.value == .kvm {
+        traceLack = RecordingLack(reason: "they were not recorded", remedy: "inquest run without --no-trace")
+      }
+    }
+  }
+
   private mutating func take(_ recording: FlightRecording) {
+    if let refusal = recording.account.lostRegisters {
+      registersLack = RecordingLack(reason: refusal.lack, remedy: refusal.remedy)
+    }
     trace = recording.records()
     traceHoles = Set(recording.samples.indices.filter { recording.samples[$0].followsLoss })
     let account = recording.account

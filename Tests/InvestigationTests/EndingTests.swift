@@ -52,4 +52,21 @@ struct EndingTests {
     #expect(verdict.ending.contains("status is \(status)"))
     #expect(verdict.ending.contains(words ?? "\(status)."))
   }
+
+  @Test(
+    "what kept KVM's events from being recorded is told with what grants it, and nobody is sent where he has been",
+    arguments: ["sudo sysctl kernel.perf_event_paranoid=-1", nil])
+  func missingTrace(_ remedy: String?) throws {
+    var scene = Scene(ending: .reset)
+    scene.accelerator = Sourced(.kvm, .commandLine)
+    scene.processors = [Story.processor()]
+    func missing() throws -> Missing {
+      try #require(Investigator.verdict(on: scene).missing.first { $0.what.hasPrefix("KVM's own account") })
+    }
+    #expect(try missing().how.hasPrefix("sudo inquest run"))
+    scene.traceLack = RecordingLack(reason: "perf_event_open is forbidden", remedy: remedy)
+    #expect(try missing().what.hasSuffix(": perf_event_open is forbidden"))
+    #expect(try !missing().how.contains("inquest run"))
+    #expect(try missing().how == remedy || missing().how.contains("another"))
+  }
 }

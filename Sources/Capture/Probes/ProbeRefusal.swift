@@ -15,12 +15,28 @@ public enum ProbeRefusal: Error, Hashable, Sendable, CustomStringConvertible {
   case refused(function: String, reason: String)
   /// A step failed otherwise.
   case system(doing: String, errno: Int32)
+  /// As a case tells it of another run.
+  case told(lack: String, remedy: String?)
 
-  public var description: String {
+  public var description: String { [lack, remedy].compactMap(\.self).joined(separator: "; ") }
+
+  /// The command that grants it; nil where there is none.
+  public var remedy: String? {
     switch self {
-    case .tracefsNotMounted:
-      "functions cannot be probed: tracefs is not mounted; sudo mount -t tracefs nodev /sys/kernel/tracing"
-    case .forbidden: "functions cannot be probed: only root may write to tracefs; run this as root"
+    case .tracefsNotMounted: "sudo mount -t tracefs nodev /sys/kernel/tracing"
+    case .forbidden: geteuid() == 0 ? nil : "run this as root"
+    case .told(_, let remedy): remedy
+    case .noProbes, .noTypeInformation, .refused, .system: nil
+    }
+  }
+
+  /// What is lacking, in one line.
+  public var lack: String {
+    switch self {
+    case .tracefsNotMounted: "functions cannot be probed: tracefs is not mounted"
+    case .forbidden where geteuid() == 0: "functions cannot be probed: this kernel lets not even root write to tracefs"
+    case .forbidden: "functions cannot be probed: only root may write to tracefs"
+    case .told(let lack, _): lack
     case .noProbes:
       "functions cannot be probed: this kernel offers no function probes (tracefs has no kprobe_events); "
         + "they take CONFIG_KPROBE_EVENTS, and a kernel that is not locked down"

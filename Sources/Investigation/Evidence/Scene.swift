@@ -25,6 +25,10 @@ public struct Scene {
   public var traceHoles: Set<Int>
   /// The events that the kernel counted and did not write down; nil where it lost none, or nothing tells.
   public var lostEvents: LostEvents?
+  /// Why KVM's tracepoints were not recorded in the run that this is of; nil where they were, or it was no run of Inquest's.
+  public var traceLack: RecordingLack?
+  /// Why nothing kept the registers that KVM clears at a triple fault; nil where something did, or nothing tells.
+  public var registersLack: RecordingLack?
   /// What QEMU printed, as far as it says something about the guest, in order.
   public var log: [Sourced<QEMUMessage>]
   /// The last line that QEMU printed, whatever it is; nil where it printed nothing.
@@ -62,6 +66,24 @@ public struct Scene {
       if record.threadID == thread { kept.append(record) }
     }
     (trace, traceHoles) = (kept, holes)
+  }
+}
+
+/// Why something was not recorded.
+public struct RecordingLack: Hashable, Sendable {
+  /// `tracefs is not mounted`.
+  public var reason: String
+  /// What grants it; nil where nothing does on that host.
+  public var remedy: String?
+
+  public init(reason: String, remedy: String?) {
+    self.reason = reason
+    self.remedy = remedy
+  }
+
+  /// The remedy, or what is left without one.
+  var advice: String {
+    remedy ?? "nothing grants it on that host: run the guest on another, or in a virtual machine with a KVM of its own"
   }
 }
 
