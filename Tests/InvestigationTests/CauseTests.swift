@@ -155,8 +155,12 @@ struct Mistake: Sendable, CustomTestStringConvertible {
   ]
 
   static let processor: [Mistake] = [
-    Mistake("UD2", [0x0F, 0x0B], .invalidOpcode, "instruction.trap", ["`ud2` raises #UD by design"]),
-    Mistake("INT3", [0xCC], .breakpoint, "instruction.trap", ["`int3` raises #BP by design"]),
+    Mistake("UD2", [0x0F, 0x0B], .invalidOpcode, "instruction.trap", ["`ud2` raises #UD by design: compilers"]) {
+      $0.state.idtr.limit = 15
+    },
+    Mistake("INT3", [0xCC], .breakpoint, "instruction.trap", ["`int3` raises #BP by design: compilers"]) {
+      $0.state.idtr.limit = 15
+    },
     Mistake(
       "a LOCK that is not allowed", [0xF0, 0x90], .invalidOpcode, "instruction.undefined", ["f0 90", "LOCK prefix"]),
     Mistake(
@@ -431,6 +435,17 @@ struct CauseTests {
     #expect(verdict.outcome == (hang.cause == nil ? .undetermined : .hung))
     #expect(verdict.cause?.id == hang.cause)
     #expect(verdict.cause?.summary.contains(hang.words) ?? true, "\(verdict)")
+  }
+
+  @Test("a trap without any gate may be a reset that was meant, and is not proven to be a program that gave up")
+  func resetByTripleFault() throws {
+    let mistake = Mistake(
+      "INT3", [0xCC], .breakpoint, "instruction.trap",
+      ["the IDT has no gate at all", "reset the machine like that on purpose"])
+    var scene = mistake.guest.scene
+    scene.ending = .reset
+    scene.log = [Sourced(.tripleFault, .log(name: "QEMU's log", line: 1))]
+    try check(mistake, scene, confidence: .likely)
   }
 
   private func check(_ mistake: Mistake, _ scene: Scene, confidence: Confidence) throws {

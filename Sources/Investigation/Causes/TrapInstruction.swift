@@ -13,17 +13,36 @@ struct TrapInstruction: CauseOfDeath, SingleCause {
     self.fault = fault
   }
 
+  /// An IDT without a gate makes the instruction a way to reset the machine, which is one of Linux's (arch/x86/kernel/reboot.c:
+  /// native_machine_emergency_restart, BOOT_TRIPLE, 6.1: an IDT of no bytes, then INT3). Whether it was meant so, the code does not tell: it is
+  /// the same as of one that forgot to fill its table.
+  private var isPerhapsReset: Bool { fault.state?.idtr.limit == 0 }
+
+  var isDecided: Bool { !isPerhapsReset }
+
   var summary: String {
-    "\(fault.instructionName) raises \(fault.exception.vector.name) by design: compilers and kernels put it where a program must not go "
+    if isPerhapsReset {
+      return
+        "\(fault.instructionName) raises \(fault.exception.vector.name) by design, and the IDT has no gate at all (limit 0). Kernels reset "
+        + "the machine like that on purpose (Linux, the last of its ways and with reboot=t); else it is where a program must not go on (a failed "
+        + "assertion, a panic), before its IDT was set up."
+    }
+    return
+      "\(fault.instructionName) raises \(fault.exception.vector.name) by design: compilers and kernels put it where a program must not go "
       + "on (a failed assertion or precondition, a panic, BUG(), unreachable code)."
   }
 
   var remedies: [Remedy] {
-    [
+    let condition: [Remedy] = [
       .guest(
         "look at the condition in front of it: the function and line say which check failed",
         "A handler for \(fault.exception.vector.name), or a message before the instruction, would say more.")
     ]
+    guard isPerhapsReset else { return condition }
+    return [
+      .guest(
+        "nothing, if the guest was to reboot", "A triple fault resets the machine whatever else is the matter with it.")
+    ] + condition
   }
 }
 
@@ -36,6 +55,9 @@ extension TrapInstruction {
 
     The function and the source line in front of it say which check failed. For a kernel that prints, the message is in its log. A page filled
     with CC is memory that was poisoned, or padding between functions: then RIP came there by a bad jump.
+
+    With an IDT of limit 0 it may be a reset that was meant: Linux loads such a table and executes INT3 where the machine's other ways to reset
+    do nothing, or with `reboot=t`.
 
     ## The cure
 
