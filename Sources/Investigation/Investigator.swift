@@ -68,7 +68,9 @@ public struct Investigator {
       verdict.ending = "\(conclusion.sentence.dropLast()), while it ran a guest of its own."
     }
     verdict.evidence = conclusion.evidence
-    if conclusion.outcome == .died {
+    if conclusion.outcome != .died, let message = scene.panicMessage {
+      explain(message, &verdict)
+    } else if conclusion.outcome == .died {
       explain(&verdict)
     } else if let cause = Hang(scene)?.cause {
       explain(cause, &verdict)
@@ -83,7 +85,9 @@ public struct Investigator {
     } else {
       verdict.warnings = LatentReservedBits(in: scene)?.warnings ?? []
     }
-    if verdict.cause == nil, let message = scene.panicMessage { verdict.observations.append(message) }
+    if verdict.cause == nil, conclusion.outcome == .died, let message = scene.panicMessage {
+      verdict.observations.append(message)
+    }
     if conclusion.outcome != .ended {
       verdict.observations += observations
       if isDeathSuspected { verdict.missing += missing(isExplained: verdict.cause != nil) }
@@ -303,15 +307,33 @@ extension Investigator {
 
   private func explain(_ cause: any CauseOfHang, _ verdict: inout Verdict) {
     verdict.outcome = .hung
-    let limit =
-      switch scene.ending {
-      case .timedOut: "it had not ended when the time limit was reached, and "
-      case .stalled: "it made no progress over \(scene.watched.count) looks at it, and "
-      case .stopped: "it was stopped from outside, and "
-      default: "it "
-      }
-    verdict.ending = "The guest hangs: \(limit)cannot get anywhere."
+    verdict.ending = "The guest hangs: \(howItWasMet)cannot get anywhere."
     verdict.take(cause)
+  }
+
+  /// How a guest that still ran came to be judged, up to what else is said of it.
+  private var howItWasMet: String {
+    switch scene.ending {
+    case .timedOut: "it had not ended when the time limit was reached, and "
+    case .stalled: "it made no progress over \(scene.watched.count) looks at it, and "
+    case .stopped: "it was stopped from outside, and "
+    default: "it "
+    }
+  }
+
+  /// A guest whose kernel panicked, and that then reset the machine or stayed.
+  private func explain(_ message: Evidence, _ verdict: inout Verdict) {
+    let panic = GuestPanic(message: message)
+    if scene.ending == .reset {
+      verdict.outcome = .died
+      verdict.ending = "The guest's kernel panicked. \(conclusion.sentence)"
+    } else {
+      verdict.outcome = .hung
+      verdict.ending = "The guest's kernel panicked: \(howItWasMet)goes on with nothing that it was to do."
+    }
+    verdict.cause = Cause(id: panic.id, title: panic.title, summary: panic.summary, confidence: panic.confidence)
+    verdict.remedies = panic.remedies
+    verdict.evidence.append(message)
   }
 
   /// A death without a first fault: an instruction that cannot be fetched at all, or one that nothing explains.

@@ -46,14 +46,38 @@ struct PanicTests {
     #expect(verdict.cause?.summary.contains("\"Attempted to kill init!\"") == true)
   }
 
-  @Test("the message alone is seen, and no cause", arguments: [Ending.reset, .timedOut])
-  func seen(_ ending: Ending) {
-    let verdict = Investigator.verdict(on: scene(ending, [0x3FF0: "end Kernel panic"]))
-    #expect(!verdict.observations.contains { $0.text.contains("panicked") })
-    let panicked = Investigator.verdict(on: scene(ending, [0xF_FF00: "\(message) ]---"]))
-    #expect(panicked.cause == nil)
-    #expect(panicked.observations.contains { $0.text.contains("\"Attempted to kill init!\"") })
+  @Test(
+    "the message alone tells of a guest that reset the machine, or stayed",
+    arguments: [
+      (Ending.reset, true, Outcome.died), (.timedOut, true, .hung), (.stalled, true, .hung),
+      (.reset, false, .undetermined),
+    ])
+  func seen(_ ending: Ending, _ isThere: Bool, _ outcome: Outcome) {
+    let verdict = Investigator.verdict(on: scene(ending, [0xF_FF00: isThere ? "\(message) ]---" : "end Kernel panic"]))
+    #expect(verdict.outcome == outcome)
+    #expect((verdict.cause?.id == "guest.panic") == isThere)
+    if isThere {
+      #expect(verdict.cause?.confidence == .likely)
+      #expect(verdict.cause?.summary.contains("\"Attempted to kill init!\"") == true)
+    }
   }
+
+  @Test(
+    "of a record of the log, what was left behind the text is no part of it",
+    arguments: [
+      ("\0\(prefix)sysrq triggered crashsh\n", "sysrq triggered crash"),
+      ("\0\(prefix)exitcode=0x0000030000\n", "exitcode=0x00000300"),
+      // A line that was printed, and one that ends in no newline, have nothing behind the text.
+      ("] \(prefix)exitcode=0x00000000\n", "exitcode=0x00000000"),
+      ("\0\(prefix)exitcode=0x00000000\0", "exitcode=0x00000000"),
+      ("\0\(prefix)of that\n", "of that"),
+    ])
+  func record(_ bytes: String, _ message: String) {
+    let verdict = Investigator.verdict(on: scene(.reset, [0x3000: bytes]))
+    #expect(verdict.cause?.summary.contains("\"\(message)\"") == true)
+  }
+
+  private static let prefix = "Kernel panic - not syncing: "
 
   @Test("a guest that executes elsewhere is no Linux, and is not searched")
   func elsewhere() {

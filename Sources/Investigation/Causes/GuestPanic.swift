@@ -9,14 +9,31 @@ struct GuestPanic: SingleCause {
   private let message: Evidence?
   private let information: GuestPanicInformation?
 
+  /// Whether the guest told QEMU.
+  private let isReported: Bool
+
   /// - Parameter message: What a Linux kernel left in memory.
   init?(_ scene: Scene, message: Evidence?) {
     guard scene.ending == .panicked else { return nil }
     self.message = message
     information = scene.panicInformation?.value
+    isReported = true
   }
 
+  /// A panic of which only the message in memory tells.
+  init(message: Evidence) {
+    self.message = message
+    information = nil
+    isReported = false
+  }
+
+  /// The message lies in the image of the kernel that ran, and nothing but panic() prints it.
+  var confidence: Confidence { isReported ? .proven : .likely }
+
   var summary: String {
+    if !isReported, let message {
+      return "\(message.text). Linux does not return from a panic: it waits for ever, or resets the machine (panic=)."
+    }
     let reason = message.map { "\($0.text)" } ?? "What it panicked of is in its own log, on the console."
     guard case .hyperV(let parameters)? = information else {
       return "The guest told QEMU through the pvpanic device that its kernel panicked. \(reason)"
@@ -39,8 +56,8 @@ struct GuestPanic: SingleCause {
     The guest's kernel panicked and said so through QEMU's pvpanic device: no exception was lost, no fault of the processor or the host. The
     message of the panic is on the guest's console, and in its log in memory, where Inquest looks for Linux's.
 
-    A guest without the device (`-device pvpanic`, or `pvpanic-pci`, and the driver in the kernel) halts or resets instead; `inquest run` then
-    shows the message as something also seen.
+    A guest without the device (`-device pvpanic`, or `pvpanic-pci`, and the driver in the kernel) halts or resets instead. Where a Linux kernel
+    did, and its message is in the memory of its own image, that is the cause, too.
 
     ## The cure
 

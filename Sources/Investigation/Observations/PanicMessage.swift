@@ -78,7 +78,7 @@ enum PanicMessage {
     while start + prefix.count < bytes.count {
       let end = bytes[start + last]
       if end == prefix[last], bytes[start..<start + prefix.count].elementsEqual(prefix),
-        let text = text(bytes[(start + prefix.count)...])
+        let text = text(bytes[(start + prefix.count)...], isRecord: start > 0 && bytes[start - 1] == 0)
       {
         found.append((start, text))
       }
@@ -88,8 +88,15 @@ enum PanicMessage {
   }
 
   /// The message up to the end of its line; nil where it is a format, or no text.
-  private static func text(_ bytes: ArraySlice<UInt8>) -> String? {
-    let line = bytes.prefix(longestMessage).prefix { (0x20...0x7E).contains($0) }
+  ///
+  /// In a record of the log (since 5.10) the two bytes of KERN_EMERG were moved over, and the newline was not counted: behind the text are
+  /// its last two characters again, and that newline (kernel/printk/printk.c: printk_sprint, 6.1; seen of Debian's).
+  ///
+  /// - Parameter isRecord: Whether the text begins a record, behind its number, rather than standing in a line that was printed.
+  private static func text(_ bytes: ArraySlice<UInt8>, isRecord: Bool) -> String? {
+    var line = bytes.prefix(longestMessage).prefix { (0x20...0x7E).contains($0) }
+    let isRepeated = line.count > 4 && line.suffix(2) == line.dropLast(2).suffix(2)
+    if isRecord, isRepeated, line.endIndex < bytes.endIndex, bytes[line.endIndex] == 0x0A { line = line.dropLast(2) }
     guard let first = line.first, first != UInt8(ascii: "%"), line.count > 3 else { return nil }
     let text = String(decoding: line, as: UTF8.self)
     return text.hasSuffix(" ]---") ? String(text.dropLast(5)) : text
@@ -100,7 +107,7 @@ extension Scene {
   /// The message of a Linux that panicked, of a guest that ended without a fault or stands still.
   var panicMessage: Evidence? {
     switch ending {
-    case .reset, .panicked, .timedOut, .paused: break
+    case .reset, .panicked, .timedOut, .paused, .stalled, .stopped: break
     default: return nil
     }
     guard let memory else { return nil }

@@ -18,10 +18,12 @@ struct InLabLinuxEndsTests {
   func panic() async throws {
     let (finished, verdict) = try await run(try command("panic=-1"))
     #expect(finished.standardOutput.contains("Kernel panic"))
-    #expect(verdict.outcome == "ended", "\(finished)")
-    #expect(verdict.cause == nil)
+    #expect(finished.status == 3, "\(finished)")
+    #expect(verdict.outcome == "died", "\(finished)")
+    #expect(verdict.cause?.id == "guest.panic")
+    #expect(verdict.fault == nil)
     #expect(verdict.warnings.isEmpty)
-    #expect(verdict.observations.contains { $0.text.contains("VFS: Unable to mount root fs") })
+    #expect(verdict.cause?.summary.contains("\"VFS: Unable to mount root fs on unknown-block(0,0)\"") == true)
   }
 
   @Test("a clean power-off is an end")
@@ -52,7 +54,8 @@ struct InLabLinuxEndsTests {
   @Test("a kernel that waits after its panic does not hang for an unknown reason")
   func waits() async throws {
     let (_, verdict) = try await run(try command("panic=0"), options: ["--timeout", "12"])
-    #expect(verdict.outcome != "died")
-    #expect(verdict.observations.contains { $0.text.contains("VFS: Unable to mount root fs") })
+    #expect(verdict.outcome == "hung")
+    #expect(verdict.cause?.id == "guest.panic")
+    #expect(verdict.cause?.summary.contains("VFS: Unable to mount root fs") == true)
   }
 }
