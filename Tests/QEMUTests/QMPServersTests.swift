@@ -16,7 +16,20 @@ struct QMPServersTests {
       (["-chardev", "socket,id=m,path=/run/q,server=on", "-mon", "chardev=m,mode=readline"], []),
       (["-chardev", "socket,id=m,fd=12", "-mon", "chardev=m,mode=control"], []),
     ])
-  func servers(_ arguments: [String], _ expected: [String]) {
+  func qmp(_ arguments: [String], _ expected: [String]) {
     #expect(QEMUCommandLine(program: "qemu-system-x86_64", arguments: arguments).qmpServers == expected)
+  }
+
+  @Test(
+    "and for people's monitor",
+    arguments: [
+      (["-monitor", "unix:/run/m,server=on,wait=off"], ["unix:/run/m"]),
+      (["-monitor", "tcp::5,server,nowait"], ["tcp::5"]),
+      (["-monitor", "stdio"], []), (["-qmp", "unix:/run/q,server=on"], []),
+      (["-chardev", "socket,id=m,path=/run/m,server=on", "-mon", "m"], ["unix:/run/m"]),
+      (["-chardev", "socket,id=m,path=/run/m,server=on", "-mon", "m,mode=control"], []),
+    ])
+  func people(_ arguments: [String], _ expected: [String]) {
+    #expect(QEMUCommandLine(program: "qemu-system-x86_64", arguments: arguments).humanMonitorServers == expected)
   }
 }

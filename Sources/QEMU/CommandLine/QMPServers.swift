@@ -2,16 +2,21 @@ extension QEMUCommandLine {
   /// The sockets of `unix:PATH` or `tcp:HOST:PORT` at which this QEMU listens for QMP clients, without their options.
   ///
   /// From `-qmp`, `-qmp-pretty`, and `-chardev socket` that a `-mon` with `mode=control` names (qemu-options.hx, 7.2).
-  public var qmpServers: [String] {
+  public var qmpServers: [String] { monitorServers(options: ["qmp", "qmp-pretty"], isMode: { $0 == "control" }) }
+
+  /// The same for people: from `-monitor`, and from a `-mon` with another mode or none.
+  public var humanMonitorServers: [String] { monitorServers(options: ["monitor"], isMode: { $0 != "control" }) }
+
+  private func monitorServers(options names: Set<String>, isMode: (String?) -> Bool) -> [String] {
     var servers: [String] = []
     for option in options {
-      switch option.name {
-      case "qmp", "qmp-pretty": servers += Self.server(option.value ?? "")
-      case "mon":
+      guard let kind = option.name else { continue }
+      if names.contains(kind) {
+        servers += Self.server(option.value ?? "")
+      } else if kind == "mon" {
         let monitor = OptionProperties(option.value ?? "", impliedKey: "chardev")
-        guard monitor["mode"] == "control", let name = monitor["chardev"] else { continue }
+        guard isMode(monitor["mode"]), let name = monitor["chardev"] else { continue }
         servers += characterDevice(named: name)
-      default: continue
       }
     }
     return servers

@@ -48,7 +48,7 @@ struct AttachCommand: ParsableCommand {
     }
     let kernel = image ?? guest.commandLine.kernelPath.map(pathAsQEMUSees)
     let image = try GuestImage(of: guest.commandLine.kernelAt(kernel), at: image)
-    tell(guest.means, guest.recordingRefusal)
+    tell(guest.means, guest.commandLine, guest.recordingRefusal)
     let keeper = CaseKeeper(options: cases, commandLine: guest.commandLine, image: image, imagePath: kernel)
     var status: Int32 = 0
     func examine(_ scene: GuestScene) throws -> Verdict {
@@ -90,7 +90,7 @@ struct AttachCommand: ParsableCommand {
   /// A path of QEMU's command line, which may begin where QEMU does.
   private func pathAsQEMUSees(_ path: String) -> String { path.hasPrefix("/") ? path : "/proc/\(pid)/cwd/\(path)" }
 
-  private func tell(_ means: AttachedGuest.Means, _ refusal: RecordingRefusal?) {
+  private func tell(_ means: AttachedGuest.Means, _ commandLine: QEMUCommandLine, _ refusal: RecordingRefusal?) {
     var lines: [String] = []
     if let socket = means.socket {
       lines.append("registers, memory and CPUID: over QMP at \(socket)")
@@ -99,6 +99,7 @@ struct AttachCommand: ParsableCommand {
       lines.append(
         "no registers and no memory: this QEMU has no QMP socket that answers; start it with -qmp "
           + "unix:PATH,server=on,wait=off")
+      lines += otherWays(into: commandLine)
     }
     if means.records { lines.append("KVM's tracepoints: recorded from now on") }
     if let refusal {
@@ -106,6 +107,19 @@ struct AttachCommand: ParsableCommand {
     }
     lines.append("what QEMU prints, and its exit status: not to be had")
     for line in lines { standardError.write("inquest: \(line)\n") }
+  }
+
+  /// What reads registers and memory of a QEMU without QMP, by hand and as long as it is there.
+  private func otherWays(into commandLine: QEMUCommandLine) -> [String] {
+    let sockets = commandLine.gdbServers.filter { $0.hasPrefix("tcp:") || $0.hasPrefix("unix:") }
+    let stubs = sockets.map { server in
+      let address = server.split(separator: ",").first.map(String.init) ?? server
+      return "  it has a gdbstub, which stops a guest that runs while it is asked: inquest check --gdb \(address)"
+    }
+    let monitors = commandLine.humanMonitorServers.map { server in
+      "  it has a monitor at \(server): what `info registers -a` prints there is for inquest examine -"
+    }
+    return stubs + monitors
   }
 }
 
