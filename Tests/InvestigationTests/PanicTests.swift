@@ -77,6 +77,18 @@ struct PanicTests {
     #expect(verdict.cause?.summary.contains("\"\(message)\"") == true)
   }
 
+  @Test(
+    "how init ended is read from the status in the message",
+    arguments: [
+      ("0x00000300", "ended by itself, with status 3", false), ("0x00000004", "ended by signal 4 (SIGILL", true),
+      ("0x0000008b", "ended by signal 11 (SIGSEGV", false), ("0x00000009", "ended by signal 9.", false),
+    ])
+  func endOfInit(_ status: String, _ words: String, _ isOfProcessor: Bool) {
+    let verdict = Investigator.verdict(on: scene(.reset, [0x3000: "] \(message) exitcode=\(status)\n"]))
+    #expect(verdict.cause?.summary.contains(words) == true)
+    #expect(verdict.remedies.contains { $0.change.hasPrefix("-cpu") } == isOfProcessor)
+  }
+
   private static let prefix = "Kernel panic - not syncing: "
 
   @Test("a guest that executes elsewhere is no Linux, and is not searched")

@@ -32,9 +32,12 @@ struct GuestPanic: SingleCause {
 
   var summary: String {
     if !isReported, let message {
-      return "\(message.text). Linux does not return from a panic: it waits for ever, or resets the machine (panic=)."
+      return
+        "\(message.text).\(endOfInit.map { " \($0.words)" } ?? "") Linux does not return from a panic: it waits for ever, or resets the machine (panic=)."
     }
-    let reason = message.map { "\($0.text)" } ?? "What it panicked of is in its own log, on the console."
+    let reason =
+      message.map { message in "\(message.text)\(endOfInit.map { ". \($0.words)" } ?? "")" }
+      ?? "What it panicked of is in its own log, on the console."
     guard case .hyperV(let parameters)? = information else {
       return "The guest told QEMU through the pvpanic device that its kernel panicked. \(reason)"
     }
@@ -44,8 +47,14 @@ struct GuestPanic: SingleCause {
       + "its bug check, a blue screen, into P0."
   }
 
+  private var endOfInit: EndOfInit? { message.flatMap { EndOfInit($0.text) } }
+
   var remedies: [Remedy] {
-    [
+    let processor = Remedy(
+      kind: .commandLine, change: "-cpu with what init was built for; whether it is that, a run with -cpu max shows",
+      reason: "A program for x86-64-v2 or v3 raises #UD on models without those features, such as qemu64.",
+      available: nil)
+    return (endOfInit?.isIllegalInstruction == true ? [processor] : []) + [
       .guest(
         "mend what its message says",
         "The kernel found the fault itself: the processor and the host did what they were to do.")
@@ -67,4 +76,39 @@ struct GuestPanic: SingleCause {
 
     QEMU docs/specs/pvpanic.txt, docs/system/i386/hyperv.rst.
     """
+}
+
+/// How the first program of a Linux ended, without which the kernel cannot go on.
+///
+/// `Attempted to kill init! exitcode=0x%08x`, with a status as wait() gives it: the signal in bits 0 to 6, else the program's own in bits 8 to 15
+/// (kernel/exit.c: do_exit, 3.5 to 6.19; wait(2)).
+private struct EndOfInit {
+  private let status: UInt32
+
+  /// Nil where the kernel panicked of something else.
+  init?(_ text: String) {
+    let prefix = "Attempted to kill init! exitcode=0x"
+    guard let start = text.firstRange(of: prefix)?.upperBound,
+      let status = UInt32(text[start...].prefix { $0.isHexDigit }, radix: 16)
+    else { return nil }
+    self.status = status
+  }
+
+  private var signal: UInt32 { status & 0x7F }
+  var isIllegalInstruction: Bool { signal == 4 }
+
+  var words: String {
+    if signal == 0 { return "The first program, init, had ended by itself, with status \(status >> 8 & 0xFF)." }
+    let meaning =
+      switch signal {
+      case 4:
+        " (SIGILL: it came to an instruction that the guest's processor does not have, or to one that is there to stop a program)"
+      case 6: " (SIGABRT: it gave up on itself)"
+      case 7: " (SIGBUS)"
+      case 8: " (SIGFPE: a division by zero, or another fault of arithmetic)"
+      case 11: " (SIGSEGV: a bad address)"
+      default: ""
+      }
+    return "The first program, init, was ended by signal \(signal)\(meaning)."
+  }
 }
