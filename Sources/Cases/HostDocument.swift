@@ -4,6 +4,7 @@ import X86
 /// ``HostFacts`` in JSON, each fact with where it came from, and what else of the host a colleague may want to know.
 struct HostDocument: Codable {
   var kernelRelease: Fact<String>?
+  var vendorModule: Fact<String>?
   var usesTwoDimensionalPaging: Fact<Bool>?
   var processorHasGiBPages: Fact<Bool>?
   var processorIsAMD: Fact<Bool>?
@@ -21,6 +22,7 @@ struct HostDocument: Codable {
 
   init(_ host: HostFacts) {
     kernelRelease = host.kernelRelease.map { Fact($0.value, $0.source) }
+    vendorModule = host.vendorModule.map { Fact($0.value, $0.source) }
     usesTwoDimensionalPaging = host.usesTwoDimensionalPaging.map { Fact($0.value, $0.source) }
     processorHasGiBPages = host.processorHasGiBPages.map { Fact($0.value, $0.source) }
     processorIsAMD = host.processorIsAMD.map { Fact($0.value, $0.source) }
@@ -32,6 +34,7 @@ struct HostDocument: Codable {
     get throws(CaseError) {
       var facts = HostFacts()
       facts.kernelRelease = kernelRelease.map { Sourced($0.value, $0.origin) }
+      facts.vendorModule = vendorModule.map { Sourced($0.value, $0.origin) }
       facts.usesTwoDimensionalPaging = usesTwoDimensionalPaging.map { Sourced($0.value, $0.origin) }
       facts.processorHasGiBPages = processorHasGiBPages.map { Sourced($0.value, $0.origin) }
       facts.processorIsAMD = processorIsAMD.map { Sourced($0.value, $0.origin) }

@@ -152,6 +152,7 @@ extension Investigator {
     if let access = loggedAccess { return (.pageFault(access), recordedException.source) }
     let exception =
       reenacted?.exceptions.first { $0.agrees(with: recordedException) } ?? refusedSelector(recordedException)
+      ?? RaisedException(untold: recordedException)
     return exception.map { ($0, recordedException.source) }
   }
 
@@ -433,11 +434,11 @@ extension Investigator {
 
   private func reenactedChain(_ exception: RaisedException) -> [Evidence] {
     if case .undeliverable(let event, _) = exception.reason, let vector = event.hardwareVector {
-      let name = vector.map { " \($0.hexadecimal)" } ?? ""
-      let delivery = processor.map {
-        Delivery(of: ExceptionVector(rawValue: vector ?? 0x20), at: scene.instant(of: $0))
+      guard let vector else {
+        return [Evidence("A hardware interrupt comes, on a vector that nothing shows", .reenactment)]
       }
-      return [Evidence("A hardware interrupt\(name) comes", .reenactment)] + (delivery?.steps ?? [])
+      let delivery = processor.map { Delivery(of: ExceptionVector(rawValue: vector), at: scene.instant(of: $0)) }
+      return [Evidence("A hardware interrupt \(vector.hexadecimal) comes", .reenactment)] + (delivery?.steps ?? [])
     }
     let words =
       exception.access.map { "The \($0.access.words) at \($0.address.rawValue.hexadecimal) fails" }

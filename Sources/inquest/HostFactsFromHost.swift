@@ -11,6 +11,7 @@ extension HostFacts {
     self.init()
     let kvm = HostKVM.current()
     kernelRelease = kvm.kernelRelease.map(Sourced.init)
+    vendorModule = kvm.vendorModule.map(Sourced.init)
     usesTwoDimensionalPaging = kvm.usesTwoDimensionalPaging.map(Sourced.init)
     let processor = LinuxProcessor.current()
     processorHasGiBPages = processor.map { Sourced($0.has(.pdpe1gb), .host(LinuxProcessor.source)) }

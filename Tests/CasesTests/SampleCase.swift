@@ -37,6 +37,7 @@ struct SampleCase {
     processor.vendor = "AuthenticAMD"
     var host = HostFacts()
     host.kernelRelease = Sourced("6.1.0", .host("/proc/sys/kernel/osrelease"))
+    host.vendorModule = Sourced("kvm_intel", .host("/sys/module/kvm_intel"))
     host.processorIsAMD = Sourced(true, .host("/proc/cpuinfo"))
     host.offers = Sourced([.pdpe1gb: true], .assumed("TCG of QEMU 7.2"))
     let scene = GuestScene(

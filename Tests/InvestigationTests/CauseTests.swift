@@ -162,7 +162,23 @@ struct Mistake: Sendable, CustomTestStringConvertible {
       $0.state.idtr.limit = 15
     },
     Mistake(
-      "a LOCK that is not allowed", [0xF0, 0x90], .invalidOpcode, "instruction.undefined", ["f0 90", "LOCK prefix"]),
+      "a LOCK that is not allowed", [0xF0, 0x01, 0xD8], .invalidOpcode, "instruction.undefined",
+      ["f0 01 d8", "LOCK prefix"]),
+    Mistake(
+      "INT3 without a gate", [0xCC], .generalProtection, "interrupt.no-handler", ["`int3` asks for vector 0x3"]
+    ) { guest in
+      guest.state.idtr.limit = 0xFFF
+      for vector in [3, 8, 13] as [UInt64] { guest.setGate(vector, 0) }
+    },
+    Mistake(
+      "bits of DR7 that there are none of", [0x0F, 0x23, 0xF8], .generalProtection, code: 0,
+      "cpu.control-register-reserved-bit", ["0x100000400 to DR7", "bit 32"]
+    ) { $0.state.generalPurpose.rax = 0x1_0000_0400 },
+    Mistake(
+      "a breakpoint", [0x90], .debug, "interrupt.debug-exception", ["breakpoint 1, for the instruction at 0x100000"]
+    ) {
+      $0.state.debug = DebugRegisters(dr0: 0, dr1: 0x10_0000, dr2: 0, dr3: 0, dr6: 0xFFFF_0FF2, dr7: 0x404)
+    },
     Mistake(
       "16 bytes of prefixes", [UInt8](repeating: 0x66, count: 16), .generalProtection, code: 0, "instruction.undefined",
       ["longer than the 15 bytes"]),
@@ -247,6 +263,14 @@ struct Mistake: Sendable, CustomTestStringConvertible {
       guest in
       guest.state.generalPurpose.rdx = 5
       guest.state.generalPurpose.rcx = 5
+    },
+    Mistake(
+      "the least number divided by -1", [0xF7, 0xF9], .divideError, "arithmetic.divide-error",
+      ["`idiv ecx`", "does not fit"]
+    ) { guest in
+      guest.state.generalPurpose.rax = 0x8000_0000
+      guest.state.generalPurpose.rdx = 0xFFFF_FFFF
+      guest.state.generalPurpose.rcx = 0xFFFF_FFFF
     },
     Mistake(
       "a selector beyond the GDT", [0x8E, 0xD8], .generalProtection, code: 0x40, "segment.bad-selector",
@@ -400,6 +424,36 @@ struct CauseTests {
     let verdict = Investigator.verdict(on: scene)
     #expect(verdict.cause?.id == (areInterruptsOn ? "interrupt.idt-limit" : nil))
     #expect(verdict.cause?.confidence == (areInterruptsOn ? .likely : nil))
+  }
+
+  @Test(
+    "a division that can be made",
+    arguments: [
+      (UInt64(7), UInt64(0), UInt64(2)), (0xFFFF_FFF9, 0xFFFF_FFFF, 2), (0x8000_0000, 0xFFFF_FFFF, 1),
+      (0, 0x3FFF_FFFF, 0x7FFF_FFFF), (0, 0x4000_0000, 0x8000_0000),
+    ])
+  func signedDivision(_ low: UInt64, _ high: UInt64, _ divisor: UInt64) {
+    var guest = Mistake("", [0xF7, 0xF9], .divideError, "", []).guest
+    guest.accelerator = .tcg
+    guest.state.generalPurpose.rax = low
+    guest.state.generalPurpose.rdx = high
+    guest.state.generalPurpose.rcx = divisor
+    var scene = guest.scene
+    scene.log = [Sourced(.tripleFault, .log(name: "log", line: 1))]
+    #expect(Investigator.verdict(on: scene).cause == nil)
+  }
+
+  @Test("TCG goes on past a LOCK that a processor refuses", arguments: [true, false])
+  func lockUnderTCG(_ isMapped: Bool) {
+    var guest = Mistake("", [0xF0, 0x53], .pageFault, "", []).guest
+    guest.accelerator = .tcg
+    if !isMapped { guest.state.generalPurpose.rsp = 0x4000_0000 }
+    guest.state.cr2 = 0x3FFF_FFF8
+    var scene = guest.scene
+    scene.log = [Sourced(.tripleFault, .log(name: "log", line: 1))]
+    let cause = Investigator.verdict(on: scene).cause
+    #expect(cause?.id == (isMapped ? "instruction.undefined" : "stack.not-mapped"))
+    #expect(cause?.confidence == (isMapped ? .likely : .proven))
   }
 
   /// What a guest does when its time is over, and why it hangs; nil if it may go on.

@@ -96,6 +96,33 @@ struct ProtectedModeTests {
       "a call gate to data", [0x9A, 0, 0, 0, 0, 0x18, 0], .generalProtection, code: 0x10, "segment.bad-code-selector",
       "is data"
     ) { $0.memory.store(0x0000_8C00_0010_0000, at: FlatGuest.gdt + 0x18) },
+    Mistake(
+      "a call gate to CPL 0 without SS0", [0x9A, 0, 0, 0, 0, 0x1B, 0], .invalidTSS, code: 0, "segment.call-gate-stack",
+      "SS0 of the TSS, 0x0, names no stack segment of CPL 0"
+    ) { $0.setCallGate() },
+    Mistake(
+      "a call gate to CPL 0 without a TSS", [0x9A, 0, 0, 0, 0, 0x1B, 0], .invalidTSS, code: 0,
+      "segment.call-gate-stack", "TR holds no TSS that has it"
+    ) {
+      $0.setCallGate()
+      $0.state.tr.limit = 7
+    },
+    Mistake("a call gate to CPL 0 with its stack", [0x9A, 0, 0, 0, 0, 0x1B, 0], .invalidTSS, nil) {
+      $0.setCallGate()
+      $0.memory.store(0x10_0000_9000, at: FlatGuest.tss + 4)
+    },
+    Mistake(
+      "RET n to CPL 3 with a stack of CPL 0", [0xCA, 8, 0], .generalProtection, code: 0x10, "segment.bad-selector",
+      "0x10"
+    ) { $0.setReturnFrame(stackSelector: 0x10) },
+    Mistake("RET n to CPL 3", [0xCA, 8, 0], .generalProtection, nil) { $0.setReturnFrame(stackSelector: 0x2B) },
+    Mistake("BOUND within its bounds", [0x62, 0x03], .boundRange, code: nil, nil) { $0.setBounds(index: 9) },
+    Mistake("BOUND beyond them", [0x62, 0x03], .boundRange, code: nil, "instruction.trap", "the index is 10") {
+      $0.setBounds(index: 10)
+    },
+    Mistake("INTO after an overflow", [0xCE], .overflow, code: nil, "instruction.trap", "`into`") {
+      $0.state.rflags.insert(.overflow)
+    },
     Mistake("IRET to virtual-8086 mode", [0xCF], .generalProtection, nil) {
       for (index, word) in [0x100, 0x800, 0x2_0002, 0, 0, 0, 0, 0, 0].enumerated() {
         $0.memory.store(UInt64(word), at: FlatGuest.stack + 4 * UInt64(index))
@@ -255,6 +282,28 @@ struct FlatGuest {
   mutating func setBitMap(_ bits: UInt8) {
     memory.store([0x68, 0], at: Self.tss + 102)
     memory.store([bits, 0], at: Self.tss + 0x68 + 0x60 / 8)
+  }
+
+  /// A call gate at 18H to the code segment 8, which CPL 3 may use.
+  mutating func setCallGate() {
+    memory.store(0x0000_EC00_0008_0000, at: Self.gdt + 0x18)
+    becomeUser()
+  }
+
+  /// A far return's frame to the code segment 23H, with 8 bytes of parameters before SS:ESP.
+  mutating func setReturnFrame(stackSelector: UInt64) {
+    memory.store(0x00CF_FB00_0000_FFFF, at: Self.gdt + 0x20)
+    memory.store(0x00CF_F300_0000_FFFF, at: Self.gdt + 0x28)
+    memory.store(0x23 << 32 | 0x10_0000, at: Self.stack)
+    memory.store(0, at: Self.stack + 8)
+    memory.store(stackSelector << 32 | 0x9000, at: Self.stack + 16)
+  }
+
+  /// The bounds 0 and 9 where EBX points.
+  mutating func setBounds(index: UInt64) {
+    memory.store(9 << 32, at: Self.stack)
+    state.generalPurpose.rbx = Self.stack
+    state.generalPurpose.rax = index
   }
 
   mutating func becomeUser() {

@@ -27,6 +27,12 @@ struct BadCodeSelector: CauseOfDeath, SingleCause {
     if violation == .refused, isReturn {
       guard let state = fault.state, state.isData(selector) else { return nil }
     }
+    // SS may be what a return to another level is refused.
+    if isReturn, violation != .refused, let instant = fault.instant,
+      let code = InstructionChecks(of: instruction, at: instant).returnedCodeSelector, code != selector
+    {
+      return nil
+    }
     self.fault = fault
     self.selector = selector
     self.violation = violation
@@ -37,7 +43,7 @@ struct BadCodeSelector: CauseOfDeath, SingleCause {
 
   var summary: String {
     "\(fault.instructionName) goes to the code segment \(selector.rawValue.hexadecimal), \(violation.words(selector, fault.state)): "
-      + "\(fault.exception.name).\(longModeMissing)"
+      + "\(fault.exception.name).\(longModeMissing)\(mistake?.words ?? "")"
   }
 
   /// A descriptor of 64-bit code before long mode is active has no meaning of its own (SDM vol. 3, 3.4.5).
@@ -59,8 +65,11 @@ struct BadCodeSelector: CauseOfDeath, SingleCause {
         : ": it needs CR4.PAE, CR3, EFER.LME and then CR0.PG.")
   }
 
+  private var mistake: MistakenReturn? { MistakenReturn(fault) }
+
   var remedies: [Remedy] {
-    [
+    if let mistake { return [mistake.remedy] }
+    return [
       .guest(
         "put a code descriptor there: 00AF9B000000FFFFH for 64-bit code (L set, D clear), 00CF9B000000FFFFH for 32-bit code; and check "
           + "LGDT's base and limit",

@@ -19,7 +19,7 @@ struct BadSelector: CauseOfDeath, SingleCause {
 
   var summary: String {
     "\(fault.instructionName) \(deed) the selector \(selector.rawValue.hexadecimal), \(violation.words(selector, fault.state)): "
-      + "\(fault.exception.name)."
+      + "\(fault.exception.name).\(mistake?.words ?? "")"
   }
 
   private var deed: String {
@@ -31,8 +31,11 @@ struct BadSelector: CauseOfDeath, SingleCause {
   /// Without the instruction, what loads it is not known, nor into which register.
   var isDecided: Bool { fault.instruction != nil }
 
+  private var mistake: MistakenReturn? { MistakenReturn(fault) }
+
   var remedies: [Remedy] {
-    [
+    if let mistake { return [mistake.remedy] }
+    return [
       .guest(
         "use the selector of a fitting descriptor: its number times 8, in the GDT that is in force; check LGDT's base and limit",
         "The GDT is at \((fault.state?.gdtr.base.rawValue ?? 0).hexadecimal), its limit \((fault.state?.gdtr.limit ?? 0).hexadecimal)."

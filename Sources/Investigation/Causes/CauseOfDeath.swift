@@ -69,7 +69,8 @@ enum Causes {
   static var all: [any CauseOfDeath.Type] {
     [
 
-      MisloadedImage.self, ReservedBit.self, UnseenReservedBit.self, HostCannotOffer.self, MissingFeature.self,
+      MisloadedImage.self, OverwrittenCode.self, ReservedBit.self, UnseenReservedBit.self, HostCannotOffer.self,
+      MissingFeature.self,
       FeatureNotEnabled.self,
       ControlRegisterReservedBit.self,
       UnknownMSR.self, TableOutsideRAM.self, ExecutingZeroes.self, StrayExecution.self, SyscallTarget.self,
@@ -80,11 +81,12 @@ enum Causes {
       PageNotMapped.self, SupervisorModeExecutionPrevention.self, SupervisorModeAccessPrevention.self,
       SupervisorPage.self,
       ReadOnlyPage.self, ExecuteDisabledPage.self, ProtectionKey.self, ForbiddenAccess.self,
-      TrapInstruction.self, UndefinedInstruction.self,
+      TrapInstruction.self, DebugException.self, UndefinedInstruction.self,
       PrivilegedInstruction.self, BadReturnFrame.self, NonCanonicalStack.self, NonCanonicalAddress.self,
       MisalignedOperand.self,
       DivideError.self,
-      SegmentAccess.self, TaskNotSwitchable.self, BadCodeSelector.self, BadSelector.self, PICNotRemapped.self,
+      SegmentAccess.self, TaskNotSwitchable.self, CallGateStack.self, BadCodeSelector.self, BadSelector.self,
+      PICNotRemapped.self,
       UndeliverableInterrupt.self,
     ]
   }

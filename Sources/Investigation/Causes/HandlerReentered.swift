@@ -28,6 +28,8 @@ struct HandlerReentered: CauseOfDeath {
     }
     isOfException = !isStackFull && frames.instructionPointer == instant.state.rip
     guard isStackFull || isOfException else { return nil }
+    // IRET that takes a misplaced frame is a mistake of its own, however often it was made.
+    if isOfException, BadReturnFrame(fault, in: scene) != nil { return nil }
     self.fault = fault
     self.frames = frames
     vectors = frames.vector.map { [$0] } ?? Self.vectors(leadingTo: frames.instructionPointer, at: instant)

@@ -21,7 +21,7 @@ struct MisalignedOperand: CauseOfDeath, SingleCause {
     let registers = fault.operand(at: address).flatMap(fault.registers).map { " (\($0))" } ?? ""
     return
       "\(fault.instructionName) needs its operand at a multiple of \(size), and it is at \(address.rawValue.hexadecimal)"
-      + "\(registers): #GP.\(stack)"
+      + "\(registers): \(fault.exception.vector.name).\(stack)"
   }
 
   /// The calling convention wants RSP at a multiple of 16 before each call (System V ABI, 3.2.2).

@@ -22,7 +22,7 @@ struct StackNotMapped: PageFaultCause, SingleCause {
     let isUnset = pointer < 0x1000 || pointer > .max - 0xFFF
     let why =
       isUnset
-      ? " It looks as if it had never been set."
+      ? " It looks as if it had never been set, or as if the stack had grown down past address 0."
       : access.steps.isEmpty && pointer & 0xFFF == 0
         ? " Whether the page above is mapped, so that the stack has outgrown its memory, nothing here shows." : ""
     return "\(deed) on the stack, and that is not mapped: RSP is \(pointer.hexadecimal).\(why)"

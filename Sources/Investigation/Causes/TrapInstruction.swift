@@ -7,20 +7,30 @@ struct TrapInstruction: CauseOfDeath, SingleCause {
   static let refines = [UndefinedInstruction.id]
 
   private let fault: FirstFault
+  /// What BOUND found; nil for the others.
+  private let bounds: String?
 
   init?(_ fault: FirstFault, in scene: Scene) {
-    guard case .onPurpose = fault.exception.reason else { return nil }
+    switch fault.exception.reason {
+    case .onPurpose: bounds = nil
+    case .outOfBounds(let index, let lower, let upper):
+      bounds = "the index is \(index), and the bounds are \(lower) and \(upper)"
+    default: return nil
+    }
     self.fault = fault
   }
 
   /// An IDT without a gate makes the instruction a way to reset the machine, which is one of Linux's (arch/x86/kernel/reboot.c:
   /// native_machine_emergency_restart, BOOT_TRIPLE, 6.1: an IDT of no bytes, then INT3). Whether it was meant so, the code does not tell: it is
   /// the same as of one that forgot to fill its table.
-  private var isPerhapsReset: Bool { fault.state?.idtr.limit == 0 }
+  private var isPerhapsReset: Bool { bounds == nil && fault.state?.idtr.limit == 0 }
 
   var isDecided: Bool { !isPerhapsReset }
 
   var summary: String {
+    if let bounds {
+      return "\(fault.instructionName) checks an index: \(bounds), so it raises \(fault.exception.vector.name)."
+    }
     if isPerhapsReset {
       return
         "\(fault.instructionName) raises \(fault.exception.vector.name) by design, and the IDT has no gate at all (limit 0). Kernels reset "
@@ -48,8 +58,10 @@ struct TrapInstruction: CauseOfDeath, SingleCause {
 
 extension TrapInstruction {
   static let manual = """
-    The guest came to an instruction that is there to raise an exception: UD2 (0F 0B), UD0, UD1, or INT3 (CC). Compilers put it where a
+    The guest came to an instruction that is there to raise an exception: UD2 (0F 0B), UD0, UD1, INT3 (CC), INTO (CE) after an overflow, or BOUND with an
+    index that is out of bounds. Compilers put it where a
     program must not go on: failed preconditions and overflows in Swift (`ud2`), Rust's and C's abort and unreachable code, Linux's BUG().
+    INT3 and INTO go through the IDT as INT n does: what keeps them from their gate is named instead, if the registers and the memory show it.
 
     ## How to recognise it
 

@@ -1,3 +1,4 @@
+import GuestImage
 import X86
 
 /// `interrupt.…` (``HandlerObstacle``): an interrupt, or INT n, for which no handler can be reached.
@@ -24,7 +25,12 @@ struct UndeliverableInterrupt: CauseOfDeath {
   var summary: String {
     switch event {
     case .software(let vector):
-      return "\(fault.instructionName) asks for vector \(vector.hexadecimal), and \(obstacle.words)."
+      let purpose =
+        fault.instruction?.mnemonic == "int3"
+        ? " It is a breakpoint; compilers also put it where a program must not go on." : ""
+      return "\(fault.instructionName) asks for vector \(vector.hexadecimal), and \(obstacle.words).\(purpose)"
+    case .hardware(vector: ExceptionVector.nonMaskableInterrupt.rawValue?):
+      return "A non-maskable interrupt (NMI, vector 2) came, and \(obstacle.words)."
     case .hardware(vector: let vector?):
       return "Hardware interrupt \(vector.hexadecimal) came, and \(obstacle.words)."
     case .hardware(vector: nil), .supposed:
@@ -39,7 +45,7 @@ struct UndeliverableInterrupt: CauseOfDeath {
     var remedies = [
       Remedy.guest(obstacle.remedy, "An interrupt without a handler becomes a double fault, and that a triple fault.")
     ]
-    if case .hardware = event {
+    if case .hardware(let vector) = event, vector != ExceptionVector.nonMaskableInterrupt.rawValue {
       remedies.append(
         .guest(
           "keep interrupts off (CLI) until the IDT has a gate for each interrupt that can come, and mask the others in the PIC or APIC",

@@ -8,6 +8,8 @@ struct UnsupportedEmulation: JudgedCause, SingleCause {
   static let title = "KVM cannot emulate the instruction"
 
   private let instruction: Instruction
+  /// Whether it is a transfer of control that the emulator has for other cases only.
+  private let isTransfer: Bool
   /// Where an operand leads, if that is no memory.
   private let device: PhysicalAddress?
   /// Whether newer emulators know the instruction: then the host's kernel is older.
@@ -20,13 +22,14 @@ struct UnsupportedEmulation: JudgedCause, SingleCause {
   /// Nil unless the instruction is one that the emulator lacks, or lacked.
   init?(_ next: NextInstruction, at instant: Instant, in scene: Scene) {
     guard let instruction = next.instruction,
-      instruction.isTransferUnknownToEmulator
+      instruction.isTransferUnknownToEmulator(at: instant)
         || next.certainException == nil
           && (instruction.isUnknownToEmulator || instruction.isLearnedLate(by: scene.linux))
     else { return nil }
     self.instruction = instruction
     exceptionElsewhere = next.certainException
-    isKnownNow = !instruction.isUnknownToEmulator && !instruction.isTransferUnknownToEmulator
+    isTransfer = instruction.isTransferUnknownToEmulator(at: instant)
+    isKnownNow = !instruction.isUnknownToEmulator && !isTransfer
     isFetched = !instant.state.cr0.contains(.paging)
     device =
       instruction.memoryOperands.lazy.compactMap { operand -> PhysicalAddress? in
@@ -57,9 +60,11 @@ struct UnsupportedEmulation: JudgedCause, SingleCause {
       }
       ?? "KVM emulates an instruction that touches a device, and on some hosts (kvm_pvm, VMX without unrestricted guests) every one"
     let knowledge =
-      isKnownNow
-      ? "is an instruction that older emulators of KVM do not know\(instruction.emulatorHistory): the host's kernel may be older, unless KVM could not even fetch it"
-      : "is an instruction that KVM's emulator does not know"
+      isTransfer && instruction.isFarBranch
+      ? "is a far transfer that KVM's emulator does not know: through a descriptor that is neither code nor data, or to another CPL"
+      : isKnownNow
+        ? "is an instruction that older emulators of KVM do not know\(instruction.emulatorHistory): the host's kernel may be older, unless KVM could not even fetch it"
+        : "is an instruction that KVM's emulator does not know"
     let elsewhere =
       exceptionElsewhere.map { " Where it is not emulated it raises \($0.name)." } ?? ""
     return "`\(instruction.text)` \(knowledge). \(why), and gave up: an internal error, suberror 1.\(elsewhere)"
@@ -69,7 +74,14 @@ struct UnsupportedEmulation: JudgedCause, SingleCause {
     let elsewhere = Remedy.host(
       "run the guest under TCG (-accel tcg), or on a KVM that does not emulate this",
       "TCG executes each instruction itself.")
-    if instruction.isTransferUnknownToEmulator { return [elsewhere] }
+    if isTransfer {
+      guard let exceptionElsewhere else { return [elsewhere] }
+      return [
+        .guest(
+          "mend what raises \(exceptionElsewhere.name) there",
+          "The instruction fails on every processor, emulated or not.")
+      ]
+    }
     return [
       instruction.memoryOperands.isEmpty
         ? .guest(
@@ -89,7 +101,8 @@ struct UnsupportedEmulation: JudgedCause, SingleCause {
     ## What it does not know
 
     x87 but FNINIT, FNSTCW, FNSTSW and FWAIT; MMX, SSE and AVX but the plain moves of 16 bytes (MOVUPS, MOVAPS, MOVDQA, MOVDQU, MOVNTPS, MOVNTDQ;
-    with VEX since Linux 6.19); CMPXCHG16B, POPCNT, CRC32, AES and BMI; XSAVE and its kin; LDMXCSR, fences; INT n and IRET in protected mode.
+    with VEX since Linux 6.19); CMPXCHG16B, POPCNT, CRC32, AES and BMI; XSAVE and its kin; LDMXCSR, fences; INT n and IRET in protected mode;
+    far jumps and calls through gates, TSS and empty descriptors, far returns to another CPL.
 
     ## How to recognise it
 
@@ -137,8 +150,21 @@ extension Instruction {
 
   /// Whether it transfers control in a way that the emulator has for real mode only (Linux arch/x86/kvm/emulate.c: emulate_int, em_iret,
   /// 6.1; seen with 6.19): INT n, INT3, INTO and IRET.
-  fileprivate var isTransferUnknownToEmulator: Bool {
-    mode != .real && ["int", "int3", "into", "iret", "iretd", "iretq"].contains(mnemonic)
+  ///
+  /// So are far jumps and calls to what is neither code nor data, be it empty, and far returns to an outer level (__load_segment_descriptor,
+  /// em_ret_far, 6.1).
+  fileprivate func isTransferUnknownToEmulator(at instant: Instant) -> Bool {
+    guard mode != .real else { return false }
+    if ["int", "int3", "into", "iret", "iretd", "iretq"].contains(mnemonic) { return true }
+    guard isFarBranch, mode != .virtual8086 else { return false }
+    let checks = InstructionChecks(of: self, at: instant)
+    if mnemonic == "ret" {
+      return checks.returnedCodeSelector.map { $0.requestedPrivilegeLevel > instant.currentPrivilegeLevel } ?? false
+    }
+    guard let selector = checks.farTarget?.selector, !selector.isNull,
+      case .found(let descriptor) = instant.descriptor(selector)
+    else { return false }
+    return !descriptor.attributes.contains(.codeOrData)
   }
 
   /// Whether KVM's emulator has no code for the instruction (Linux arch/x86/kvm/emulate.c, 6.1; with VEX 6.19 knows some moves).

@@ -54,7 +54,7 @@ extension LoggedDelivery {
 
   /// What began it, where that was no exception.
   var event: InterruptEvent? {
-    if isOfDevice { return .hardware(vector: vector.rawValue) }
+    if isOfDevice || vector == .nonMaskableInterrupt { return .hardware(vector: vector.rawValue) }
     return interrupt.isSoftware == true ? .software(vector: vector.rawValue) : nil
   }
 

@@ -15,6 +15,7 @@ extension LoggedChain {
     case .invalidTSS: return taskState
     case .generalProtection, .segmentNotPresent:
       guard second.interrupt.errorCode & 2 == 0 else { return nil }
+      if second.selector == nil, second.vector == .generalProtection { return withoutSelector }
       let name = second.selector.map { " \($0.rawValue.hexadecimal)" } ?? ", which is null,"
       return obstacle(
         .gateSelector, "its gate's code selector\(name) cannot be used (\(second.code))",
@@ -47,6 +48,33 @@ extension LoggedChain {
     return obstacle(
       .badGate, "its IDT entry is no gate: empty, or of another type (\(second?.code ?? ""))",
       "give the vector an interrupt or trap gate, types EH and FH, and a handler")
+  }
+
+  /// #GP with error code 0 may be of a gate whose selector is null, or of an address that is not canonical: of a table or, under TCG, of a stack.
+  private var withoutSelector: HandlerPath.Obstacle? {
+    guard let state, let second, state.isLongModeActive else { return nil }
+    let width: Int64 = state.cr4.contains(.linearAddress57) ? 7 : 16
+    func isCanonical(_ address: UInt64) -> Bool { Paging.isCanonical(LinearAddress(address), unusedBits: width) }
+    guard isCanonical(state.idtr.base.rawValue) else {
+      return obstacle(
+        .idtNotMapped, "the IDT's base, \(state.idtr.base.rawValue.hexadecimal), is not canonical (\(second.code))",
+        "load IDTR with the IDT's linear address")
+    }
+    if !isCanonical(state.tr.base) {
+      return missingTSS
+        ?? obstacle(
+          .tssNotMapped,
+          "the TSS, from which a stack is to be taken, is at \(state.tr.base.hexadecimal), which is not canonical (\(second.code))",
+          "put bits 63 to 32 of the base into the second half of the TSS's descriptor, which takes two entries of the GDT",
+          isDecided: state.currentPrivilegeLevel == 3)
+    }
+    if state.currentPrivilegeLevel == 0, !isCanonical(state.generalPurpose.rsp) { return stackNotCanonical }
+    // At CPL 3 a stack of the TSS is taken, whose address the log does not show.
+    guard state.currentPrivilegeLevel == 0 else { return nil }
+    return obstacle(
+      .gateSelector, "its gate's code selector, which is null, cannot be used (\(second.code))",
+      "put the selector of a present code segment of the kernel into the gates, and keep that descriptor in the GDT",
+      isDecided: false)
   }
 
   // MARK: Tables

@@ -145,6 +145,8 @@ public enum Ending: Hashable, Sendable {
 public struct HostFacts: Hashable, Sendable {
   /// The release of the host's kernel (`6.1.0-18-amd64`).
   public var kernelRelease: Sourced<String>?
+  /// KVM's module for the host's processor: `kvm_intel`, `kvm_amd` or `kvm_pvm`.
+  public var vendorModule: Sourced<String>?
   /// Whether KVM uses EPT or NPT; without it, it walks the guest's tables itself for every access.
   public var usesTwoDimensionalPaging: Sourced<Bool>?
   /// Whether the host's processor has 1 GiB pages.

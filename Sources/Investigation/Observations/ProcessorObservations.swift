@@ -15,6 +15,7 @@ struct ProcessorObservations {
       return
     }
     mode()
+    addressLine20()
     paging()
     justProtected()
     nextStep()
@@ -63,7 +64,21 @@ struct ProcessorObservations {
     }
   }
 
+  private mutating func addressLine20() {
+    guard state.isAddressLine20Masked == true else { return }
+    note(
+      "Address line 20 is masked (A20 is 0): TCG clears bit 20 of each physical address, so that the odd MiBs are the even ones below them; KVM does not"
+    )
+  }
+
   private mutating func paging() {
+    if state.efer?.contains(.longModeActive) == true, !state.cr4.contains(.physicalAddressExtension),
+      state.cr0.contains(.paging)
+    {
+      note(
+        "EFER.LMA is set and CR4.PAE is clear, which no processor allows in long mode. TCG does, and takes the tables at CR3 for those of 32-bit paging"
+      )
+    }
     guard let mode = state.pagingMode else {
       note("Paging is on, in PAE or 4-level form: without EFER the registers do not tell which")
       return

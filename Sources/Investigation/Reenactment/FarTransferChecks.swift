@@ -67,11 +67,34 @@ extension InstructionChecks {
       return refuse(target, .wrongType(descriptor))
     }
     guard descriptor.attributes.contains(.present) else { return refuse(target, .notPresent(descriptor)) }
-    if granted < level, !isConforming { return doubt("the stack switch of a call gate was not worked out") }
-    // The upper half of the offset is in the second 8 bytes of a gate of long mode, which nothing here reads.
-    if state.isLongModeActive { return doubt("the offset of a call gate of long mode was not worked out") }
+    if granted < level, !isConforming { checkStack(of: gate, level: granted) }
+    guard exceptions.last?.isCertain != true else { return }
     let offset = gate.low & 0xFFFF | (gate.attributes.type == 12 ? (gate.low >> 48) << 16 : 0)
+    if state.isLongModeActive { return checkLongOffset(of: selector, lower: offset) }
     if offset > UInt64(descriptor.limit) { refuseOffset(target, descriptor, offset) }
+  }
+
+  /// SS, ESP, the parameters that the gate counts (bits 32 to 36), CS and EIP; no parameters in long mode.
+  private mutating func checkStack(of gate: SegmentDescriptor, level: Int) {
+    let parameters = state.isLongModeActive ? 0 : Int(gate.low >> 32 & 0x1F)
+    let width = state.isLongModeActive ? 8 : gate.attributes.type == 12 ? 4 : 2
+    switch HandlerPath.stackOfCallGate(toLevel: level, pushing: 4 + parameters, width: width, at: instant) {
+    case .usable: break
+    case .unknown(let reason): doubt(reason)
+    case .refused(let obstacle): raise(RaisedException(obstacle.exception, .noInnerStack(obstacle)))
+    }
+  }
+
+  /// The upper half of the offset is in the second 8 bytes of a gate of long mode (SDM vol. 3, 5.8.3.1).
+  private mutating func checkLongOffset(of selector: SegmentSelector, lower: UInt64) {
+    let table = DescriptorTable(base: state.gdtr.base, limit: UInt32(state.gdtr.limit))
+    let place = LinearAddress(table.address(of: selector).rawValue &+ 8)
+    let bytes = instant.bytes(at: place, count: 4, for: instant.implicitRead)
+    guard bytes.count == 4, !selector.isLocal, let paging = instant.paging else {
+      return doubt("the offset of the call gate is not known")
+    }
+    let offset = LinearAddress(UInt64(littleEndian: bytes[...]) << 32 | lower)
+    if !paging.isCanonical(offset) { raise(.generalProtection(.notCanonical(offset))) }
   }
 
   /// JMP and CALL to a TSS, or through a task gate.
@@ -161,10 +184,9 @@ extension InstructionChecks {
 
   /// RET n takes SS:RSP above the parameters that it drops (SDM vol. 2, RET).
   private mutating func checkReturnStack(_ words: [UInt64?], _ hasFlags: Bool, _ level: Int, isLong: Bool) {
-    if !hasFlags, instruction.operands.contains(where: \.isExplicit) {
-      return doubt("the stack of RET n was not worked out")
-    }
-    guard let stack = words[hasFlags ? 4 : 3] else { return doubt("the frame on the stack is not known") }
+    let dropped = hasFlags ? 0 : instruction.operands.first(where: \.isExplicit).flatMap(value) ?? 0
+    let stack = dropped == 0 ? words[hasFlags ? 4 : 3] : frame(of: 4, dropping: dropped)[3]
+    guard let stack else { return doubt("the frame on the stack is not known") }
     let selector = SegmentSelector(rawValue: UInt16(truncatingIfNeeded: stack))
     // A return to 64-bit code below CPL 3 may have no SS (SDM vol. 2, IRET).
     if selector.isNull, state.isLongModeActive, isLong, level < 3 { return }
@@ -179,13 +201,21 @@ extension InstructionChecks {
     raise(.generalProtection(.segment(.cs, .beyondLimit(offset: offset, limit: 0xFFFF))))
   }
 
+  /// The selector that a far return or IRET takes for CS; nil where the stack is not known.
+  var returnedCodeSelector: SegmentSelector? {
+    frame(of: 2)[1].map { SegmentSelector(rawValue: UInt16(truncatingIfNeeded: $0)) }
+  }
+
   /// `count` words of the stack, each as wide as the instruction's operands; nil for those that cannot be had.
-  private func frame(of count: Int) -> [UInt64?] {
+  ///
+  /// - Parameter dropped: How many bytes lie between the second and the third.
+  private func frame(of count: Int, dropping dropped: UInt64 = 0) -> [UInt64?] {
     let width = instruction.operandWidth / 8
     let base = state.mode == .long64 ? 0 : state.ss.base
     return (0..<count).map { index in
       let pointer =
-        (state.generalPurpose.rsp &+ UInt64(index * width)) & InstructionChecks.mask(instruction.stackWidth)
+        (state.generalPurpose.rsp &+ UInt64(index * width) &+ (index < 2 ? 0 : dropped))
+        & InstructionChecks.mask(instruction.stackWidth)
       let bytes = instant.bytes(
         at: LinearAddress(base &+ pointer), count: width, for: PageAccess(.read, by: instant.privilege))
       return bytes.count == width ? UInt64(littleEndian: bytes[...]) : nil

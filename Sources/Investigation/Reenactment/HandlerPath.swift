@@ -185,6 +185,12 @@ enum HandlerPath {
         "its gate at \(address.rawValue.hexadecimal) cannot be read", remedy: "map the IDT in every address space")
       : 0
     let gate = table.isLongModeActive ? InterruptGate(low: low, high: high) : InterruptGate(low)
+    if gate.kind == nil, table.register == .ofRealMode {
+      throw blocked(
+        .gateType,
+        "the IDT is still real mode's (base 0, limit 0x3ff), whose vectors are no gates (#GP)",
+        remedy: "load an IDT of gates (LIDT) before interrupts are turned on", by: .generalProtection)
+    }
     if low == 0 || gate.kind == nil, hasShortGate(of: vector, at: instant) {
       throw blocked(
         .gateType,
@@ -270,6 +276,40 @@ enum HandlerPath {
 
   // MARK: The stack
 
+  /// Whether a call gate to an inner level finds its stack: SS and ESP, the parameters, CS and EIP are pushed there (SDM vol. 2, CALL; vol. 3, 5.8.5).
+  ///
+  /// - Parameters:
+  ///   - count: How many words are pushed, of `width` bytes each; 8 is long mode's.
+  static func stackOfCallGate(toLevel level: Int, pushing count: Int, width: Int, at instant: Instant) -> GateStack {
+    do throws(Blockage) {
+      let isLong = width == 8
+      func check() throws(Blockage) {
+        let stack =
+          isLong
+          ? try longModeStack(0, level: level, at: instant) : try protectedModeStack(level: level, at: instant)
+        try checkPushes(count: count, width: width, below: stack.pointer, stack, at: instant)
+      }
+      guard instant.state.tr.selector.isNull else {
+        try check()
+        return .usable
+      }
+      try withoutTask(isLong ? "RSP\(level)" : "ESP\(level)", check)
+      return .usable
+    } catch {
+      switch error {
+      case .obstacle(let obstacle): return .refused(obstacle)
+      case .doubt(let reason): return .unknown(reason)
+      }
+    }
+  }
+
+  /// The stack to which a call gate leads.
+  enum GateStack {
+    case usable
+    case refused(Obstacle)
+    case unknown(String)
+  }
+
   private static func checkStack(
     of gate: InterruptGate, _ vector: ExceptionVector, level: Int, at instant: Instant
   ) throws(Blockage) {
@@ -278,10 +318,15 @@ enum HandlerPath {
       return try checkFrame(of: gate, vector, level: level, at: instant)
     }
     // The processor reads the stack pointer from wherever TR's base is, as a reset left it.
-    let remedy = "load TR (LTR) with a TSS of 104 bytes or more"
     let name = gate.interruptStackTable != 0 ? "IST\(gate.interruptStackTable)" : "RSP\(level)"
+    try withoutTask(name) { () throws(Blockage) in try checkFrame(of: gate, vector, level: level, at: instant) }
+  }
+
+  /// What a stack of the TSS comes to where TR was never loaded.
+  private static func withoutTask(_ name: String, _ check: () throws(Blockage) -> Void) throws(Blockage) {
+    let remedy = "load TR (LTR) with a TSS of 104 bytes or more"
     do throws(Blockage) {
-      try checkFrame(of: gate, vector, level: level, at: instant)
+      try check()
     } catch {
       guard case .obstacle(let obstacle) = error else { throw error }
       throw blocked(
@@ -301,7 +346,7 @@ enum HandlerPath {
     let count =
       (level < instant.currentPrivilegeLevel || gate.isLongMode ? 5 : 3) + (vector.hasErrorCode ? 1 : 0) + segments
     if gate.isLongMode {
-      let stack = try longModeStack(gate, level: level, at: instant)
+      let stack = try longModeStack(gate.interruptStackTable, level: level, at: instant)
       try checkPushes(count: count, width: 8, below: stack.pointer & ~0xF, stack, at: instant)
     } else {
       let stack = try protectedModeStack(level: level, at: instant)
@@ -319,14 +364,15 @@ enum HandlerPath {
   }
 
   /// IST, else the TSS's pointer of the inner level, else the current stack (SDM vol. 3, 6.14.2, 6.14.5).
-  private static func longModeStack(_ gate: InterruptGate, level: Int, at instant: Instant) throws(Blockage) -> Stack {
+  private static func longModeStack(
+    _ interruptStack: Int, level: Int, at instant: Instant
+  ) throws(Blockage) -> Stack {
     let state = instant.state
     let tss = TaskStateSegment(base: LinearAddress(state.tr.base))
-    if gate.interruptStackTable != 0 {
-      let name = "IST\(gate.interruptStackTable)"
+    if interruptStack != 0 {
+      let name = "IST\(interruptStack)"
       return Stack(
-        pointer: try stackPointer(
-          name, at: tss.stackPointerAddress(ofInterruptStack: gate.interruptStackTable), instant),
+        pointer: try stackPointer(name, at: tss.stackPointerAddress(ofInterruptStack: interruptStack), instant),
         name: name, kind: .interruptStack)
     }
     guard level < instant.currentPrivilegeLevel else {
@@ -403,4 +449,9 @@ enum HandlerPath {
       }
     }
   }
+}
+
+extension DescriptorTableRegister {
+  /// IDTR as a reset leaves it.
+  fileprivate static let ofRealMode = Self(base: LinearAddress(0), limit: 0x3FF)
 }

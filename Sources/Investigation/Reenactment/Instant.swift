@@ -15,6 +15,8 @@ struct Instant {
   /// MAXPHYADDR; nil where nothing tells.
   var maximumPhysicalAddressBits: Int?
   var isAMD: Bool?
+  /// Whether kvm_pvm runs the guest, which has no paging but long mode's (measured with 6.18).
+  var isUnderPVM = false
 }
 
 /// Who executes the guest's instructions, and so checks them.
@@ -31,10 +33,14 @@ extension Scene {
   /// What the next step of `processor` depends on.
   func instant(of processor: ObservedProcessor) -> Instant {
     let rules = rules(of: walker, for: processor.state)
+    // KVM knows no such mask: it is TCG's.
+    let isMasked = accelerator?.value == .tcg && processor.state.isAddressLine20Masked == true
+    let memory = isMasked ? memory?.withoutLine20() : memory
     return Instant(
       state: processor.state, memory: memory ?? UnknownMemory(), paging: Paging(processor.state, rules: rules),
       executor: executor, has: { decision(on: $0).isOn },
-      maximumPhysicalAddressBits: maximumPhysicalAddressBits?.value, isAMD: isAMD)
+      maximumPhysicalAddressBits: maximumPhysicalAddressBits?.value, isAMD: isAMD,
+      isUnderPVM: executor == .hardware && host.vendorModule?.value == "kvm_pvm")
   }
 
   private var executor: Executor {

@@ -36,10 +36,42 @@ struct InstructionChecks {
   private mutating func checkPurpose() {
     switch instruction.mnemonic {
     case "ud0", "ud1", "ud2": raise(RaisedException(.invalidOpcode, .onPurpose))
-    case "int3": raise(RaisedException(.breakpoint, .onPurpose))
+    case "int1": raise(RaisedException(.debug, .onPurpose))
+    case "int3": checkTrap(.breakpoint)
+    case "into": if state.rflags.contains(.overflow) { checkTrap(.overflow) }
+    case "bound": checkBounds()
     case "rsm": checkSystemManagement()
     default: break
     }
+  }
+
+  /// INT3 and INTO go through the IDT as INT n does, and need a gate that CPL may use (SDM vol. 2, INT n). Where there is no IDT, nothing was
+  /// meant to handle them.
+  private mutating func checkTrap(_ vector: ExceptionVector) {
+    guard case .blocked(let obstacle) = HandlerPath(of: vector, at: instant, isSoftware: true),
+      obstacle.kind != .idtLimit
+    else {
+      return raise(RaisedException(vector, .onPurpose))
+    }
+    raise(RaisedException(obstacle.exception, .undeliverable(.software(vector: vector.rawValue), obstacle)))
+  }
+
+  /// A signed index, and two bounds in memory (SDM vol. 2, BOUND).
+  private mutating func checkBounds() {
+    let explicit = instruction.operands.filter(\.isExplicit)
+    let width = instruction.operandWidth / 8
+    guard explicit.count == 2, width == 2 || width == 4, let index = value(of: explicit[0]),
+      let address = instruction.linearAddress(of: explicit[1], in: state)
+    else { return }
+    let bytes = instant.bytes(at: address, count: 2 * width, for: PageAccess(.read, by: instant.privilege))
+    // What cannot be read is the operand's matter.
+    guard bytes.count == 2 * width else { return }
+    func signed(_ value: UInt64) -> Int64 {
+      width == 2 ? Int64(Int16(truncatingIfNeeded: value)) : Int64(Int32(truncatingIfNeeded: value))
+    }
+    let (lower, upper) = (signed(UInt64(littleEndian: bytes[..<width])), signed(UInt64(littleEndian: bytes[width...])))
+    guard !(lower...max(lower, upper)).contains(signed(index)) || upper < lower else { return }
+    raise(RaisedException(.boundRange, .outOfBounds(index: signed(index), lower: lower, upper: upper)))
   }
 
   /// RSM is there in SMM only (SDM vol. 3, 31.3); TCG: translate.c, 7.2. What it loads lies in the save area, which was not looked at.
@@ -192,14 +224,33 @@ extension InstructionChecks {
       let divisor = value(of: operand)
     else { return }
     guard divisor != 0 else { return raise(RaisedException(.divideError, .division(byZero: true))) }
-    guard instruction.mnemonic == "div" else {
-      return doubt("whether the quotient of IDIV fits was not worked out")
-    }
     // The upper half of the dividend: AH, DX, EDX or RDX.
     let (high, bits) =
       instruction.operandWidth == 8
       ? (state.generalPurpose.rax >> 8 & 0xFF, 8) : (state.generalPurpose.rdx, instruction.operandWidth)
-    if high & Self.mask(bits) >= divisor { raise(RaisedException(.divideError, .division(byZero: false))) }
+    let fits =
+      instruction.mnemonic == "div"
+      ? high & Self.mask(bits) < divisor
+      : Self.fitsSigned(high: high, low: state.generalPurpose.rax, divisor: divisor, bits: bits)
+    if !fits { raise(RaisedException(.divideError, .division(byZero: false))) }
+  }
+
+  /// Whether the quotient of a signed division fits into `bits` bits, by the magnitudes.
+  private static func fitsSigned(high: UInt64, low: UInt64, divisor: UInt64, bits: Int) -> Bool {
+    let mask = mask(bits)
+    let sign = UInt64(1) << UInt64(bits - 1)
+    var (high, low, divisor) = (high & mask, low & mask, divisor & mask)
+    let isNegative = (high ^ divisor) & sign != 0
+    if high & sign != 0 {
+      low = (0 &- low) & mask
+      high = (~high &+ (low == 0 ? 1 : 0)) & mask
+    }
+    if divisor & sign != 0 { divisor = (0 &- divisor) & mask }
+    guard high < divisor else { return false }
+    // Both halves put into 64 bits where they fit; else the division of 128 bits, whose quotient fits as high < divisor.
+    let quotient =
+      bits < 64 ? (high << UInt64(bits) | low) / divisor : divisor.dividingFullWidth((high, low)).quotient
+    return quotient < sign || isNegative && quotient == sign
   }
 
   /// The value of a register or of memory, up to 8 bytes; nil where it cannot be had.

@@ -29,14 +29,16 @@ struct NextInstruction {
     outsideMemory = fetch.outsideMemory
     var bytes = fetch.bytes
     if bytes.isEmpty, fetch.exception == nil, let otherBytes { bytes = otherBytes }
+    defer { exceptions = Self.debugExceptions(at: instant, before: exceptions) }
     do throws(DecodingError) {
-      let instruction = try Instruction.decodeNext(bytes, in: instant.state)
-      self.instruction = instruction
-      var checks = InstructionChecks(of: instruction, at: instant)
-      checks.run()
-      exceptions = checks.exceptions
-      doubt = checks.doubt
+      check(try Instruction.decodeNext(bytes, in: instant.state), at: instant)
     } catch {
+      if error == .illegalLock, instant.executor == .tcg, let unlocked = Self.withoutLock(bytes, in: instant.state) {
+        check(unlocked, at: instant)
+        exceptions.insert(
+          RaisedException(.invalidOpcode, .noInstruction(error), if: "this TCG refuses the LOCK prefix there"), at: 0)
+        return
+      }
       guard error == .truncated else {
         if let known = Self.instructionOfProtectedMode(bytes, in: instant.state) {
           instruction = known
@@ -55,6 +57,55 @@ struct NextInstruction {
 }
 
 extension NextInstruction {
+  private mutating func check(_ instruction: Instruction, at instant: Instant) {
+    self.instruction = instruction
+    var checks = InstructionChecks(of: instruction, at: instant)
+    checks.run()
+    exceptions = checks.exceptions
+    doubt = checks.doubt
+  }
+
+  /// The instruction that TCG makes of one with a LOCK prefix that a processor refuses: it looks at the prefix only where arithmetic has a register
+  /// for its destination, which stays #UD (target/i386/tcg/translate.c: gen_op, disas_insn, 7.2).
+  private static func withoutLock(_ bytes: [UInt8], in state: ProcessorState) -> Instruction? {
+    guard let prefix = bytes.prefix(15).firstIndex(of: 0xF0) else { return nil }
+    var bytes = bytes
+    bytes.remove(at: prefix)
+    guard let instruction = try? Instruction.decodeNext(bytes, in: state) else { return nil }
+    if case .register? = instruction.operands.first(where: \.isWrite)?.value, lockable.contains(instruction.mnemonic) {
+      return nil
+    }
+    return instruction
+  }
+
+  /// What may have a LOCK prefix if its destination is memory (SDM vol. 2, LOCK).
+  private static let lockable: Set<String> = [
+    "add", "adc", "and", "btc", "btr", "bts", "cmpxchg", "dec", "inc", "neg", "not", "or", "sbb", "sub", "xor", "xadd",
+  ]
+
+  /// The debug exceptions that may come before the instruction is executed, in front of its own (SDM vol. 3, 6.9 and 17.3.1): a breakpoint at it for
+  /// certain, and what DR6 says that the instruction before it met.
+  private static func debugExceptions(at instant: Instant, before others: [RaisedException]) -> [RaisedException] {
+    let state = instant.state
+    guard let debug = state.debug else { return others }
+    let breakpoints = debug.breakpoints
+    if let found = breakpoints.first(where: { $0.isOfExecution && $0.address == state.instructionAddress }),
+      !state.rflags.contains(.resume)
+    {
+      return [RaisedException(.debug, .debug(found.condition))]
+    }
+    var pending: [RaisedException] = []
+    if debug.isSingleStepMet, state.rflags.contains(.trap) {
+      pending.append(RaisedException(.debug, .debug(.singleStep), if: "RFLAGS.TF was set one instruction before"))
+    }
+    if let found = breakpoints.first(where: { $0.isMet && !$0.isOfExecution }) {
+      pending.append(
+        RaisedException(.debug, .debug(found.condition), if: "the instruction before made the access that DR6 tells of")
+      )
+    }
+    return pending + others
+  }
+
   /// What `bytes` are in protected mode, where real and virtual-8086 mode have no such instruction: LTR and its kin (SDM vol. 2, each one's
   /// exceptions).
   private static func instructionOfProtectedMode(_ bytes: [UInt8], in state: ProcessorState) -> Instruction? {
@@ -171,5 +222,11 @@ extension PhysicalMemory {
     var span = bytes.mutableSpan
     try read(address, into: &span)
     return bytes
+  }
+}
+
+extension DebugRegisters.Breakpoint {
+  fileprivate var condition: DebugCondition {
+    .breakpoint(number: number, address: address, isOfExecution: isOfExecution)
   }
 }

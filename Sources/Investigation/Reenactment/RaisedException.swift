@@ -11,6 +11,10 @@ struct RaisedException: Hashable {
     case noInstruction(DecodingError)
     /// The instruction is there to raise it: UD2, INT3.
     case onPurpose
+    /// BOUND, whose index lies outside of its bounds.
+    case outOfBounds(index: Int64, lower: Int64, upper: Int64)
+    /// Something that DR6, DR7 and RFLAGS.TF ask to be told of.
+    case debug(DebugCondition)
     /// The processor has none of these features, of which the instruction needs one.
     case missingFeature([ProcessorFeature])
     /// A control bit is not as the instruction needs it.
@@ -39,6 +43,8 @@ struct RaisedException: Hashable {
     case selector(SegmentSelector, SelectorViolation)
     /// A task cannot be switched to.
     case taskSwitch(TaskSwitch.Refusal)
+    /// A call gate to an inner level finds no stack there.
+    case noInnerStack(HandlerPath.Obstacle)
     /// IRET with RFLAGS.NT set, which asks for the task before, and long mode has no tasks.
     case nestedTaskInLongMode
     /// An interrupt finds no way to a handler.
@@ -74,9 +80,17 @@ struct RaisedException: Hashable {
     return errorCode.map { "\(vector.name) (\($0.hexadecimal))" } ?? vector.name
   }
 
-  /// Whether a recorded exception can be this one.
+  /// Whether a recorded exception can be this one. INT3 and INTO may be recorded as what they ask for, or as what became of that.
   func agrees(with recorded: RecordedException) -> Bool {
-    vector == recorded.vector && (recorded.errorCode == nil || errorCode == nil || recorded.errorCode == errorCode)
+    if case .undeliverable(.software(let asked), _) = reason, asked == recorded.vector.rawValue { return true }
+    return vector == recorded.vector
+      && (recorded.errorCode == nil || errorCode == nil || recorded.errorCode == errorCode)
+  }
+
+  /// An exception that says by its vector what it is of, where the registers do not show which; nil for all others.
+  init?(untold recorded: RecordedException) {
+    guard recorded.vector == .debug else { return nil }
+    self.init(.debug, .debug(.unknown))
   }
 
   var isCertain: Bool { condition == nil }
@@ -108,6 +122,16 @@ enum InterruptEvent: Hashable {
     case .supposed(let vector): .some(vector)
     }
   }
+}
+
+/// What a debug exception is raised for (SDM vol. 3, 17.2 and 17.3).
+enum DebugCondition: Hashable {
+  /// The breakpoint `number` in DR0 to DR3, at the instruction or at data.
+  case breakpoint(number: Int, address: LinearAddress, isOfExecution: Bool)
+  /// RFLAGS.TF: an exception after each instruction.
+  case singleStep
+  /// The registers do not show it.
+  case unknown
 }
 
 /// A value that a system register cannot take (SDM vol. 3, 2.5, 2.6, 2.2.1; Linux arch/x86/kvm/x86.c, 6.19).

@@ -24,9 +24,9 @@ extension InstructionChecks {
 
   private mutating func checkControlRegisterMove() {
     let explicit = instruction.operands.filter(\.isExplicit)
-    guard explicit.count == 2, case .register(.control(let number)) = explicit[0].value,
-      let value = value(of: explicit[1])
-    else { return }
+    guard explicit.count == 2, let value = value(of: explicit[1]) else { return }
+    if case .register(.debug(let number)) = explicit[0].value { return checkDebugRegister(number, value) }
+    guard case .register(.control(let number)) = explicit[0].value else { return }
     switch number {
     case 0: checkCR0(value)
     case 3: checkCR3(value)
@@ -34,6 +34,13 @@ extension InstructionChecks {
     case 8: refuse("CR8", value, value & ~0xF, .reserved)
     default: break
     }
+  }
+
+  /// DR6 and DR7 have 32 bits, whatever the operand's size (SDM vol. 2, MOV to debug registers; TCG: target/i386/tcg/sysemu/bpt_helper.c:
+  /// helper_set_dr, 7.2).
+  private mutating func checkDebugRegister(_ number: Int, _ value: UInt64) {
+    guard number >= 6, state.mode == .long64 else { return }
+    refuse("DR\(number)", value, value & ~0xFFFF_FFFF, .reserved)
   }
 
   private mutating func refuse(
@@ -57,6 +64,11 @@ extension InstructionChecks {
     }
     if new.contains(.paging), !state.cr0.contains(.paging), state.efer?.contains(.longModeEnable) == true {
       checkLongModeEntry(value)
+    } else if new.contains(.paging), !state.cr0.contains(.paging), instant.isUnderPVM {
+      refuse(
+        "CR0", value, CR0.paging.rawValue,
+        .combination("kvm_pvm has no paging but long mode's (EFER.LME is clear): every other KVM, and a processor, has")
+      )
     }
     if !new.contains(.paging), state.cr0.contains(.paging) { checkPagingOff(value) }
   }
@@ -167,11 +179,37 @@ extension InstructionChecks {
   /// Which MSRs there are, nothing at hand tells.
   private mutating func checkMSR(write: UInt64?) {
     guard instant.executor != .tcg else { return }
+    if let write { checkMSRValue(write) }
+    guard exceptions.last?.isCertain != true else { return }
     raise(
       .generalProtection(
         .unknownMSR(index: msrIndex, write: write),
         if: write == nil
           ? "the processor has no such MSR" : "the processor has no such MSR, or it cannot take the value"))
+  }
+
+  /// Values that no processor takes: addresses that are not canonical (SDM vol. 2, WRMSR), memory types of the PAT that there are none of (SDM vol. 3,
+  /// 11.12.2), an APIC where no address is (SDM vol. 3, 10.4.4); Linux x86.c: __kvm_set_msr, kvm_pat_valid, lapic.c: kvm_set_apic_base, 6.1.
+  private mutating func checkMSRValue(_ value: UInt64) {
+    let name = KnownMSR.words(msrIndex)
+    switch msrIndex {
+    case 0xC000_0082, 0xC000_0083, 0xC000_0100...0xC000_0102:
+      guard let paging = instant.paging, state.isLongModeActive, !paging.isCanonical(LinearAddress(value)) else {
+        return
+      }
+      refuse(name, value, .max, .combination("the address is not canonical"))
+    case 0x277:
+      guard let entry = (0..<8).first(where: { ![0, 1, 4, 5, 6, 7].contains(value >> UInt64(8 * $0) & 0xFF) }) else {
+        return
+      }
+      refuse(
+        name, value, 0xFF << UInt64(8 * entry),
+        .combination("memory type \(value >> UInt64(8 * entry) & 0xFF) in entry \(entry) is none"))
+    case 0x1B:
+      guard let width = instant.maximumPhysicalAddressBits, width < 63 else { return }
+      refuse(name, value, value & (0x2FF | ~(1 << UInt64(width) - 1)), .reserved)
+    default: return
+    }
   }
 
   /// XSETBV (SDM vol. 2, XSETBV; vol. 1, 13.3; TCG: helper_xsetbv, 7.2).

@@ -55,7 +55,15 @@ extension RegisterDump {
       cr0: CR0(rawValue: cr0), cr2: cr2, cr3: cr3, cr4: CR4(rawValue: cr4),
       efer: self[.efer].map(EFER.init(rawValue:)),
       currentPrivilegeLevel: self[.cpl].flatMap { $0 <= 3 ? Int($0) : nil },
-      isInSMM: self[.smm].map { $0 != 0 }, isHalted: self[.halted].map { $0 != 0 })
+      isInSMM: self[.smm].map { $0 != 0 }, isHalted: self[.halted].map { $0 != 0 },
+      isAddressLine20Masked: self[.a20].map { $0 == 0 }, debug: debug)
+  }
+
+  private var debug: DebugRegisters? {
+    guard let dr0 = self[.dr0], let dr1 = self[.dr1], let dr2 = self[.dr2], let dr3 = self[.dr3], let dr6 = self[.dr6],
+      let dr7 = self[.dr7]
+    else { return nil }
+    return DebugRegisters(dr0: dr0, dr1: dr1, dr2: dr2, dr3: dr3, dr6: dr6, dr7: dr7)
   }
 
   private static func generalPurpose(for width: Width?) -> [Register] {

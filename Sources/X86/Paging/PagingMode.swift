@@ -13,17 +13,18 @@ public enum PagingMode: Hashable, Sendable, CaseIterable {
 
   /// The mode that the registers select, or nil where only an unknown EFER can tell.
   ///
-  /// With CR0.PG and CR4.PAE set, EFER.LMA decides between PAE paging and long mode. EFER.LMA is looked at first, as
-  /// KVM does (`mmu.c: kvm_calc_cpu_role`, 6.19); CR4.LA57 counts only in long mode.
+  /// With CR0.PG and CR4.PAE set, EFER.LMA decides between PAE paging and long mode; CR4.LA57 counts only in long mode.
+  /// Processors and KVM refuse to clear PAE in long mode. TCG does not, and then walks as in 32-bit paging
+  /// (target/i386/tcg/sysemu/excp_helper.c: mmu_translate, 7.2).
   public init?(cr0: CR0, cr4: CR4, efer: EFER?) {
     guard cr0.contains(.paging) else {
       self = .none
       return
     }
-    if efer?.contains(.longModeActive) == true {
-      self = .longMode(cr4)
-    } else if !cr4.contains(.physicalAddressExtension) {
+    if !cr4.contains(.physicalAddressExtension) {
       self = .twoLevel
+    } else if efer?.contains(.longModeActive) == true {
+      self = .longMode(cr4)
     } else if efer != nil {
       self = .pae
     } else {

@@ -27,13 +27,18 @@ public struct ProcessorState: Hashable, Sendable {
   public var isInSMM: Bool?
   /// Whether the processor waits in HLT; nil where the source does not say.
   public var isHalted: Bool?
+  /// Whether address line 20 is masked, so that bit 20 of each physical address is 0; nil where the source does not say.
+  public var isAddressLine20Masked: Bool?
+  /// DR0 to DR3, DR6 and DR7; nil where the source does not show them all.
+  public var debug: DebugRegisters?
 
   public init(
     generalPurpose: GeneralPurposeRegisters, rip: UInt64, rflags: RFLAGS,
     es: Segment, cs: Segment, ss: Segment, ds: Segment, fs: Segment, gs: Segment, ldtr: Segment, tr: Segment,
     gdtr: DescriptorTableRegister, idtr: DescriptorTableRegister,
     cr0: CR0, cr2: UInt64, cr3: UInt64, cr4: CR4, efer: EFER?,
-    currentPrivilegeLevel: Int? = nil, isInSMM: Bool? = nil, isHalted: Bool? = nil
+    currentPrivilegeLevel: Int? = nil, isInSMM: Bool? = nil, isHalted: Bool? = nil,
+    isAddressLine20Masked: Bool? = nil, debug: DebugRegisters? = nil
   ) {
     self.generalPurpose = generalPurpose
     self.rip = rip
@@ -56,6 +61,8 @@ public struct ProcessorState: Hashable, Sendable {
     self.currentPrivilegeLevel = currentPrivilegeLevel
     self.isInSMM = isInSMM
     self.isHalted = isHalted
+    self.isAddressLine20Masked = isAddressLine20Masked
+    self.debug = debug
   }
 }
 
