@@ -76,6 +76,8 @@ public struct Investigator {
       explain(cause, &verdict)
     } else if conclusion.outcome == .undetermined, let fault = scene.suspectedFault {
       explain(fault, &verdict)
+    } else if conclusion.outcome == .undetermined, let cause = RunningAstray(scene) {
+      verdict.take(cause)
     } else if conclusion.outcome == .undetermined, let cause = RefusedEmulation(scene) {
       verdict.take(cause)
     } else if conclusion.outcome == .undetermined, conclusion.isFailedEmulation, let processor, let reenacted,
@@ -281,6 +283,7 @@ extension Investigator {
       verdict.evidence.append(Evidence("\(fault.exception.name) was the first exception", record))
     }
     compareAccounts(&verdict)
+    verdict.observations += fault.walkObservations + [fault.strayObservation(in: scene)].compactMap(\.self)
     guard let cause = Causes.cause(of: fault, in: scene) else { return }
     verdict.walk = cause.walk.map(inBothDimensions)
     guard cause.isExplained else {

@@ -443,6 +443,35 @@ struct CauseTests {
     #expect(Investigator.verdict(on: scene).cause == nil)
   }
 
+  @Test("real mode's vectors are executed", arguments: [true, false])
+  func firmwareData(_ areIntact: Bool) {
+    var guest = SmallGuest()
+    guest.state.idtr.limit = 0
+    for vector in UInt64(0)..<32 { guest.memory.store([0x53, 0xFF, 0, areIntact ? 0xF0 : 0], at: 4 * vector) }
+    guest.state.rip = 4
+    guest.state.generalPurpose.rsp = 0x4000_0000
+    guest.state.cr2 = 0x3FFF_FFF8
+    var scene = guest.scene
+    scene.log = [Sourced(.tripleFault, .log(name: "log", line: 1))]
+    let cause = Investigator.verdict(on: scene).cause
+    #expect(cause?.id == (areIntact ? "execution.firmware-data" : "stack.not-mapped"))
+    #expect(cause?.confidence == .proven)
+  }
+
+  @Test("a guest that was executing zeroes when it was stopped", arguments: [UInt8(0), 0x90])
+  func runningAstray(_ byte: UInt8) {
+    var guest = SmallGuest()
+    guest.state.rip = 0x20_0100
+    guest.state.generalPurpose.rax = 0x20_0800
+    guest.memory.store(0, at: 0x20_0000)
+    guest.memory.store([byte], at: 0x20_0110)
+    var scene = guest.scene
+    scene.ending = .timedOut
+    let verdict = Investigator.verdict(on: scene)
+    #expect(verdict.outcome == .undetermined)
+    #expect(verdict.cause?.id == (byte == 0 ? "execution.zeroes" : nil))
+  }
+
   @Test("TCG goes on past a LOCK that a processor refuses", arguments: [true, false])
   func lockUnderTCG(_ isMapped: Bool) {
     var guest = Mistake("", [0xF0, 0x53], .pageFault, "", []).guest

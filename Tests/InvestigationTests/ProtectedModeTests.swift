@@ -202,6 +202,24 @@ struct ProtectedModeTests {
     #expect(cause.summary.contains(mistake.words), "\(cause.summary)")
   }
 
+  @Test("the task that #DF's task interrupted")
+  func taskBefore() {
+    var guest = FlatGuest()
+    guest.memory.store([0x0F, 0x0B], at: FlatGuest.code)
+    guest.memory.store([0xF4], at: FlatGuest.code + 0x100)
+    guest.state.rip = FlatGuest.code + 0x100
+    guest.setDescriptor(0x18, type: 0x8B, base: FlatGuest.otherTask)
+    guest.memory.store(FlatGuest.code | 2 << 32, at: FlatGuest.otherTask + 32)
+    guest.memory.store(8 | 0x10 << 32, at: FlatGuest.otherTask + 76)
+    guest.memory.store(0x18, at: FlatGuest.tss)
+    guest.state.rflags.insert(.nestedTask)
+    guest.state.idtr.limit = 9 * 8 - 1
+    guest.memory.store(0x0000_8500_0030_0000, at: FlatGuest.idt + 8 * 8)
+    let observations = Investigator.verdict(on: guest.scene(.tcg)).observations
+    let words = "which the task gate of #DF names, was entered from the task 0x18"
+    #expect(observations.contains { $0.text.contains(words) && $0.text.contains("`ud2`, which raises #UD") })
+  }
+
   @Test("a double fault's task that cannot be switched to")
   func doubleFaultTask() throws {
     var guest = FlatGuest()

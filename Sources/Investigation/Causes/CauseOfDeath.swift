@@ -69,7 +69,8 @@ enum Causes {
   static var all: [any CauseOfDeath.Type] {
     [
 
-      MisloadedImage.self, OverwrittenCode.self, ReservedBit.self, UnseenReservedBit.self, HostCannotOffer.self,
+      MisloadedImage.self, OverwrittenCode.self, ExecutingFirmwareData.self, ReservedBit.self, UnseenReservedBit.self,
+      HostCannotOffer.self,
       MissingFeature.self,
       FeatureNotEnabled.self,
       ControlRegisterReservedBit.self,

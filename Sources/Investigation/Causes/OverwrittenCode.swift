@@ -18,7 +18,7 @@ struct OverwrittenCode: CauseOfDeath, SingleCause {
   /// Kernels patch their own code, an instruction or two at a time, and may do so in several places.
   private static let mostPatched = 20
   /// Of bytes that are compared to tell the image from another.
-  private static let sampleSize = 64
+  private static let sampleSize = 32
 
   init?(_ fault: FirstFault, in scene: Scene) {
     guard scene.memory != nil, let instant = fault.instant, let image = scene.image,

@@ -106,7 +106,7 @@ struct LoggedStrayExecution: CauseOfLoggedFault {
 }
 
 /// Where RIP is if it is in no part of the guest's image, in the kernel's own code.
-private struct StrayPlace {
+struct StrayPlace {
   private let pointer: UInt64
   /// The machine's memory in bytes; nil where RIP is not beyond it.
   private let exceeded: UInt64?

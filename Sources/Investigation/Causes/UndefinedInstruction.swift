@@ -31,8 +31,10 @@ struct UndefinedInstruction: CauseOfDeath, SingleCause {
   var summary: String {
     let shown = bytes.map { String($0 >> 4, radix: 16) + String($0 & 0xF, radix: 16) }.joined(separator: " ")
     let place =
-      isInCode == false
-      ? " RIP is outside the code of the guest's image: unless code was copied there, something jumped into data." : ""
+      firmwareWords + wrongModeWords
+      + (isInCode == false
+        ? " RIP is outside the code of the guest's image: unless code was copied there, something jumped into data."
+        : "")
     guard let error else {
       let mode = fault.state.map { " (\($0.mode.codeName))" } ?? ""
       let condition = fault.exception.condition.map { ", if \($0)" } ?? ""
@@ -43,11 +45,30 @@ struct UndefinedInstruction: CauseOfDeath, SingleCause {
       "The bytes at RIP (\(shown)) are no instruction in this mode (\(error)): \(fault.exception.vector.name).\(place)"
   }
 
+  /// Long mode with a 32-bit code segment: where a kernel has not yet made the far jump to 64-bit code.
+  private var wrongModeWords: String {
+    guard let state = fault.state, case .compatibility = state.mode, state.currentPrivilegeLevel == 0 else { return "" }
+    return
+      " Long mode is active, and CS is not of 64 bits: 64-bit code is decoded wrongly until a far jump has loaded CS with a descriptor whose L bit is set."
+  }
+
+  private var firmwareWords: String {
+    guard let instant = fault.instant, let state = fault.state, state.mode != .real, state.mode != .virtual8086,
+      isInCode != true,
+      case .physical(let place) = instant.translate(state.instructionAddress, for: PageAccess(.read, by: .supervisor)),
+      PCMemory.bios.contains(place.rawValue)
+    else { return "" }
+    return " RIP is in the place of the BIOS (E0000 to FFFFF), whose code is of 16 and 32 bits."
+  }
+
   /// A later processor may know an instruction of these bytes.
   var isDecided: Bool { error != .undefined && fault.exception.isCertain || isInCode == false }
 
   var remedies: [Remedy] {
-    [
+    let jump = Remedy.guest(
+      "make a far jump to a 64-bit code segment right after CR0.PG is set",
+      "CS keeps its 32 bits until it is loaded.")
+    return (wrongModeWords.isEmpty ? [] : [jump]) + [
       .guest(
         "find out how RIP came there: a jump through a bad pointer, a return address that was overwritten, code decoded in the wrong "
           + "mode, or code that was overwritten", "Compilers do not emit such bytes.")

@@ -151,9 +151,10 @@ extension Instruction {
   /// Whether it transfers control in a way that the emulator has for real mode only (Linux arch/x86/kvm/emulate.c: emulate_int, em_iret,
   /// 6.1; seen with 6.19): INT n, INT3, INTO and IRET.
   ///
-  /// So are far jumps and calls to what is neither code nor data, be it empty, and far returns to an outer level (__load_segment_descriptor,
+  /// It has nothing for BOUND. So are far jumps and calls to what is neither code nor data, be it empty, and far returns to an outer level (__load_segment_descriptor,
   /// em_ret_far, 6.1).
   fileprivate func isTransferUnknownToEmulator(at instant: Instant) -> Bool {
+    if mnemonic == "bound" { return true }
     guard mode != .real else { return false }
     if ["int", "int3", "into", "iret", "iretd", "iretq"].contains(mnemonic) { return true }
     guard isFarBranch, mode != .virtual8086 else { return false }

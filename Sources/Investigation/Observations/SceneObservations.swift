@@ -68,7 +68,7 @@ extension Scene {
       isWhole
       ? code(of: processor).map { InstructionObservations($0.value, at: processor.state, $0.source).evidence } ?? []
       : []
-    return instruction + ProcessorObservations(of: processor).evidence
+    return instruction + ProcessorObservations(of: processor).evidence + taskObservations(of: processor)
       + memorySizeObservations(processor).map { Evidence($0, processor.source) }
   }
 

@@ -35,9 +35,10 @@ extension InstructionChecks {
     guard !selector.isNull else { return refuse(selector, .isNull) }
     guard let descriptor = descriptor(selector) else { return }
     guard !descriptor.isCode else {
-      return checkCode(selector, descriptor, offset: offset) { level, requested, granted, isConforming in
+      checkCode(selector, descriptor, offset: offset) { level, requested, granted, isConforming in
         isConforming ? granted <= level : requested <= level && granted == level
       }
+      return checkCallPush(width: instruction.operandWidth / 8)
     }
     guard !descriptor.attributes.contains(.codeOrData) else { return refuse(selector, .wrongType(descriptor)) }
     switch (descriptor.attributes.type, state.isLongModeActive) {
@@ -67,11 +68,31 @@ extension InstructionChecks {
       return refuse(target, .wrongType(descriptor))
     }
     guard descriptor.attributes.contains(.present) else { return refuse(target, .notPresent(descriptor)) }
-    if granted < level, !isConforming { checkStack(of: gate, level: granted) }
+    if granted < level, !isConforming {
+      checkStack(of: gate, level: granted)
+    } else {
+      checkCallPush(width: state.isLongModeActive ? 8 : gate.attributes.type == 12 ? 4 : 2)
+    }
     guard exceptions.last?.isCertain != true else { return }
     let offset = gate.low & 0xFFFF | (gate.attributes.type == 12 ? (gate.low >> 48) << 16 : 0)
     if state.isLongModeActive { return checkLongOffset(of: selector, lower: offset) }
     if offset > UInt64(descriptor.limit) { refuseOffset(target, descriptor, offset) }
+  }
+
+  /// CS and EIP on the stack at hand, of a far CALL (SDM vol. 2, CALL).
+  private mutating func checkCallPush(width: Int) {
+    guard instruction.mnemonic == "call", exceptions.last?.isCertain != true else { return }
+    let base = state.mode == .long64 ? 0 : state.ss.base
+    let mask = InstructionChecks.mask(instruction.stackWidth)
+    for depth in [UInt64(width), 2 * UInt64(width)] {
+      let offset = (state.generalPurpose.rsp &- depth) & mask
+      let access = PageAccess(.write, by: instant.privilege)
+      switch instant.translate(LinearAddress(base &+ offset), for: access, usesStackSegment: true) {
+      case .physical: continue
+      case .fails(let exception): return raise(exception)
+      case .unknown(let reason): return doubt(reason)
+      }
+    }
   }
 
   /// SS, ESP, the parameters that the gate counts (bits 32 to 36), CS and EIP; no parameters in long mode.

@@ -89,8 +89,12 @@ struct RaisedException: Hashable {
 
   /// An exception that says by its vector what it is of, where the registers do not show which; nil for all others.
   init?(untold recorded: RecordedException) {
-    guard recorded.vector == .debug else { return nil }
-    self.init(.debug, .debug(.unknown))
+    switch recorded.vector {
+    case .debug: self.init(.debug, .debug(.unknown))
+    // Nothing but BOUND raises it (SDM vol. 3, 6.15).
+    case .boundRange: self.init(.boundRange, .onPurpose)
+    default: return nil
+    }
   }
 
   var isCertain: Bool { condition == nil }

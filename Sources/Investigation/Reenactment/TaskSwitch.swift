@@ -52,6 +52,21 @@ enum TaskSwitch {
     }
   }
 
+  /// The task that the current one interrupted or was called from, as its TSS has it: the link at the beginning of the current TSS names it, while
+  /// RFLAGS.NT is set (SDM vol. 3, 8.4). Nil where there is none, or where it is not known.
+  static func taskBefore(_ instant: Instant) -> (selector: SegmentSelector, state: ProcessorState)? {
+    let state = instant.state
+    guard !state.isLongModeActive, state.cr0.contains(.protectionEnable), state.rflags.contains(.nestedTask),
+      !state.tr.selector.isNull,
+      case let link = instant.bytes(at: LinearAddress(state.tr.base), count: 2, for: instant.implicitRead),
+      link.count == 2, case let selector = SegmentSelector(rawValue: UInt16(littleEndian: link[...])),
+      !selector.isNull, selector != state.tr.selector,
+      case .loadable(let descriptor?) = instant.judgeSystem(selector, types: [3, 11]),
+      case .completed(let before) = entering(selector, descriptor, at: instant)
+    else { return nil }
+    return (selector, before)
+  }
+
   private static func entering(
     _ selector: SegmentSelector, _ descriptor: SegmentDescriptor, at instant: Instant
   ) -> Self {

@@ -11,7 +11,8 @@ extension UnderTCG {
     /// Where the log leaves more than one cause, so that a general one is named, or none.
     static let undecided: Set<String> = [
       "assumed-memory", "slide-through-zeroes", "user-touches-kernel", "no-handler-for-timer", "int80-without-gate",
-      "gate-type", "idt-of-protected-mode", "wrong-cr3", "v86-interrupt", "gate-privilege",
+      "gate-type", "idt-of-protected-mode", "wrong-cr3", "v86-interrupt", "gate-privilege", "code-overwritten",
+      "far-return-of-32-bits", "call-gate-without-stack", "breakpoint-without-gate",
     ]
 
     @Test("no wrong cause is named", arguments: deaths)
