@@ -154,7 +154,7 @@ extension Investigator {
     if let access = loggedAccess { return (.pageFault(access), recordedException.source) }
     let exception =
       reenacted?.exceptions.first { $0.agrees(with: recordedException) } ?? refusedSelector(recordedException)
-      ?? RaisedException(untold: recordedException)
+      ?? RaisedException(untold: recordedException, isMemoryKnown: scene.memory != nil)
     return exception.map { ($0, recordedException.source) }
   }
 

@@ -88,11 +88,13 @@ struct RaisedException: Hashable {
   }
 
   /// An exception that says by its vector what it is of, where the registers do not show which; nil for all others.
-  init?(untold recorded: RecordedException) {
+  ///
+  /// - Parameter isMemoryKnown: Whether the operands could be looked at.
+  init?(untold recorded: RecordedException, isMemoryKnown: Bool) {
     switch recorded.vector {
     case .debug: self.init(.debug, .debug(.unknown))
     // Nothing but BOUND raises it (SDM vol. 3, 6.15).
-    case .boundRange: self.init(.boundRange, .onPurpose)
+    case .boundRange where !isMemoryKnown: self.init(.boundRange, .onPurpose)
     default: return nil
     }
   }
