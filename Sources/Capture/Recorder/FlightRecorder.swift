@@ -71,7 +71,7 @@ final class FlightRecorder {
       }
       return rings
     } catch .permissionDenied, .notPermitted {
-      throw .perfForbidden(paranoid: RecordingRefusal.paranoidLevel)
+      throw .perfForbidden(paranoid: RecordingRefusal.hinderingParanoidLevel)
     } catch .invalidArgument where tracepoints.contains(where: { $0.filter != nil }) {
       throw .filterRefused
     } catch {

@@ -113,7 +113,7 @@ extension RecordingRefusal {
   /// Why perf_event_open did not open these.
   init(perf error: Errno, _ tracepoints: [Tracepoint]) {
     switch error {
-    case .permissionDenied, .notPermitted: self = .perfForbidden(paranoid: Self.paranoidLevel)
+    case .permissionDenied, .notPermitted: self = .perfForbidden(paranoid: Self.hinderingParanoidLevel)
     case .invalidArgument where tracepoints.contains(where: { $0.filter != nil }): self = .filterRefused
     default: self = .perfFailed(errno: error.rawValue)
     }

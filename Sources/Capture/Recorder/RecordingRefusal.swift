@@ -28,10 +28,9 @@ public enum RecordingRefusal: Error, Hashable, Sendable {
       geteuid() == 0 ? "this kernel lets not even root read tracefs" : "tracefs may be read by root only"
     case .noTracepoints: "this kernel has none of these tracepoints"
     case .filterRefused: "the kernel refuses a filter, which may only name fields of its own event"
-    case .perfForbidden where geteuid() == 0:
-      "this kernel refuses perf_event_open even to root, as in a container without CAP_PERFMON, or where it is locked down"
     case .perfForbidden(let level?): "kernel.perf_event_paranoid is \(level), and recording tracepoints takes -1"
-    case .perfForbidden(nil): "perf_event_open is forbidden"
+    case .perfForbidden(nil):
+      "this kernel refuses perf_event_open to this user, whatever perf_event_paranoid is: in a container without CAP_PERFMON, or locked down"
     case .tracefsRefused(let code): "tracefs does not let a buffer be made and used: \(systemError(code))"
     case .told(let lack, _): lack
     case .perfFailed(let code): "perf_event_open failed: \(systemError(code))"
@@ -51,10 +50,10 @@ public enum RecordingRefusal: Error, Hashable, Sendable {
     case .tracefsNotMounted(let paranoid):
       "sudo mount -t tracefs -o mode=750,gid=$(id -g) nodev /sys/kernel/tracing"
         + (paranoid == nil ? "" : " && " + lowering)
-    case .tracefsUnreadable where geteuid() == 0: nil
+    case .tracefsUnreadable(nil) where geteuid() == 0: nil
     case .tracefsUnreadable(let paranoid):
       "sudo mount -o remount,mode=750,gid=$(id -g) /sys/kernel/tracing" + (paranoid == nil ? "" : " && " + lowering)
-    case .perfForbidden: geteuid() == 0 ? nil : lowering
+    case .perfForbidden(let level): level == nil ? nil : lowering
     case .told(_, let remedy): remedy
     case .tracefsRefused(let code):
       [EACCES, EPERM].contains(code) ? "sudo inquest record …, or --through perf" : "--through perf"
