@@ -239,6 +239,9 @@ extension Investigator {
   /// For an instruction that can raise nothing an interrupt is what remains, if the PIT's has no handler where the PIC may put
   /// it: where kernels move it, or else on firmware's vector.
   private var unknownInterrupt: RaisedException? {
+    guard SystemCallUnderPVM(ReportedFailure(scene: scene, processor: processor, next: reenacted)) == nil else {
+      return nil
+    }
     if let interruptWithoutStack { return interruptWithoutStack }
     let onFirmwareVector = undeliverable(.supposed(vector: 8), 8)
     guard let onFirmwareVector else { return nil }

@@ -18,11 +18,15 @@ struct RecordedException: Hashable {
 extension RecordedDeath {
   /// The exception that the triple fault began with; nil where the records do not show it.
   ///
-  /// All records of the stretch show the same RIP, so no handler ran in between.
+  /// All records of the stretch show the same RIP, so no handler ran in between; where no record shows RIP, as on kvm_pvm, it
+  /// takes a fetch that succeeds to tell that one did.
   var firstException: RecordedException? {
     guard kind == .tripleFault, !mayHaveBeenHandled else { return nil }
-    let start = records.lastIndex { if case .injectInterrupt(_, isSoft: false, _) = $0.event { true } else { false } }
-    for record in records[(start ?? records.startIndex)...] {
+    let interrupt = records.lastIndex {
+      if case .injectInterrupt(_, isSoft: false, _) = $0.event { true } else { false }
+    }
+    let fetch = RecordedWalk.walks(in: records).last { $0.access.contains(.fetch) && $0.error == nil }?.lastRecord
+    for record in records[max(interrupt ?? 0, fetch ?? 0)...] {
       guard case .injectException(let vector, let code, _) = record.event else { continue }
       guard vector != .doubleFault else { return nil }
       return RecordedException(

@@ -66,7 +66,8 @@ extension ReportedFailure {
     [
       MSRRefused.self, KVMNotUsable.self, HostMemoryError.self, HalfRestoredState.self, EntryInstructionFailed.self,
       EntryToSMM.self,
-      InvalidGuestState.self, InvalidVMCB.self, ContradictoryExit.self, DeliveryToDevice.self, ReturnFromSMM.self,
+      InvalidGuestState.self, InvalidVMCB.self, ContradictoryExit.self, DeliveryToDevice.self, SystemCallUnderPVM.self,
+      ReturnFromSMM.self,
       RegistersRefused.self, RefusedFetch.self, MultibootAddresses.self,
     ]
   }
