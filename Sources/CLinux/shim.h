@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <linux/kvm.h>
 #include <linux/perf_event.h>
-#include <poll.h>
 #include <signal.h>
 #include <stddef.h>
 #include <sys/ioctl.h>
@@ -193,10 +192,12 @@ static inline void clinux_await_holder(int pipe) {
   for (int standard = 0; standard < 3; standard++) dup2(nothing, standard);
   dup2(pipe, 3);
   syscall(SYS_close_range, 4u, ~0u, 0u);
-  // Nothing is ever written to it, so poll returns for the end alone, or for a signal that could not be ignored.
-  struct pollfd holder = {.fd = 3};
-  while (poll(&holder, 1, -1) < 0) {
-  }
+  // The holder's end does not block, and this one is its copy.
+  fcntl(3, F_SETFL, 0);
+  char byte;
+  ssize_t count;
+  do count = read(3, &byte, 1);
+  while (count > 0 || (count < 0 && errno == EINTR));
 }
 
 /// Starts a process that removes `count` files and their folder when the other end of `pipe` is closed. Returns its
