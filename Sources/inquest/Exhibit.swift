@@ -42,7 +42,8 @@ enum Exhibit {
       }
     } else {
       let trace = KVMTrace(text: bytes)
-      let log = QEMULog.parse(utf8: bytes.indices.map { bytes[$0] })
+      let log = QEMULog.parse(
+        utf8: bytes.indices.map { bytes[$0] }, leavingOut: Set(trace.records.compactMap(\.line)))
       guard !trace.records.isEmpty || !log.isEmpty else {
         throw Failure(
           "nothing in it is known: no KVM event, no register dump, no message or command line of QEMU, and it is no trace "

@@ -55,12 +55,14 @@ import X86
 }
 
 extension ProcessorState {
-  /// What a note shows of a register dump: no EFER, SMM or HLT, and under TCG flags of an earlier moment.
+  /// What a note shows of a register dump: no EFER, A20, SMM, HLT or debug registers, and under TCG flags of an earlier moment.
   var asNoted: ProcessorState {
     var state = self
     state.efer = nil
     state.isInSMM = nil
     state.isHalted = nil
+    state.isAddressLine20Masked = nil
+    state.debug = nil
     state.rflags.subtract([.carry, .parity, .adjust, .zero, .sign, .direction, .overflow])
     return state
   }

@@ -1,3 +1,5 @@
+import Glibc
+
 /// One line of a log, without its end, its trailing blanks and the marks that mail puts before quoted text.
 struct LogLine {
   /// Counted from 1.
@@ -5,7 +7,11 @@ struct LogLine {
   var bytes: ArraySlice<UInt8>
 
   /// The lines of `text`, ended by LF, CR LF or CR.
-  static func lines(of text: [UInt8]) -> LogLines { LogLines(text: text) }
+  ///
+  /// - Parameter others: Lines that are left out, counted from 1 by LF alone.
+  static func lines(of text: [UInt8], leavingOut others: Set<Int> = []) -> LogLines {
+    LogLines(text: text, leavingOut: others)
+  }
 
   var string: String { String(decoding: bytes, as: UTF8.self) }
 }
@@ -15,14 +21,18 @@ struct LogLine {
 struct LogLines: Sequence, IteratorProtocol {
   private let text: [UInt8]
   private let isQuotedPrintable: Bool
+  private let others: Set<Int>
   private var position = 0
   private var number = 0
+  /// How many ends of lines there were by LF alone.
+  private var feeds = 0
 
   /// How many lines may be joined to one.
   private static let mostJoined = 64
 
-  init(text: [UInt8]) {
+  init(text: [UInt8], leavingOut others: Set<Int>) {
     self.text = text
+    self.others = others
     isQuotedPrintable = TransferEncoding.isQuotedPrintable(text)
   }
 
@@ -33,7 +43,15 @@ struct LogLines: Sequence, IteratorProtocol {
   }
 
   private mutating func nextOfText() -> ArraySlice<UInt8>? {
-    guard position < text.endIndex else { return nil }
+    while position < text.endIndex {
+      let isLeftOut = others.contains(feeds + 1)
+      let line = takeLine()
+      if !isLeftOut { return line }
+    }
+    return nil
+  }
+
+  private mutating func takeLine() -> ArraySlice<UInt8> {
     let start = position
     while position < text.endIndex, text[position] != Byte.lineFeed, text[position] != Byte.carriageReturn {
       position += 1
@@ -42,6 +60,7 @@ struct LogLines: Sequence, IteratorProtocol {
     if position < text.endIndex {
       let endsInPair =
         text[position] == Byte.carriageReturn && position + 1 < text.endIndex && text[position + 1] == Byte.lineFeed
+      if endsInPair || text[position] == Byte.lineFeed { feeds += 1 }
       position += endsInPair ? 2 : 1
     }
     number += 1
@@ -128,15 +147,28 @@ struct LineScanner {
 
   /// Reads up to and with the first `text`; false, reading nothing, where there is none.
   mutating func skip(past text: StaticString) -> Bool {
-    var copy = self
-    while !copy.isAtEnd {
-      if copy.skip(text) {
-        self = copy
-        return true
+    guard let start = offset(of: text) else { return false }
+    rest.removeFirst(start + text.utf8CodeUnitCount)
+    return true
+  }
+
+  /// How many bytes come before the first `text`, which is not empty. Each line of a log is searched for dozens of words.
+  private func offset(of text: StaticString) -> Int? {
+    // Both buffers live as long as their closures, and the guards keep memchr and memcmp within them.
+    text.withUTF8Buffer { word -> Int? in
+      unsafe rest.withUnsafeBytes { line -> Int? in
+        guard let base = line.baseAddress, let wanted = word.baseAddress else { return nil }
+        var start = 0
+        while line.count - start >= word.count,
+          let found = unsafe memchr(base + start, CInt(wanted.pointee), line.count - word.count + 1 - start)
+        {
+          start = unsafe UnsafeRawPointer(found) - base
+          if unsafe memcmp(base + start, wanted, word.count) == 0 { return start }
+          start += 1
+        }
+        return nil
       }
-      copy.rest.removeFirst()
     }
-    return false
   }
 
   mutating func skipByte() { if !rest.isEmpty { rest.removeFirst() } }

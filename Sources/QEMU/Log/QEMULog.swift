@@ -85,9 +85,11 @@ public enum QEMULog {
   public static func parse(_ text: some StringProtocol) -> [QEMULogEntry] { parse(utf8: Array(text.utf8)) }
 
   /// Finds what QEMU said in a text of any encoding that contains ASCII.
-  public static func parse(utf8 text: [UInt8]) -> [QEMULogEntry] {
+  ///
+  /// - Parameter others: Lines that are known to be something else, counted from 1 by LF.
+  public static func parse(utf8 text: [UInt8], leavingOut others: Set<Int> = []) -> [QEMULogEntry] {
     var parser = QEMULogParser()
-    for line in LogLine.lines(of: text) { parser.take(line) }
+    for line in LogLine.lines(of: text, leavingOut: others) { parser.take(line) }
     return parser.finish()
   }
 }
