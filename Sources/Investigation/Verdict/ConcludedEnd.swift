@@ -1,4 +1,3 @@
-import GuestImage
 import KVM
 import X86
 
@@ -14,17 +13,7 @@ extension Scene {
     _ processor: ObservedProcessor?, _ reenacted: NextInstruction?, _ delivery: Delivery?
   ) -> Conclusion? {
     let isPageGone = reenacted?.certainException?.access != nil && delivery?.end == .tripleFault
-    guard ending == .reset else { return nil }
-    if let processor, let reenacted, delivery?.end == .tripleFault,
-      resetsWithoutTable(processor, reenacted)
-    {
-      return Conclusion(
-        outcome: .ended,
-        sentence:
-          "The guest reset the machine by a triple fault: LIDT loaded an IDT of limit 0, and the next instruction raises an exception. Kernels do that on purpose; if this one did not, what LIDT loaded was never filled."
-      )
-    }
-    guard !isPageGone, let (port, writer) = resetPort(processor) else { return nil }
+    guard ending == .reset, !isPageGone, let (port, writer) = resetPort(processor) else { return nil }
     let place = "port \(port.hexadecimal), \(Self.name(ofResetPort: port))"
     let image = memory.flatMap { memory in writer.flatMap { EFIImage(at: $0.state, in: memory) } }
     guard let image else {
@@ -33,23 +22,6 @@ extension Scene {
     return Conclusion(
       outcome: .ended, sentence: "The guest reset the machine through \(place): \(image.words) wrote to it.",
       evidence: [image.evidence])
-  }
-
-  /// Whether the instruction right before RIP is LIDT, the IDT is empty, and the instruction is one that asks for an exception: so reboot code goes when
-  /// all else has failed (Linux arch/x86/kernel/reboot.c: native_machine_emergency_restart, 6.1).
-  private func resetsWithoutTable(_ processor: ObservedProcessor, _ reenacted: NextInstruction) -> Bool {
-    let state = processor.state
-    guard state.idtr.limit == 0, state.idtr.base.rawValue == 0, let instruction = reenacted.instruction,
-      ["int3", "int", "ud2", "into"].contains(instruction.mnemonic)
-    else { return false }
-    let instant = instant(of: processor)
-    // LIDT has 3 to 9 bytes.
-    return (3...9).contains { length in
-      let start = state.instructionAddress.rawValue &- UInt64(length)
-      let bytes = instant.bytes(at: LinearAddress(start), count: length, for: PageAccess(.read, by: .supervisor))
-      guard bytes.count == length, let before = try? Instruction.decodeNext(bytes, in: state) else { return false }
-      return before.mnemonic == "lidt" && before.length == length
-    }
   }
 
   /// What a guest did that turned the machine off; nil where neither the trace nor the instruction shows it.

@@ -6,7 +6,8 @@ private func check(_ expected: ExpectedEnd, accelerator: String) async throws {
   let (finished, verdict) = try await run(
     command, options: expected.end == "hang" ? ["--stall", "1", "--timeout", "60"] : [])
   #expect(verdict.cause?.id == expected.cause, "\(finished)")
-  if expected.end == "triple-fault" { #expect(verdict.fault?.vector == expected.vector, "\(finished)") }
+  // Where the table has none, what the exception is depends on what firmware, a device or nobody leaves there.
+  if let vector = expected.vector { #expect(verdict.fault?.vector == vector, "\(finished)") }
   if expected.end == "lives" { #expect(finished.standardOutput.contains("OK"), "\(finished)") }
   if let cured = try expected.curedCommand(accelerator: accelerator) {
     let lived = try await runQEMU(cured)
