@@ -85,6 +85,12 @@ benchmark: build guests
 	@Benchmarks/traces.sh $(INQUEST)
 	@Benchmarks/paging.sh $(INQUEST)
 	@Benchmarks/run.sh $(INQUEST)
+	@status=0; $(MAKE) -s lab || status=$$?; [ $$status -eq 0 ] || exit 0; \
+	for npt in 1 0; do \
+	  echo "In the laboratory with npt=$$npt, a second being 1e9 instructions:"; \
+	  Lab/run --count --npt $$npt --limit 3600 env TMPDIR=/run ROUNDS=2 Benchmarks/run.sh $(INQUEST) \
+	    .build/lab/kernel/boot/vmlinuz-*; \
+	done
 
 docs: build
 	@Scripts/manual $(INQUEST)
