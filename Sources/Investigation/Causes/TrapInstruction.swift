@@ -7,6 +7,8 @@ struct TrapInstruction: CauseOfDeath, SingleCause {
   static let refines = [UndefinedInstruction.id]
 
   private let fault: FirstFault
+  /// Whether the bytes were read where they lie: a log shows what was executed, which something may have put there.
+  private let isRead: Bool
   /// What BOUND found; nil for the others.
   private let bounds: String?
 
@@ -18,6 +20,7 @@ struct TrapInstruction: CauseOfDeath, SingleCause {
     default: return nil
     }
     self.fault = fault
+    isRead = scene.memory != nil
   }
 
   /// An IDT without a gate makes the instruction a way to reset the machine, which is one of Linux's (arch/x86/kernel/reboot.c:
@@ -25,7 +28,7 @@ struct TrapInstruction: CauseOfDeath, SingleCause {
   /// the same as of one that forgot to fill its table.
   private var isPerhapsReset: Bool { bounds == nil && fault.state?.idtr.limit == 0 }
 
-  var isDecided: Bool { !isPerhapsReset }
+  var isDecided: Bool { isRead && !isPerhapsReset }
 
   var summary: String {
     if let bounds {
@@ -40,6 +43,7 @@ struct TrapInstruction: CauseOfDeath, SingleCause {
     return
       "\(fault.instructionName) raises \(fault.exception.vector.name) by design: compilers and kernels put it where a program must not go "
       + "on (a failed assertion or precondition, a panic, BUG(), unreachable code)."
+      + (isRead ? "" : " The memory there was not read: it may also have been written over the code.")
   }
 
   var remedies: [Remedy] {
