@@ -76,6 +76,28 @@ struct EFIResetTests {
     #expect(verdict.ending.contains("EFI's ResetSystem (a runtime driver of the firmware, the PE image at 0x100000)"))
   }
 
+  @Test("an image at the end of the address space, larger than what is left of it")
+  func endOfAddressSpace() throws {
+    let base: UInt64 = 0xFFFF_FFFF_FFFF_F000
+    var scene = scene(Image())
+    var memory = try #require(scene.memory as? SparseMemory)
+    // The last 2 MiB are mapped to the first, so the image's headers lie in the page before 200000H.
+    for (table, entry) in [(0x6000, 0x7003), (0x7000, 0x8003), (0x8000, 0x83)] as [(UInt64, UInt64)] {
+      memory.store(entry, at: table + 8 * 511)
+    }
+    var headers = [UInt8](repeating: 0, count: 0x1000)
+    var span = headers.mutableSpan
+    try memory.read(PhysicalAddress(0x10_0000), into: &span)
+    memory.store(headers, at: 0x1F_F000)
+    memory.store((0..<8).map { UInt8(truncatingIfNeeded: base >> (8 * $0)) }, at: 0x1F_F000 + Image.headersOffset + 48)
+    memory.store([0xEE], at: 0x1F_F200)
+    memory.store(Array(repeating: UInt8(0x80), count: 8), at: 0x1F_F208)
+    scene.memory = memory
+    scene.processors[0].state.rip = base + 0x201
+    let verdict = Investigator.verdict(on: scene)
+    #expect(verdict.ending.contains("a runtime driver of the EFI firmware (the PE image at 0xfffffffffffff000)"))
+  }
+
   @Test("what the runtime services do not show is not said")
   func otherDriver() {
     for image in [Image(services: "BOOTSERV"), Image(resetSystem: 0x11_0000)] {

@@ -176,6 +176,13 @@ struct PrintedDumpTests {
     #expect(state.mode == .long64 && state.cr3 == 0x9000 && state.efer?.rawValue == 0x500 && state.idtr.limit == 0)
   }
 
+  @Test("a structure that never ends does not hide what comes behind it")
+  func endless() throws {
+    let end = "kvm_regs { rax: 1, rbx: 2, rcx: 3, rdx: 4, rip: 0x10006d, rflags: 134 }\n"
+    let text = "kvm_regs {\n" + String(repeating: "a line of the log\n", count: 300) + end
+    #expect(try dump(text)[.rip] == 0x10_006D)
+  }
+
   @Test("what a kernel in Rust prints of an exception")
   func stackFrame() throws {
     let dump = try dump(

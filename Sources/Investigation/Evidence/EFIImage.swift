@@ -60,15 +60,17 @@ struct EFIImage: Hashable {
   /// (UefiRuntimeServicesTableLib: gRT), which SetVirtualAddressMap brings up to date.
   private static func holdsResetSystem(_ headers: Headers, _ base: UInt64, _ space: AddressSpace) -> Bool {
     let width = headers.pointerSize
-    let image = base..<base &+ headers.imageSize
-    for page in stride(from: base, to: base &+ min(headers.imageSize, mostSearched), by: 0x1000) {
+    for way in stride(from: 0, to: min(headers.imageSize, mostSearched), by: 0x1000) {
+      let page = base &+ way
       guard let bytes = space.plain(page, 0x1000) else { continue }
       for offset in stride(from: 0, to: bytes.count, by: width) {
         let table = UInt64(littleEndian: bytes[offset..<offset + width])
         guard table != 0, table % 8 == 0, space.plain(table, 8) == RuntimeServices.signature else { continue }
         // ResetSystem is the eleventh of the functions behind the table's header (UEFI 2.10, 4.2.1 and 4.5.1).
         let entry = table &+ 24 &+ UInt64(10 * width)
-        guard let function = space.noted(entry, width), image.contains(UInt64(littleEndian: function[...])) else {
+        guard let function = space.noted(entry, width),
+          UInt64(littleEndian: function[...]) &- base < headers.imageSize
+        else {
           continue
         }
         _ = (space.noted(page &+ UInt64(offset), width), space.noted(table, 8))

@@ -226,7 +226,7 @@ struct PrintedDumpParser {
     // Another structure may follow in the same line.
     structure?.read(bytes)
     begin(line.number)
-    if let structure, structure.depth == 0 {
+    if let structure, structure.depth == 0 || structure.isEndless {
       take(structure, line.number)
       self.structure = nil
     }

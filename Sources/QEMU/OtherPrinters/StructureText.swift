@@ -9,9 +9,16 @@ struct StructureText {
   /// More levels are no registers.
   private static let mostLevels = 8
   private static let mostValues = 256
+  /// Each structure of a line of its own for each member, as `{:#?}` prints kvm_sregs, has fewer.
+  private static let mostLines = 256
+  private var lines = 0
+
+  /// Whether so much was read without an end that it is cut off, or none.
+  var isEndless: Bool { lines > Self.mostLines || values.count >= Self.mostValues }
 
   /// Reads on. Each word is a name, or the number that belongs to the last.
   mutating func read(_ bytes: ArraySlice<UInt8>) {
+    lines += 1
     var index = bytes.startIndex
     while index < bytes.endIndex, values.count < Self.mostValues {
       let byte = bytes[index]
