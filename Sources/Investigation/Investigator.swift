@@ -58,7 +58,7 @@ public struct Investigator {
     (reenacted, delivery) = processor.map(scene.reenact) ?? (nil, nil)
     conclusion =
       death.map(scene.conclusion) ?? scene.requestedReset(processor, reenacted, delivery) ?? scene.loggedConclusion
-      ?? scene.concludedEnd(reenacted: reenacted, delivery: delivery)
+      ?? scene.concludedEnd(processor, reenacted: reenacted, delivery: delivery)
   }
 
   private func verdict() -> Verdict {
@@ -213,12 +213,12 @@ extension Investigator {
       if certain.access != nil { return contradictsCR2 ? nil : certain }
       return conclusion.isTripleFault ? certain : nil
     }
-    guard conclusion.recordsTripleFault, reenacted.doubt == nil else { return nil }
+    guard conclusion.recordsTripleFault || conclusion.isSupposedTripleFault, reenacted.doubt == nil, let processor
+    else {
+      return nil
+    }
     if excludesInterrupts { return reenacted.exceptions.count == 1 ? reenacted.exceptions.first : nil }
-    guard let instruction = reenacted.instruction, reenacted.exceptions.isEmpty,
-      instruction.isaExtension == "BASE", !instruction.isPrivileged || instruction.mnemonic == "hlt"
-    else { return nil }
-    return unknownInterrupt
+    return InterruptByExclusion(of: processor, next: reenacted, in: scene)?.exception
   }
 
   /// What keeps a recorded interrupt, or INT n, from its handler.
@@ -229,35 +229,7 @@ extension Investigator {
 
   /// What keeps an interrupt from its handler; nil if nothing is known to.
   private func undeliverable(_ event: InterruptEvent, _ vector: UInt8) -> RaisedException? {
-    guard let processor,
-      case .blocked(let obstacle) = HandlerPath(
-        of: ExceptionVector(rawValue: vector), at: scene.instant(of: processor), isSoftware: event.isSoftware)
-    else { return nil }
-    return RaisedException(obstacle.exception, .undeliverable(event, obstacle))
-  }
-
-  /// For an instruction that can raise nothing an interrupt is what remains, if the PIT's has no handler where the PIC may put
-  /// it: where kernels move it, or else on firmware's vector.
-  private var unknownInterrupt: RaisedException? {
-    guard SystemCallUnderPVM(ReportedFailure(scene: scene, processor: processor, next: reenacted)) == nil else {
-      return nil
-    }
-    if let interruptWithoutStack { return interruptWithoutStack }
-    let onFirmwareVector = undeliverable(.supposed(vector: 8), 8)
-    guard let onFirmwareVector else { return nil }
-    let elsewhere = [UInt8(0x20), 0x30].compactMap { undeliverable(.hardware(vector: nil), $0) }
-    return elsewhere.count == 2 ? elsewhere[0] : onFirmwareVector
-  }
-
-  /// An interrupt that has a gate, and whose frame cannot be pushed, if CR2 shows that such a push was the last page fault.
-  private var interruptWithoutStack: RaisedException? {
-    guard let cr2 = processor?.state.cr2 else { return nil }
-    return (UInt8(32)...255).lazy.compactMap { undeliverable(.hardware(vector: nil), $0) }.first { exception in
-      guard case .undeliverable(_, let obstacle) = exception.reason, obstacle.kind == .stackNotWritable else {
-        return false
-      }
-      return obstacle.access.map { $0.address.rawValue >> 12 == cr2 >> 12 } ?? false
-    }
+    processor.flatMap { .undeliverable(event, vector, at: scene.instant(of: $0)) }
   }
 
   /// Whether nothing but the instruction itself can have raised an exception there.

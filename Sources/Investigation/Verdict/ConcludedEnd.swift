@@ -52,7 +52,9 @@ extension Scene {
   }
 
   /// What the registers and the memory say of an end that nothing recorded.
-  func concludedEnd(reenacted: NextInstruction?, delivery: Delivery?) -> Conclusion {
+  func concludedEnd(
+    _ processor: ObservedProcessor?, reenacted: NextInstruction?, delivery: Delivery?
+  ) -> Conclusion {
     guard ending == .reset else {
       let sentence =
         trace.isEmpty ? "Nothing here shows how the guest ended." : "The trace shows no death."
@@ -69,9 +71,10 @@ extension Scene {
       return Conclusion(
         outcome: .ended, sentence: "The guest reset the machine: QEMU logged no triple fault.\(placeInFirmware)")
     }
-    return Conclusion(
-      outcome: .undetermined,
-      sentence: "The guest was reset. Whether it asked for that or died of a triple fault, nothing here tells.")
+    return unrequestedReset(processor, reenacted)
+      ?? Conclusion(
+        outcome: .undetermined,
+        sentence: "The guest was reset. Whether it asked for that or died of a triple fault, nothing here tells.")
   }
 
   /// The port through which the guest reset the machine, where the trace or the instruction before RIP shows it, and who wrote to it, where

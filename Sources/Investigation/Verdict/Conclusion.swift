@@ -15,6 +15,8 @@ struct Conclusion {
   var isFailedEmulation = false
   /// Whether the guest died of a triple fault, as far as anything tells.
   var isTripleFault = false
+  /// Whether a triple fault is only what is left when all else was excluded.
+  var isSupposedTripleFault = false
 }
 
 extension Scene {
