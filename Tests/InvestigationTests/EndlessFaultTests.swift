@@ -52,4 +52,32 @@ struct EndlessFaultTests {
       cause(trace: (0..<100).map { _ in .injectException(vector: .pageFault, errorCode: 2, isReinjected: false) })
         == nil)
   }
+
+  /// What is said of a guest of which nothing was recorded, by looks at it: at `mov al, [0x400000]`, which is not mapped.
+  private func cause(looks: [(inout ProcessorState) -> Void]) -> String? {
+    var guest = SmallGuest()
+    guest.accelerator = .kvm
+    guest.memory.store([0x8A, 0x04, 0x25, 0, 0, 0x40, 0], at: 0x10_0000)
+    guest.state.cr2 = 0x40_0000
+    var scene = guest.scene
+    scene.ending = .stalled
+    scene.log = []
+    scene.watched = looks.map { change in
+      var state = guest.state
+      change(&state)
+      return WatchedMoment(processors: [Story.processor(state)])
+    }
+    return Investigator.verdict(on: scene).cause?.id
+  }
+
+  @Test("in the registers: the fault has been raised and is about to be raised again, and nothing has changed")
+  func looks() {
+    let inHandler: (inout ProcessorState) -> Void = { $0.rip = SmallGuest.handler }
+    let same: [(inout ProcessorState) -> Void] = [{ _ in }, inHandler, { _ in }, inHandler, { _ in }]
+    #expect(cause(looks: same) == "hang.endless-fault")
+    #expect(cause(looks: [{ _ in }, inHandler, { _ in }]) == nil)
+    #expect(cause(looks: same + [{ $0.generalPurpose.rbx = 1 }]) == nil)
+    #expect(cause(looks: same + [{ $0.cr2 = 0x40_1000 }]) == nil)
+    #expect(cause(looks: (0..<5).map { _ in { $0.cr2 = 0 } }) == nil)
+  }
 }

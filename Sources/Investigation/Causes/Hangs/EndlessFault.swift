@@ -21,22 +21,54 @@ struct EndlessFault: CauseOfHang, SingleCause {
     var address: UInt64?
     /// Nil where they are not known; a handler that emulates the instruction changes them.
     var registers: GeneralPurposeRegisters?
+
+    var words: String { vector.name + (instructionPointer.map { " at \($0.hexadecimal)" } ?? "") }
   }
 
   private let fault: Event
-  private let count: Int
-  private let source: Source
+  let evidence: [Evidence]
 
   /// It may have been about to end when it was stopped.
   let confidence = Confidence.likely
 
   init?(_ hang: Hang) {
-    let logged = Self.logged(hang.scene.log)
-    let events = logged.isEmpty ? Self.traced(hang.scene.traceSinceLoss) : logged
+    guard let (fault, evidence) = Self.recorded(hang.scene) ?? Self.seen(hang.scene) else { return nil }
+    (self.fault, self.evidence) = (fault, [evidence])
+  }
+
+  private static func recorded(_ scene: Scene) -> (Event, Evidence)? {
+    let logged = logged(scene.log)
+    let events = logged.isEmpty ? traced(scene.traceSinceLoss) : logged
     guard let last = events.last else { return nil }
-    count = events.reversed().prefix { $0.value == last.value }.count
-    guard count >= Self.least else { return nil }
-    (fault, source) = (last.value, last.source)
+    let count = events.reversed().prefix { $0.value == last.value }.count
+    return count < least ? nil : (last.value, Evidence("\(last.value.words) \(count) times in a row", last.source))
+  }
+
+  /// At how many looks a page fault must have been found raised and about to be raised again.
+  private static let leastLooks = 3
+
+  /// A page fault that the next instruction raises while CR2 already holds its address: it was raised before, and the handler has returned.
+  /// At each look where the one processor was not in the handler everything is as it was.
+  private static func seen(_ scene: Scene) -> (Event, Evidence)? {
+    let looks = scene.watched.flatMap(\.processors)
+    guard looks.count == scene.watched.count else { return nil }
+    let faults = looks.compactMap { processor -> Sourced<Event>? in
+      let instant = scene.instant(of: processor)
+      guard let exception = NextInstruction(at: instant).certainException, let access = exception.access,
+        access.address.rawValue == processor.state.cr2
+      else { return nil }
+      let event = Event(
+        vector: .pageFault, errorCode: exception.errorCode, instructionPointer: processor.state.rip,
+        address: processor.state.cr2, registers: processor.state.generalPurpose)
+      return Sourced(event, processor.source)
+    }
+    guard let last = faults.last, faults.count >= leastLooks, faults.allSatisfy({ $0.value == last.value }),
+      looks.allSatisfy({ $0.state.cr2 == last.value.address })
+    else { return nil }
+    let words =
+      "\(last.value.words) is about to be raised, and CR2 already holds its address, at \(faults.count) of \(looks.count) looks, with the same "
+      + "registers"
+    return (last.value, Evidence(words, last.source))
   }
 
   /// The exceptions of a log of `-d int`: no interrupts of devices, and no INT n.
@@ -82,10 +114,8 @@ struct EndlessFault: CauseOfHang, SingleCause {
     return events
   }
 
-  private var event: String { fault.vector.name + (fault.instructionPointer.map { " at \($0.hexadecimal)" } ?? "") }
-
   var summary: String {
-    "\(event) is raised again and again: its handler returns to the instruction without having mended what is "
+    "\(fault.words) is raised again and again: its handler returns to the instruction without having mended what is "
       + "wrong."
   }
 
@@ -96,8 +126,6 @@ struct EndlessFault: CauseOfHang, SingleCause {
         "For a fault, the return address is the instruction that raised it.")
     ]
   }
-
-  var evidence: [Evidence] { [Evidence("\(event) \(count) times in a row", source)] }
 }
 
 extension EndlessFault {
@@ -106,7 +134,8 @@ extension EndlessFault {
 
     ## How to recognise it
 
-    The trace, or the log of `-d int`, shows one vector at one RIP, dozens of times in a row.
+    The trace, or the log of `-d int`, shows one vector at one RIP, dozens of times in a row. In the registers, CR2 already holds the address that
+    the next instruction is about to fail at.
 
     ## Why
 
