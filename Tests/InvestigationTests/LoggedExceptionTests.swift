@@ -74,4 +74,37 @@ struct LoggedExceptionTests {
     #expect(verdict.cause?.summary.contains("The instruction") != true, "\(String(describing: verdict.cause))")
     #expect(!verdict.chain.contains { $0.text.contains("fails") })
   }
+
+  /// UD2 at 100000H behind a copy that the listing shows: `mov edi, …; mov ecx, 0x80; rep movsb`.
+  private func trap(copyTo destination: [UInt8], between: [CodeListing.Line] = []) -> Verdict {
+    let copy =
+      [
+        CodeListing.Line(address: 0x0F_0000, bytes: [0xBF] + destination),
+        CodeListing.Line(address: 0x0F_0005, bytes: [0xB9, 0x80, 0, 0, 0]),
+      ] + between + [CodeListing.Line(address: 0x0F_0010, bytes: [0xF3, 0xA4])]
+    let code = [CodeListing.Line(address: 0x10_0000, bytes: [0x0F, 0x0B])]
+    let chain = [Self.check(nil, 6), Self.event(6), Self.check(nil, 13), Self.event(13, 6 << 3 | 2)]
+    return Investigator.verdict(
+      on: scene(
+        [
+          .codeListing(CodeListing(lines: copy, isOfGuest: true)),
+          .codeListing(CodeListing(lines: code, isOfGuest: true)),
+        ]
+          + chain + Self.end))
+  }
+
+  @Test("a trap that was copied to where it is executed is not called the guest's own, nor anything else")
+  func copiedTrap() {
+    let words = "`rep movsb` at 0xf0010 wrote the 128 bytes from 0xfffc0 on"
+    let copied = trap(copyTo: [0xC0, 0xFF, 0x0F, 0])
+    #expect(copied.cause == nil)
+    #expect(copied.observations.contains { $0.text.contains(words) })
+    let elsewhere = trap(copyTo: [0x00, 0x10, 0x10, 0])
+    #expect(elsewhere.cause?.id == "instruction.trap")
+    #expect(!elsewhere.observations.contains { $0.text.contains("rep movsb") })
+    // With a count that nothing shows, it is not known what was written.
+    let unknown = trap(
+      copyTo: [0xC0, 0xFF, 0x0F, 0], between: [CodeListing.Line(address: 0x0F_000A, bytes: [0x89, 0xC1])])
+    #expect(unknown.cause?.id == "instruction.trap")
+  }
 }

@@ -19,8 +19,12 @@ struct TrapInstruction: CauseOfDeath, SingleCause {
       bounds = "the index is \(index), and the bounds are \(lower) and \(upper)"
     default: return nil
     }
-    self.fault = fault
     isRead = scene.memory != nil
+    // What was copied there may be the code that was meant, or not.
+    if !isRead, let state = fault.state, scene.listedCopy(over: state.instructionAddress.rawValue, state) != nil {
+      return nil
+    }
+    self.fault = fault
   }
 
   /// An IDT without a gate makes the instruction a way to reset the machine, which is one of Linux's (arch/x86/kernel/reboot.c:

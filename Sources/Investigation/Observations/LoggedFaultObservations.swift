@@ -7,7 +7,18 @@ extension Scene {
   var loggedFaultObservations: [Evidence] {
     guard trace.isEmpty else { return [] }
     guard let fault = loggedFault else { return checksWithoutLines }
-    return fault.words.map { Evidence($0, fault.source) }
+    return fault.words.map { Evidence($0, fault.source) } + [copy(over: fault)].compactMap(\.self)
+  }
+
+  /// What was written to the place of the fault.
+  private func copy(over fault: LoggedFault) -> Evidence? {
+    guard let pointer = fault.programCounter,
+      let processor = processors.first(where: { $0.state.instructionAddress.rawValue == pointer }),
+      let copy = listedCopy(over: pointer, processor.state)
+    else { return nil }
+    return Evidence(
+      "What lies at RIP was put there before: \(copy.value.words). Either code was moved there, or it was written over",
+      copy.source)
   }
 
   /// Exceptions that the log names without the line that TCG prints of each in protected mode (target/i386/tcg/seg_helper.c:
