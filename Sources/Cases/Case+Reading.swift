@@ -20,7 +20,7 @@ extension Case {
     }
     let document = try CaseDocument(json: json)
     let map = try folder.text(of: .memoryMap).flatMap { MemoryMap(monitorText: $0) }
-    let scene = GuestScene(
+    var scene = GuestScene(
       ending: try document.ending.ending, moment: .now, identity: try document.qemu?.identity,
       registers: try folder.text(of: .registers), log: try folder.bytes(of: .log) ?? [],
       logsTripleFaults: document.logsTripleFaults, interruptLog: try folder.bytes(of: .interruptLog) ?? [],
@@ -28,6 +28,7 @@ extension Case {
       standardError: try folder.bytes(of: .standardError) ?? [],
       memory: try folder.memory(map), recording: try folder.recording(document.trace),
       shutdownCause: document.shutdownCause.map(ShutdownCause.init(rawValue:)))
+    scene.registersOfSecondRun = try folder.text(of: .registersOfSecondRun)
     let contents = try folder.bytes(of: .image)
     self.init(
       inquestVersion: document.inquest, created: document.created,

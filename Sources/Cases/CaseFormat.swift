@@ -13,6 +13,8 @@ public enum CaseFormat {
     case verdict = "verdict.json"
     /// The monitor's `info registers -a`.
     case registers = "registers.txt"
+    /// The same of a second run, under TCG, where KVM had cleared them.
+    case registersOfSecondRun = "registers-second-run.txt"
     /// In the form of the monitor's `info mtree -f`.
     case memoryMap = "memory-map.txt"
     /// The last of QEMU's standard error.
@@ -33,7 +35,9 @@ public enum CaseFormat {
     /// The most bytes that are read of it.
     var limit: Int {
       switch self {
-      case .document, .verdict, .registers, .memoryMap, .standardError, .log, .interruptLog, .samples: 16 << 20
+      case .document, .verdict, .registers, .registersOfSecondRun, .memoryMap, .standardError, .log, .interruptLog,
+        .samples:
+        16 << 20
       case .trace: 1 << 30
       case .memory: 1 << 44
       case .image: 1 << 30
@@ -43,7 +47,9 @@ public enum CaseFormat {
     /// Whether names and addresses can be replaced in it without harm.
     var isText: Bool {
       switch self {
-      case .document, .verdict, .registers, .memoryMap, .standardError, .log, .interruptLog, .samples: true
+      case .document, .verdict, .registers, .registersOfSecondRun, .memoryMap, .standardError, .log, .interruptLog,
+        .samples:
+        true
       case .trace, .memory, .image: false
       }
     }

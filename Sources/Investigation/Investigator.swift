@@ -391,9 +391,8 @@ extension Investigator {
         || death.map(scene.mayHaveLostItsBeginning) == true
       return isDoubtful ? .likely : .proven
     }
-    guard conclusion.recordsTripleFault, fault.exception.isCertain, delivery?.end == .tripleFault else {
-      return .likely
-    }
+    guard conclusion.recordsTripleFault, fault.exception.isCertain, delivery?.end == .tripleFault, !isOfSecondRun
+    else { return .likely }
     let isPredicted = fault.exception.access == nil ? excludesInterrupts : predictsCR2
     return isPredicted ? .proven : .likely
   }
@@ -408,6 +407,19 @@ extension Investigator {
   private var predictsCR2: Bool {
     guard let access = reenacted?.certainException?.access, let cr2 = processor?.state.cr2 else { return false }
     return ([access.address] + (delivery?.faultingAddresses ?? [])).contains { $0.rawValue == cr2 }
+  }
+
+  /// Whether the registers are those of a second run.
+  private var isOfSecondRun: Bool { processor.map(scene.processorsOfSecondRun.contains) ?? false }
+
+  /// What speaks for registers of a second run.
+  private var secondRun: [Evidence] {
+    guard isOfSecondRun, let processor else { return [] }
+    return [
+      Evidence(
+        "KVM has cleared the registers. These are of a second run under TCG, which ended in a triple fault too; its code, stack, GDT and IDT are, byte "
+          + "for byte, what the first run left in memory", processor.source)
+    ]
   }
 
   private func reenactedChain(_ exception: RaisedException) -> [Evidence] {
@@ -488,7 +500,7 @@ extension Investigator {
 
 extension Investigator {
   private var observations: [Evidence] {
-    [level.observation].compactMap(\.self) + scene.lossObservations(death) + reflectedExits
+    secondRun + [level.observation].compactMap(\.self) + scene.lossObservations(death) + reflectedExits
       + scene.reportObservations(of: processor)
       + scene.processors.flatMap(scene.observations)
       + (RegistersBeforeReset(scene, death)?.evidence ?? []) + scene.processorListingObservations

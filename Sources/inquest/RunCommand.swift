@@ -40,7 +40,7 @@ struct RunCommand: ParsableCommand {
     help: ArgumentHelp(
       """
       If the guest dies, run it again with each option that would cure it, and say what happened; disks are left as they \
-      are (-snapshot).
+      are (-snapshot). Where KVM has cleared the registers (AMD), run it under TCG first, which keeps them.
       """))
   var verify = false
 
@@ -86,7 +86,8 @@ struct RunCommand: ParsableCommand {
     if keep { options.doors.insert(.monitor) }
     let examination = Examination(
       commandLine: commandLine, image: image, afterDeath: options.doors.isEmpty ? .end : .stay,
-      keeper: CaseKeeper(options: cases, commandLine: commandLine, image: image, imagePath: imagePath), show: show)
+      keeper: CaseKeeper(options: cases, commandLine: commandLine, image: image, imagePath: imagePath),
+      secondRun: verify ? SecondRun(commandLine: commandLine, options: options) : nil, show: show)
     let start = ContinuousClock.now
     let outcome: GuestOutcome
     do {

@@ -61,6 +61,11 @@ extension Scene {
     if let registers = guest.registers {
       processors = ObservedProcessor.all(in: QEMULog.parse(registers)) { _ in .registers("QMP: info registers") }
     }
+    if let registers = guest.registersOfSecondRun {
+      processorsOfSecondRun = ObservedProcessor.all(in: QEMULog.parse(registers)) { _ in
+        .registers("QMP: info registers, in a second run under TCG")
+      }
+    }
     let logged = QEMULog.parse(utf8: guest.log)
     log += Sourced.messages(of: logged.filter { $0.message == .tripleFault }, named: "QEMU's log")
     logsTripleFaults = guest.logsTripleFaults

@@ -40,7 +40,7 @@ struct SampleCase {
     host.vendorModule = Sourced("kvm_intel", .host("/sys/module/kvm_intel"))
     host.processorIsAMD = Sourced(true, .host("/proc/cpuinfo"))
     host.offers = Sourced([.pdpe1gb: true], .assumed("TCG of QEMU 7.2"))
-    let scene = GuestScene(
+    var scene = GuestScene(
       ending: .reset, moment: .now,
       identity: GuestIdentity(
         version: QEMUVersion(major: 7, minor: 2, micro: 22, package: "Debian"), usesKVM: false, processors: [processor]),
@@ -49,6 +49,7 @@ struct SampleCase {
       samples: [GuestSample(registers: "EAX=00000001\r\n", interruptControllers: "pic0: irr=01\r\n")],
       standardError: [0xFF, 0x41, 0x0A], memory: CapturedMemory(map: Self.map, keptIn: memory),
       recording: .recorded(Self.recording), shutdownCause: .guestReset)
+    scene.registersOfSecondRun = "EAX=00000002\r\n"
     record = Case(
       inquestVersion: "0.1", created: "2026-11-28T08:26:04Z",
       commandLine: QEMUCommandLine(

@@ -108,12 +108,37 @@ struct ReservedBitTests {
     #expect(told() == ["Before the reset RIP was 0x10006d, as the events up to the shutdown show"])
   }
 
-  @Test("what a probe kept of a processor that KVM reset is what is reenacted")
-  func keptBeforeReset() throws {
+  private static let reset = {
     var reset = Story.state(rip: 0xFFF0)
     reset.cs.base = 0xFFFF_0000
     reset.cs.selector = SegmentSelector(rawValue: 0xF000)
     reset.cr0 = CR0(rawValue: 0x6000_0010)
+    return reset
+  }()
+
+  @Test("registers of a second run take the place of those of a reset only, and prove nothing by themselves")
+  func secondRun() {
+    var scene = Scene(ending: .reset)
+    scene.accelerator = Sourced(.kvm, .commandLine)
+    scene.memory = Story.memory(pdpte: 0)
+    scene.processorsOfSecondRun = [Story.processor()]
+    scene.processors = [Story.processor(Self.reset)]
+    #expect(scene.hasLostRegisters == false)
+    let verdict = Investigator.verdict(on: scene)
+    #expect(verdict.cause?.id == "paging.code-not-mapped")
+    #expect(verdict.cause?.confidence == .likely)
+    #expect(verdict.observations.first?.text.contains("second run under TCG") == true)
+    scene.processorsOfSecondRun = []
+    #expect(scene.hasLostRegisters)
+    #expect(Investigator.verdict(on: scene).cause == nil)
+    scene.processorsOfSecondRun = [Story.processor()]
+    scene.processors = [Story.processor(Story.state(rip: 0x20_0000))]
+    #expect(!Investigator.verdict(on: scene).observations.contains { $0.text.contains("second run") })
+  }
+
+  @Test("what a probe kept of a processor that KVM reset is what is reenacted")
+  func keptBeforeReset() throws {
+    let reset = Self.reset
     var other = Story.processor(reset)
     other.index = 1
     let shutdown = Story.records(Story.shutdown(of: Story.state()))

@@ -48,4 +48,14 @@ struct SideEffectTests {
   func applying(_ option: [String], _ words: String, _ expected: String) {
     #expect(line(words).applying(option) == line(expected))
   }
+
+  @Test(
+    "under TCG, what names or needs another accelerator is left out",
+    arguments: [
+      ("-enable-kvm -m 64", "-m 64 -accel tcg"), ("-accel kvm -cpu host", "-cpu max -accel tcg"),
+      ("-accel kvm,dirty-ring-size=4096 -accel tcg", "-accel tcg"),
+      ("-machine q35,accel=kvm -cpu host,-avx", "-machine q35 -cpu max,-avx -accel tcg"),
+      ("-M accel=kvm:tcg,kernel_irqchip=split -cpu Haswell", "-cpu Haswell -accel tcg"),
+    ])
+  func underTCG(_ words: String, _ expected: String) { #expect(line(words).underTCG == line(expected)) }
 }

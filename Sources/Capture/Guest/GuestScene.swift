@@ -9,6 +9,9 @@ public struct GuestScene {
   public let identity: GuestIdentity?
   /// The monitor's `info registers -a`; nil once QEMU has gone.
   public let registers: String?
+  /// The monitor's `info registers -a` of the same guest at its death in a second run, under TCG: where KVM clears the registers, and the memory of
+  /// both runs agrees. Nil where no such run was made.
+  public var registersOfSecondRun: String?
   /// Under TCG the first thing to read registers from when QEMU has gone: the log, with a dump of all registers at each
   /// address of ``GuestRun/Options/loggedAddresses`` and at each reset. Empty where the user has QEMU's log.
   public let log: [UInt8]

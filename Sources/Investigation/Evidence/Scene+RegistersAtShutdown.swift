@@ -2,7 +2,8 @@ import KVM
 import X86
 
 extension Scene {
-  /// The scene with the registers that processors had before KVM cleared them, where a probe in the trace kept them.
+  /// The scene with the registers that processors had before KVM cleared them, where a probe in the trace kept them, or a second run has
+  /// them.
   ///
   /// They take the place of registers of a reset, and are all there is where a trace alone is examined.
   public var withRegistersAtShutdown: Scene {
@@ -15,7 +16,18 @@ extension Scene {
         scene.processors.append(processor)
       }
     }
+    for processor in processorsOfSecondRun {
+      guard let place = scene.processors.firstIndex(where: { $0.index == processor.index }),
+        ResetObservations.isReset(scene.processors[place].state)
+      else { continue }
+      scene.processors[place] = processor
+    }
     return scene
+  }
+
+  /// Whether the registers of a processor that ran are those of a reset, and nothing has kept what they were.
+  public var hasLostRegisters: Bool {
+    withRegistersAtShutdown.processors.contains { ResetObservations.isReset($0.state) && $0.state.isHalted != true }
   }
 
   /// The vCPUs that shut down and were not run again, as far as the trace shows.

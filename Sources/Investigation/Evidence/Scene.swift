@@ -13,6 +13,8 @@ public struct Scene {
   public var accelerator: Sourced<Accelerator>?
   /// The vCPUs at the end; empty where nothing shows their registers.
   public var processors: [ObservedProcessor]
+  /// The vCPUs at the death of the same guest in a second run, under TCG, whose memory agrees with this one's.
+  public var processorsOfSecondRun: [ObservedProcessor]
   /// The vCPUs at an earlier moment, with what moment that was.
   public var samples: [ObservedProcessor]
   /// The guest at several moments while it ran, oldest first, over the time in which it was to make progress.
@@ -48,6 +50,7 @@ public struct Scene {
   public init(ending: Ending = .unknown) {
     self.ending = ending
     processors = []
+    processorsOfSecondRun = []
     samples = []
     watched = []
     trace = []

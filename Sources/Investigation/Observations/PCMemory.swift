@@ -32,14 +32,3 @@ enum PCMemory {
     }
   }
 }
-
-extension ProcessorState {
-  /// The linear address of the top of the stack: SS.base plus SP, ESP or RSP. SS.B decides in every mode, also in real mode where it is
-  /// left from protected mode (SDM vol. 3, 3.4.5).
-  var stackAddress: UInt64 {
-    if mode == .long64 { return generalPurpose.rsp }
-    let isBig = ss.attributes.contains(.big)
-    let offset = generalPurpose.rsp & (isBig ? 0xFFFF_FFFF : 0xFFFF)
-    return (ss.base &+ offset) & 0xFFFF_FFFF
-  }
-}

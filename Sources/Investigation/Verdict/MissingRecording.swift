@@ -17,8 +17,12 @@ extension Scene {
     guard let registersLack else {
       return Missing(
         what: what,
-        how: "sudo inquest run -- qemu-system-x86_64 …, which keeps them by a probe on KVM's shutdown_interception")
+        how:
+          "sudo inquest run -- qemu-system-x86_64 …, which keeps them by a probe on KVM's shutdown_interception; or inquest run --verify, which runs the guest again under TCG"
+      )
     }
-    return Missing(what: "\(what): \(registersLack.reason)", how: registersLack.advice)
+    return Missing(
+      what: "\(what): \(registersLack.reason)",
+      how: "\(registersLack.advice); or inquest run --verify, which runs the guest again under TCG")
   }
 }

@@ -38,6 +38,27 @@ extension QEMUCommandLine {
     return list
   }
 
+  /// The command line with TCG as its only accelerator; `-cpu host`, which needs another, becomes `max`.
+  public var underTCG: Self {
+    var copy = self
+    for option in options.reversed() {
+      switch (option.name, option.value) {
+      case ("enable-kvm", _), ("accel", _): copy.arguments.removeSubrange(option.words)
+      case ("cpu", let value?) where value == "host" || value.hasPrefix("host,"):
+        copy.arguments[option.words.upperBound - 1] = "max" + value.dropFirst("host".count)
+      case ("machine", let value?), ("M", let value?):
+        let kept = value.split(separator: ",").filter { !$0.hasPrefix("accel=") && !$0.hasPrefix("kernel_irqchip=") }
+        if kept.isEmpty {
+          copy.arguments.removeSubrange(option.words)
+        } else {
+          copy.arguments[option.words.upperBound - 1] = kept.joined(separator: ",")
+        }
+      default: continue
+      }
+    }
+    return copy.adding(["-accel", "tcg"])
+  }
+
   /// The machine type given, such as `q35`; nil leaves QEMU's default, which is `pc` for x86.
   public var machineType: String? { machineProperty("type") }
 

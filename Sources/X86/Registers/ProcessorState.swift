@@ -121,4 +121,13 @@ extension ProcessorState {
     if mode == .long64 { return LinearAddress(rip) }
     return LinearAddress((cs.base &+ rip) & 0xFFFF_FFFF)
   }
+
+  /// The linear address of the top of the stack: SS.base plus SP, ESP or RSP. SS.B decides in every mode, also in real mode where it is
+  /// left from protected mode (SDM vol. 3, 3.4.5).
+  public var stackAddress: UInt64 {
+    if mode == .long64 { return generalPurpose.rsp }
+    let isBig = ss.attributes.contains(.big)
+    let offset = generalPurpose.rsp & (isBig ? 0xFFFF_FFFF : 0xFFFF)
+    return (ss.base &+ offset) & 0xFFFF_FFFF
+  }
 }

@@ -91,7 +91,7 @@ extension Scene {
       let state = processor.state
       guard let paging = Paging(state, rules: PagingRules()) else { continue }
       let places: [(LinearAddress, UInt64)] = [
-        (state.instructionAddress, 64), (LinearAddress(state.generalPurpose.rsp &+ state.stackBase), Self.stackSize),
+        (state.instructionAddress, 64), (LinearAddress(state.stackAddress), Self.stackSize),
         (state.idtr.base, UInt64(state.idtr.limit) + 1), (state.gdtr.base, UInt64(state.gdtr.limit) + 1),
         (LinearAddress(state.tr.base), 104),
       ]
@@ -106,9 +106,4 @@ extension Scene {
       _ = try? paging.bytes(at: page, count: 4096, for: access, in: memory)
     }
   }
-}
-
-extension ProcessorState {
-  /// Where the stack segment begins; 0 in 64-bit mode, which ignores it.
-  fileprivate var stackBase: UInt64 { mode == .long64 ? 0 : ss.base }
 }

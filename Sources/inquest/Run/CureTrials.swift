@@ -23,7 +23,7 @@ struct CureTrials {
   /// The verdict with what came of its remedies.
   func verifying(_ verdict: Verdict) -> Verdict {
     var verdict = verdict
-    if let obstacle {
+    if let obstacle = commandLine.obstacleToAnotherRun {
       for (index, remedy) in verdict.remedies.enumerated() where remedy.option != nil {
         add(Trial(remedy: index, step: 0, changes: [remedy.change], result: .notRun, account: obstacle), to: &verdict)
       }
@@ -34,16 +34,6 @@ struct CureTrials {
       guard follow([option], ofRemedy: index, in: &verdict) else { break }
     }
     return verdict
-  }
-
-  /// Why nothing can be tried; nil if it can.
-  private var obstacle: String? {
-    if let option = commandLine.optionsWithSideEffects.first {
-      return
-        "Not run: a second run could write to the host or needs what is gone, for \(option.text) is not held back by "
-        + "-snapshot."
-    }
-    return commandLine.startsPaused ? "Not run: with -S the guest waits for somebody to start it." : nil
   }
 
   /// Runs the guest with a remedy, and with those of the deaths that it meets then; false if nothing more is to be run.

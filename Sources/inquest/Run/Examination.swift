@@ -10,6 +10,8 @@ final class Examination {
   /// What becomes of a guest that died.
   private let afterDeath: Resumption
   private let keeper: CaseKeeper?
+  /// Gives back registers that are lost; nil where the guest is not to be run again.
+  private let secondRun: SecondRun?
   private let show: (Verdict, GuestScene) throws -> Void
   /// The last examination of a guest that stood still.
   private(set) var last: (ending: GuestEnding, judgement: Judgement)?
@@ -18,15 +20,17 @@ final class Examination {
 
   /// - Parameters:
   ///   - keeper: Keeps a guest that died as a case; nil for none.
+  ///   - secondRun: Where the registers of a guest that died are lost, gets them from a second run; nil for none.
   ///   - show: Shows a verdict that is final.
   init(
     commandLine: QEMUCommandLine, image: GuestImage?, afterDeath: Resumption = .end, keeper: CaseKeeper? = nil,
-    show: @escaping (Verdict, GuestScene) throws -> Void = { _, _ in }
+    secondRun: SecondRun? = nil, show: @escaping (Verdict, GuestScene) throws -> Void = { _, _ in }
   ) {
     self.commandLine = commandLine
     self.image = image
     self.afterDeath = afterDeath
     self.keeper = keeper
+    self.secondRun = secondRun
     self.show = show
   }
 
@@ -41,13 +45,28 @@ final class Examination {
   /// A dead guest is ended, for it would only begin again, or left as it stands, and the verdict is shown before QEMU
   /// takes its time to go; one that reset or turned off the machine goes its way.
   func examine(_ scene: GuestScene) -> Resumption {
-    let judgement = Judgement(scene, of: commandLine, image: image)
+    let judgement = judge(scene)
     // A guest that was only suspected goes on.
     if scene.ending == .stalled, judgement.verdict.outcome != .hung { return .carryOn }
     last = (scene.ending, judgement)
     guard judgement.verdict.outcome != .ended else { return .carryOn }
     shown = present(judgement)
     return afterDeath
+  }
+
+  private func judge(_ scene: GuestScene) -> Judgement {
+    let judgement = Judgement(scene, of: commandLine, image: image)
+    guard let secondRun, secondRun.isOfUse(to: judgement.verdict, on: judgement.scene) else { return judgement }
+    standardError.write("inquest: KVM has cleared the registers; the guest is run again under TCG, which keeps them\n")
+    switch secondRun.registers(agreeingWith: scene) {
+    case .registers(let registers):
+      var scene = scene
+      scene.registersOfSecondRun = registers
+      return Judgement(scene, of: commandLine, image: image)
+    case .none(let reason):
+      standardError.write("inquest: that run does not help: \(reason)\n")
+      return judgement
+    }
   }
 
   /// The verdict on a run that is over, shown if it was not yet: the one from when the guest stood still, while its

@@ -54,4 +54,34 @@ struct InLabRunTests {
     }
     #expect(try job.text(of: "left").isEmpty)
   }
+
+  @Test(
+    "without a probe a second run under TCG has the registers, where both runs left the same in memory; the case has them too"
+  )
+  func secondRun() async throws {
+    let guest = ExampleGuest("null-pointer")
+    let job = try await Laboratory.run(
+      """
+      $INQUEST run --no-trace --verify --save $RESULTS/case --format json -o $RESULTS/verdict -- \
+        \(try guest.laboratoryCommand(cpu: "qemu64")) 2> $RESULTS/messages
+      $INQUEST examine --format json -o $RESULTS/again $RESULTS/case
+      $INQUEST run --no-trace --no-save --format json -o $RESULTS/alone -- \(try guest.laboratoryCommand(cpu: "qemu64"))
+      $INQUEST run --no-trace --verify --no-save --format json -o $RESULTS/other -- \
+        \(try ExampleGuest("msr-not-there").laboratoryCommand(cpu: "qemu64")) 2>> $RESULTS/messages
+      """, options: ["--npt", "1"])
+    func verdict(_ name: String) throws -> VerdictDocument {
+      try VerdictDocument(try job.text(of: name), of: job.finished, sourceLocation: #_sourceLocation)
+    }
+    for name in ["verdict", "again"] {
+      let verdict = try verdict(name)
+      #expect(verdict.cause?.id == "paging.null-pointer", "\(verdict)")
+      #expect(verdict.cause?.confidence == "likely")
+    }
+    #expect(try verdict("alone").cause == nil)
+    // Under TCG it lives.
+    #expect(try verdict("other").cause == nil)
+    let messages = try job.text(of: "messages")
+    #expect(messages.contains("run again under TCG"), "\(messages)")
+    #expect(messages.contains("that run does not help: it did not die there"), "\(messages)")
+  }
 }
