@@ -76,7 +76,7 @@ public struct Investigator {
       explain(cause, &verdict)
     } else if conclusion.outcome == .undetermined, let fault = scene.suspectedFault {
       explain(fault, &verdict)
-    } else if conclusion.outcome == .undetermined, let cause = RunningAstray(scene) {
+    } else if conclusion.outcome == .undetermined, let cause = misreadTables ?? RunningAstray(scene) {
       verdict.take(cause)
     } else if conclusion.outcome == .undetermined, let cause = RefusedEmulation(scene) {
       verdict.take(cause)
@@ -250,7 +250,10 @@ extension Investigator {
   private func explain(_ verdict: inout Verdict) {
     verdict.chain = death?.chain(isSameDeath ? processor?.state : nil) ?? []
     verdict.path = level.isFirst ? death?.path(release: scene.linux) ?? [] : []
-    guard let fault = firstFault else { return showOther(&verdict) }
+    guard let fault = firstFault else {
+      if let misreadTables { return verdict.take(misreadTables) }
+      return showOther(&verdict)
+    }
     if verdict.chain.isEmpty { verdict.chain = reenactedChain(fault.exception) }
     verdict.fault = self.fault(fault.exception)
     verdict.evidence += fault.exception.access?.evidence ?? []
@@ -258,6 +261,7 @@ extension Investigator {
       verdict.evidence.append(Evidence("\(fault.exception.name) was the first exception", record))
     }
     compareAccounts(&verdict)
+    if let misreadTables { return verdict.take(misreadTables) }
     verdict.observations += fault.walkObservations + [fault.strayObservation(in: scene)].compactMap(\.self)
     guard let cause = Causes.cause(of: fault, in: scene) else { return }
     verdict.walk = cause.walk.map(inBothDimensions)
@@ -272,6 +276,11 @@ extension Investigator {
     verdict.remedies = level.isFirst ? cause.remedies : cause.remedies.filter { $0.kind == .guest }
     verdict.evidence += cause.evidence
     verdict.observations += cause.circumstances
+  }
+
+  private var misreadTables: (any JudgedCause)? {
+    guard isSameDeath, level.isFirst, let processor else { return nil }
+    return LongModeTablesInPAE(processor, in: scene)
   }
 
   /// A walk with what its hypervisor makes of a nested guest's physical addresses.

@@ -57,7 +57,9 @@ extension SingleCause {
 enum Causes {
   /// The manual: a page for each cause, in the order of their names.
   static var manual: [ManualPage] {
-    (all.flatMap { $0.manuals } + Hang.causes.flatMap { $0.manuals } + FetchOutsideMemory.manuals + GuestPanic.manuals
+    (all.flatMap { $0.manuals } + Hang.causes.flatMap { $0.manuals } + FetchOutsideMemory.manuals
+      + LongModeTablesInPAE.manuals
+      + GuestPanic.manuals
       + UnsupportedEmulation.manuals + ReportedFailure.causes.flatMap { $0.manuals }
       + RefusedEmulation.manuals + LoggedFault.causes.flatMap { $0.manuals })
       .sorted {
