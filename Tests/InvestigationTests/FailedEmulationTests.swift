@@ -41,8 +41,28 @@ struct FailedEmulationTests {
   }
 
   @Test(
+    "bytes that KVM names as those it could not emulate, and that its emulator has no code for",
+    arguments: [
+      ([0x9B], "fwait"), ([0xF3, 0x48, 0x0F, 0x1E, 0xCE], "rdsspq rsi"), ([0xDF, 0xE0], "fnstsw ax"),
+    ] as [([UInt8], String)])
+  func reported(_ bytes: [UInt8], _ text: String) {
+    var scene = scene(bytes) { _ in }
+    #expect(Investigator.verdict(on: scene).cause?.confidence == .possible)
+    var words = [UInt64](repeating: 0, count: 16)
+    for (index, byte) in ([15] + bytes).enumerated() { words[index / 8] |= UInt64(byte) << (8 * (index % 8)) }
+    let error = KVMInternalError(
+      suberror: 1, extraData: [0: 1, 1: words[0], 2: words[1], 3: 0x1000, 4: 0, 5: 0, 6: 0, 7: 0],
+      saysEmulationFailure: true)
+    scene.log = [Sourced(.kvmInternalError(error), .log(name: "log", line: 1))]
+    let cause = Investigator.verdict(on: scene).cause
+    #expect(cause?.id == "emulation.unsupported-instruction" && cause?.confidence == .proven)
+    #expect(cause?.summary.contains("`\(text)`") == true)
+  }
+
+  @Test(
     "what the emulator knows is not blamed",
-    arguments: [[0x48, 0x89, 0x08], [0x0F, 0x11, 0x00], [0xF3, 0xA4], [0xDB, 0xE3]] as [[UInt8]])
+    arguments: [[0x48, 0x89, 0x08], [0x0F, 0x11, 0x00], [0xF3, 0xA4], [0xDB, 0xE3], [0xD9, 0x38], [0xDD, 0x38]]
+      as [[UInt8]])
   func supported(_ bytes: [UInt8]) {
     #expect(Investigator.verdict(on: scene(bytes) { $0.state.generalPurpose.rax = 0x20_0000 }).cause == nil)
   }

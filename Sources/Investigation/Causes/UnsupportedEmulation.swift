@@ -16,6 +16,9 @@ struct UnsupportedEmulation: JudgedCause, SingleCause {
   private let isKnownNow: Bool
   /// Whether nothing but the instruction can have been the reason: it was fetched without paging.
   private let isFetched: Bool
+  /// Whether KVM named the instruction's bytes as those that its emulator could not execute.
+  private let isReported: Bool
+  private let isUnderPVM: Bool
   /// What the processor raises for it where it is not emulated; nil if nothing is known to.
   private let exceptionElsewhere: RaisedException?
 
@@ -30,6 +33,9 @@ struct UnsupportedEmulation: JudgedCause, SingleCause {
     exceptionElsewhere = next.certainException
     isTransfer = instruction.isTransferUnknownToEmulator(at: instant)
     isKnownNow = !instruction.isUnknownToEmulator && !isTransfer
+    let reported = ReportedFailure(scene: scene, processor: nil, next: next).instructionBytes
+    isReported = reported?.starts(with: instruction.bytes) == true
+    isUnderPVM = instant.isUnderPVM
     isFetched = !instant.state.cr0.contains(.paging)
     device =
       instruction.memoryOperands.lazy.compactMap { operand -> PhysicalAddress? in
@@ -48,6 +54,7 @@ struct UnsupportedEmulation: JudgedCause, SingleCause {
   }
 
   var confidence: Confidence {
+    if isReported, !isKnownNow { return .proven }
     // What has no operand in memory is only emulated where everything is: as without paging, where VMX may be unable to run the code.
     if isKnownNow || instruction.memoryOperands.isEmpty { return isFetched ? .likely : .possible }
     return device == nil ? .likely : .proven
@@ -58,7 +65,9 @@ struct UnsupportedEmulation: JudgedCause, SingleCause {
       device.map {
         "Its operand is at physical \($0.rawValue.hexadecimal), where a device answers, so KVM had to emulate it"
       }
-      ?? "KVM emulates an instruction that touches a device, and on some hosts (kvm_pvm, VMX without unrestricted guests) every one"
+      ?? (isUnderPVM
+        ? "This host's KVM is kvm_pvm, which emulates much of a kernel's code, also where it touches no device"
+        : "KVM emulates an instruction that touches a device, and on some hosts (kvm_pvm, VMX without unrestricted guests) every one")
     let knowledge =
       isTransfer && instruction.isFarBranch
       ? "is a far transfer that KVM's emulator does not know: through a descriptor that is neither code nor data, or to another CPL"
@@ -100,8 +109,8 @@ struct UnsupportedEmulation: JudgedCause, SingleCause {
 
     ## What it does not know
 
-    x87 but FNINIT, FNSTCW, FNSTSW and FWAIT; MMX, SSE and AVX but the plain moves of 16 bytes (MOVUPS, MOVAPS, MOVDQA, MOVDQU, MOVNTPS, MOVNTDQ;
-    with VEX since Linux 6.19); CMPXCHG16B, POPCNT, CRC32, AES and BMI; XSAVE and its kin; LDMXCSR, fences; INT n and IRET in protected mode;
+    x87 but FNINIT, and FNSTCW and FNSTSW to memory; MMX, SSE and AVX but the plain moves of 16 bytes (MOVUPS, MOVAPS, MOVDQA, MOVDQU, MOVNTPS, MOVNTDQ;
+    with VEX since Linux 6.19); CMPXCHG16B, POPCNT, CRC32, AES and BMI; XSAVE and its kin; LDMXCSR, fences; ENDBR, RDSSP; INT n and IRET in protected mode;
     far jumps and calls through gates, TSS and empty descriptors, far returns to another CPL.
 
     ## How to recognise it
@@ -175,7 +184,8 @@ extension Instruction {
     case .legacy: break
     }
     if isaSet == "X87" || isaSet == "FCMOV" || isaSet == "SSE3X87" {
-      return !["fninit", "fnstcw", "fnstsw", "fwait"].contains(mnemonic)
+      // Of DF there is nothing, so not FNSTSW AX; 9B, FWAIT, has no entry either (opcode_table, 3.6 to 6.19; seen to fail with 6.18).
+      return mnemonic != "fninit" && (memoryOperands.isEmpty || !["fnstcw", "fnstsw"].contains(mnemonic))
     }
     if Self.unknownToEmulator.contains(mnemonic) { return true }
     let usesVectors = operands.contains { operand in
@@ -198,6 +208,6 @@ extension Instruction {
     "verw", "arpl",
     "bound", "daa", "aaa", "aas", "sysret", "rdrand", "rdseed",
     // 0F 1E: no entry in 4.14; decoded in 6.1 to 6.19, and then refused (x86_emulate_insn: twobyte_insn).
-    "endbr32", "endbr64",
+    "endbr32", "endbr64", "rdsspd", "rdsspq",
   ]
 }

@@ -27,6 +27,13 @@ struct ReportedFailure {
     }
     return nil
   }
+
+  /// The bytes that KVM says it could not emulate; nil where it names none.
+  var instructionBytes: [UInt8]? {
+    guard let error = internalError(.emulation) else { return nil }
+    let words = (0..<16).prefix { error.value[$0] != nil }.compactMap { error.value[$0] }
+    return InternalError(rawSuberror: InternalError.Suberror.emulation.rawValue, data: words).instructionBytes
+  }
 }
 
 /// An event whose delivery an exit cut short: suberror 3.
