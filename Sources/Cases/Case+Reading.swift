@@ -27,7 +27,8 @@ extension Case {
       samples: try folder.bytes(of: .samples).map(SampleDocument.samples) ?? [],
       standardError: try folder.bytes(of: .standardError) ?? [],
       memory: try folder.memory(map), recording: try folder.recording(document.trace),
-      shutdownCause: document.shutdownCause.map(ShutdownCause.init(rawValue:)))
+      shutdownCause: document.shutdownCause.map(ShutdownCause.init(rawValue:)),
+      askedOver: document.askedOver.flatMap(AttachedGuest.Door.init)?.rawValue ?? GuestScene.usualDoor)
     scene.registersOfSecondRun = try folder.text(of: .registersOfSecondRun)
     let contents = try folder.bytes(of: .image)
     self.init(

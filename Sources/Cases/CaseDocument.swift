@@ -18,6 +18,8 @@ struct CaseDocument: Codable {
   var commandLine: CommandLine
   var ending: EndingDocument
   var shutdownCause: String?
+  /// By what QEMU was asked, where not over QMP.
+  var askedOver: String?
   var qemu: QEMUDocument?
   var logsTripleFaults: Bool
   var trace: TraceDocument
@@ -62,6 +64,7 @@ extension CaseDocument {
     commandLine = CommandLine(program: record.commandLine.program, arguments: record.commandLine.arguments)
     ending = EndingDocument(record.scene.ending)
     shutdownCause = record.scene.shutdownCause?.rawValue
+    askedOver = record.scene.askedOver == GuestScene.usualDoor ? nil : record.scene.askedOver
     qemu = record.scene.identity.map(QEMUDocument.init)
     logsTripleFaults = record.scene.logsTripleFaults
     trace = TraceDocument(record.scene.recording)

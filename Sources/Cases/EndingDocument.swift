@@ -16,6 +16,7 @@ struct EndingDocument: Codable {
     name = ""
     switch ending {
     case .reset: name = "reset"
+    case .shutDown: name = "shut-down"
     case .poweroff: name = "poweroff"
     case .panicked(let panic): (name, self.panic) = ("panicked", panic)
     case .internalError: name = "internal-error"
@@ -42,6 +43,7 @@ struct EndingDocument: Codable {
     get throws(CaseError) {
       switch name {
       case "reset": return .reset
+      case "shut-down": return .shutDown
       case "poweroff": return .poweroff
       case "panicked": return .panicked(panic)
       case "internal-error": return .internalError

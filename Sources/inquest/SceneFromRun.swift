@@ -59,7 +59,9 @@ extension Scene {
   /// The registers at the end, and those that TCG logged while the guest ran.
   private mutating func takeProcessors(_ guest: GuestScene) {
     if let registers = guest.registers {
-      processors = ObservedProcessor.all(in: QEMULog.parse(registers)) { _ in .registers("QMP: info registers") }
+      processors = ObservedProcessor.all(in: QEMULog.parse(registers)) { _ in
+        .registers("\(guest.askedOver): info registers")
+      }
     }
     if let registers = guest.registersOfSecondRun {
       processorsOfSecondRun = ObservedProcessor.all(in: QEMULog.parse(registers)) { _ in
@@ -70,7 +72,7 @@ extension Scene {
     log += Sourced.messages(of: logged.filter { $0.message == .tripleFault }, named: "QEMU's log")
     logsTripleFaults = guest.logsTripleFaults
     log += Sourced.messages(of: QEMULog.parse(utf8: guest.interruptLog), named: "QEMU's log of interrupts")
-    watched = guest.samples.map(WatchedMoment.init)
+    watched = guest.samples.map { WatchedMoment($0, over: guest.askedOver) }
     samples = ObservedProcessor.all(in: logged) { _ in .registers("QEMU's log of a control-register write") }
       .filter { $0.state.cr0.contains(.paging) }
   }
@@ -98,9 +100,11 @@ extension ObservedProcessor {
 }
 
 extension WatchedMoment {
-  init(_ sample: GuestSample) {
+  init(_ sample: GuestSample, over door: String) {
     self.init(
-      processors: ObservedProcessor.all(in: QEMULog.parse(sample.registers)) { _ in .registers("QMP: info registers") },
+      processors: ObservedProcessor.all(in: QEMULog.parse(sample.registers)) { _ in
+        .registers("\(door): info registers")
+      },
       interruptControllers: PICState.all(inMonitorText: sample.interruptControllers))
   }
 }
@@ -113,6 +117,7 @@ extension Ending {
       case .poweroff: .poweredOff
       case .panicked: .panicked
       case .internalError: .internalError
+      case .shutDown: .shutDown
       case .interrupted: .stopped
       case .timedOut: .timedOut
       case .stalled: .stalled

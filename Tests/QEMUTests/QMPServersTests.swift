@@ -25,11 +25,22 @@ struct QMPServersTests {
     arguments: [
       (["-monitor", "unix:/run/m,server=on,wait=off"], ["unix:/run/m"]),
       (["-monitor", "tcp::5,server,nowait"], ["tcp::5"]),
-      (["-monitor", "stdio"], []), (["-qmp", "unix:/run/q,server=on"], []),
+      (["-monitor", "telnet:127.0.0.1:5,server=on,wait=off"], ["tcp:127.0.0.1:5"]), (["-monitor", "stdio"], []),
+      (["-qmp", "unix:/run/q,server=on"], []),
       (["-chardev", "socket,id=m,path=/run/m,server=on", "-mon", "m"], ["unix:/run/m"]),
       (["-chardev", "socket,id=m,path=/run/m,server=on", "-mon", "m,mode=control"], []),
     ])
   func people(_ arguments: [String], _ expected: [String]) {
     #expect(QEMUCommandLine(program: "qemu-system-x86_64", arguments: arguments).humanMonitorServers == expected)
+  }
+
+  @Test(
+    "and where it is that nobody else can reach",
+    arguments: [
+      (["-monitor", "stdio"], "stdio"), (["-monitor", "vc:80Cx24C"], "vc:80Cx24C"), (["-nographic"], "stdio"),
+      (["-monitor", "none"], nil), (["-monitor", "unix:/run/m,server=on"], nil), ([], nil),
+    ] as [([String], String?)])
+  func elsewhere(_ arguments: [String], _ expected: String?) {
+    #expect(QEMUCommandLine(program: "qemu-system-x86_64", arguments: arguments).monitorElsewhere == expected)
   }
 }

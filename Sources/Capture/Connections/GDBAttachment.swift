@@ -5,12 +5,14 @@ import X86
 /// A gdbstub of QEMU as a way to a guest: attached, with physical addresses, and left as it was found.
 ///
 /// A debugger that connects stops the guest (`gdbstub.c: gdb_chr_event`, 7.2), so that being attached is being frozen.
-final class GDBAttachment: LiveConnection {
+final class GDBAttachment: WatchingConnection {
   private let address: SocketAddress
   /// Nil while the guest is left alone.
   private var connection: GDBConnection?
   /// Whether the guest ran before.
   private var didRun = false
+  /// Whether the guest is left to run, or to stand still for another, with this debugger attached: a byte would stop it.
+  private var isLeftAlone = false
   /// Why it stands still while attached.
   private var state = RunState.paused
   /// The mode of addresses before, which is not the connection's but QEMU's.
@@ -53,16 +55,56 @@ final class GDBAttachment: LiveConnection {
   }
 
   func freeze() throws(LiveGuestError) {
-    if connection == nil { try attach(within: LiveGuest.greetingTime) }
+    guard let connection else { return try attach(within: LiveGuest.greetingTime) }
+    guard isLeftAlone else { return }
+    let hasStopped = try answered("stopping the guest", connection) { connection throws(GDBRefusal) in
+      try connection.interrupt(within: didRun ? qemuAnswerTime : .seconds(1))
+    }
+    isLeftAlone = false
+    guard hasStopped else { return }
+    state = RunState(monitorText: try monitor("info status")) ?? .paused
+    didRun = state == .paused
   }
 
   /// Detaching lets a guest run, whatever it did before (`gdbstub.c: handle_detach`, 7.2); closing the connection does
   /// not.
   func thaw() {
+    if isLeftAlone { try? freeze() }
     guard let connection else { return }
     self.connection = nil
     if !hadPhysicalMode { try? connection.order(.setPhysicalMemoryMode(false)) }
     if didRun { try? connection.order(.detach) }
+  }
+
+  private func answered<Value>(
+    _ what: String, _ connection: GDBConnection, _ ask: (GDBConnection) throws(GDBRefusal) -> Value
+  ) throws(LiveGuestError) -> Value {
+    do throws(GDBRefusal) { return try ask(connection) } catch { throw .lost(doing: what) }
+  }
+
+  // MARK: Watching
+
+  var stopNotice: FileDescriptor? { isLeftAlone ? connection?.socket?.descriptor : nil }
+
+  /// A debugger that stays attached is told when the guest stops (`gdbstub.c: gdb_vm_state_change`, 7.2).
+  func resume() {
+    guard let connection, !isLeftAlone else { return }
+    if didRun, (try? connection.resume()) == nil { return }
+    isLeftAlone = true
+  }
+
+  func currentState() throws(LiveGuestError) -> RunState {
+    if connection == nil { try freeze() }
+    guard let connection, isLeftAlone else { return stateFound }
+    let hasStopped = try answered("watching the guest", connection) { connection throws(GDBRefusal) in
+      try connection.takeStop()
+    }
+    guard hasStopped else { return stateFound }
+    isLeftAlone = false
+    // Not for this debugger: it is not to be ended here.
+    didRun = false
+    state = RunState(monitorText: try monitor("info status")) ?? .paused
+    return state
   }
 
   // MARK: Asking
@@ -92,16 +134,6 @@ final class GDBAttachment: LiveConnection {
       page += part
     }
     return page
-  }
-
-  func identity() throws(LiveGuestError) -> GuestIdentity {
-    guard let version = QEMUVersion(monitorText: try monitor("info version")) else { throw .notQEMU(address) }
-    let objects = try monitor("info qom-tree /machine/unattached")
-    let cpus = VirtualCPU.list(threads: try monitor("info cpus"), objects: objects)
-    let usesKVM = try monitor("info kvm").hasPrefix("kvm support: enabled")
-    return GuestIdentity(version: version, usesKVM: usesKVM, cpus: cpus) { name, path in
-      (try? monitor("qom-get \(path) \(name)")).flatMap { JSONValue(monitorText: $0) }
-    }
   }
 
   func process(running threads: [Int32]) -> QEMUProcess? {

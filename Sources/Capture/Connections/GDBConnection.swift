@@ -121,6 +121,35 @@ final class GDBConnection {
     return try nextReply(to: command, until: .now + time)
   }
 
+  // MARK: Running
+
+  /// Lets the guest run, which is answered when it stops. Until then any byte that is sent stops it (`gdbstub.c:
+  /// gdb_read_byte`, 7.2), and nothing is.
+  func resume() throws(GDBRefusal) { try send(GDBPacket.framed(GDBCommand.resume.payload)) }
+
+  /// Whether the guest has stopped since ``resume()``, as far as has arrived.
+  func takeStop() throws(GDBRefusal) -> Bool {
+    socket.drain(through: &buffer) { decoder.receive($0) }
+    return try awaitStop(until: .now)
+  }
+
+  /// Stops the guest that ``resume()`` let run; false where it stands still already, and nothing comes in `time`.
+  func interrupt(within time: Duration) throws(GDBRefusal) -> Bool {
+    // GDB manual, E.9 "Interrupts".
+    try send([0x03])
+    return try awaitStop(until: .now + time)
+  }
+
+  private func awaitStop(until deadline: ContinuousClock.Instant) throws(GDBRefusal) -> Bool {
+    do throws(GDBRefusal) {
+      _ = try nextReply(to: .resume, until: deadline)
+      return true
+    } catch {
+      guard error == .silent else { throw error }
+      return false
+    }
+  }
+
   // MARK: Packets
 
   /// The next packet that answers.
@@ -174,5 +203,5 @@ final class GDBConnection {
 
 extension GDBCommand {
   /// Whether a packet that says the guest stopped is the answer.
-  fileprivate var asksForStop: Bool { self == .stopReason || self == .step }
+  fileprivate var asksForStop: Bool { [.stopReason, .step, .resume].contains(self) }
 }

@@ -6,6 +6,8 @@ public enum GuestEnding: Hashable, Sendable {
 
   /// The guest reset the machine: a triple fault or a deliberate reset, which QEMU does not tell apart.
   case reset
+  /// It was found to stand still after a reset, a power-off or a panic, and nothing told which.
+  case shutDown
   /// The guest powered the machine off.
   case poweroff
   /// The guest reported its own panic (pvpanic and its kin), with QEMU's JSON on it.

@@ -336,7 +336,7 @@ private final class GuestWatch {
 
   /// Looks at the guest, and stops it to have it judged if it may get nowhere.
   private func checkProgress(_ visitors: Visitors) -> ProcessEnd? {
-    guard lastFreeze == nil, isIn(.running), let sample = session.sample() else {
+    guard lastFreeze == nil, isIn(.running), let sample = GuestSample(asking: session.monitor) else {
       stall?.restart()
       return nil
     }
@@ -473,7 +473,7 @@ private final class GuestWatch {
 
 extension GuestEnding {
   /// How many of the last events of each thread are looked at.
-  fileprivate var eventsThatMatter: Int {
+  var eventsThatMatter: Int {
     switch self {
     case .stalled, .timedOut, .interrupted: FlightRecording.eventsOfAHang
     default: FlightRecording.eventsOfADeath

@@ -31,12 +31,17 @@ public struct GuestScene {
   public let recording: KVMRecording
   /// Why QEMU last said it would shut down or reset; nil if it never did.
   public let shutdownCause: ShutdownCause?
+  /// By what QEMU was asked for registers: `QMP`, `monitor`, `gdbstub`.
+  public let askedOver: String
+
+  public static let usualDoor = "QMP"
 
   /// A scene that was not met here, or not now: every part as its property says.
   public init(
     ending: GuestEnding, moment: ContinuousClock.Instant, identity: GuestIdentity?, registers: String?, log: [UInt8],
     logsTripleFaults: Bool, interruptLog: [UInt8] = [], samples: [GuestSample] = [], standardError: [UInt8],
-    standardOutput: [UInt8] = [], memory: CapturedMemory, recording: KVMRecording, shutdownCause: ShutdownCause?
+    standardOutput: [UInt8] = [], memory: CapturedMemory, recording: KVMRecording, shutdownCause: ShutdownCause?,
+    askedOver: String = usualDoor
   ) {
     self.ending = ending
     self.moment = moment
@@ -51,6 +56,7 @@ public struct GuestScene {
     self.memory = memory
     self.recording = recording
     self.shutdownCause = shutdownCause
+    self.askedOver = askedOver
   }
 }
 

@@ -45,10 +45,12 @@ struct StallWatch {
   }
 }
 
-extension QMPSession {
+extension GuestSample {
   /// Looks at a guest without stopping it: each processor is asked where it is, between two of its instructions.
-  func sample() -> GuestSample? {
+  ///
+  /// - Parameter monitor: What a command of the human monitor prints; nil where QEMU does not answer.
+  init?(asking monitor: (String) -> String?) {
     guard let registers = monitor("info registers -a"), let controllers = monitor("info pic") else { return nil }
-    return GuestSample(registers: registers, interruptControllers: controllers)
+    self.init(registers: registers, interruptControllers: controllers)
   }
 }

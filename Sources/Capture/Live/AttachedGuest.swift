@@ -1,4 +1,3 @@
-import CLinux
 import Glibc
 public import QEMU
 import SystemPackage
@@ -6,7 +5,8 @@ import SystemPackage
 /// The guest of a QEMU that runs already and that Inquest did not start, watched until it dies.
 ///
 /// What QEMU offers decides what can be taken (``Means``). Over QMP, what QEMU does at a reset and at a power-off is held back,
-/// and done once the guest has been examined; it is given back when this ends, unless this process is killed.
+/// and done once the guest has been examined; it is given back when this ends, unless this process is killed. A human monitor and
+/// a gdbstub show the same of a guest that stands still, and hold nothing back.
 public final class AttachedGuest {
   public let commandLine: QEMUCommandLine
   /// What there is to see the guest's end by.
@@ -18,14 +18,26 @@ public final class AttachedGuest {
   private let identity: GuestIdentity?
   private var cause: ShutdownCause?
   private var panic: JSONValue?
+  private var stall: StallWatch?
 
   public struct Means: Hashable, Sendable {
-    /// The QMP socket; nil where QEMU has none, or none that answers.
+    /// By what QEMU can be asked; nil where it has nothing that answers.
+    public var door: Door?
+    /// The socket, as QEMU's command line has it.
     public var socket: String?
+    /// What was tried before and cannot be used, and why.
+    public var refusals: [String] = []
     /// Whether a reset and a power-off are held back, so that the guest can be read.
     public var holdsBack = false
     /// Whether KVM's tracepoints are recorded.
     public var records = false
+  }
+
+  /// A way to ask QEMU.
+  public enum Door: String, Hashable, Sendable {
+    case qmp = "QMP"
+    case monitor
+    case gdbstub
   }
 
   /// Which guests of this host may be looked at, and how much of their past is kept.
@@ -35,12 +47,15 @@ public final class AttachedGuest {
     public var events: EventChoice?
     public var recorderMemoryPerCPU = 16 << 20
 
+    /// How long the guest may go without progress before it is judged; nil lets it.
+    public var stallTime: Duration?
+
     public init() {}
   }
 
   /// How the watch ended.
   public enum End {
-    /// The guest was examined, dead.
+    /// The guest was examined, dead or hanging.
     case examined
     /// QEMU is no more; what is left.
     case gone(GuestScene)
@@ -64,14 +79,13 @@ public final class AttachedGuest {
       throw .system(doing: "watching process \(process)", errno: error.rawValue)
     }
     var means = Means()
-    means.socket = session.connect(to: commandLine.qmpServers, of: process)
-    let session = session
-    identity = session.greeting.map { GuestIdentity(asking: session, version: $0) }
-    if means.socket != nil { means.holdsBack = session.setActions(reboot: "shutdown", shutdown: "pause") }
+    identity = session.connect(to: commandLine, of: process, &means)
+    if means.door == .qmp { means.holdsBack = session.setActions(reboot: "shutdown", shutdown: "pause") }
     let usesKVM = identity?.usesKVM ?? Self.usesKVM(process)
     (recorder, refusal) = usesKVM && options.recordsKVM ? Self.recorder(process, identity, options) : (nil, nil)
     means.records = recorder != nil
     self.means = means
+    stall = options.stallTime.map(StallWatch.init)
   }
 
   deinit { letGo() }
@@ -105,11 +119,22 @@ public final class AttachedGuest {
 
   // MARK: Watching
 
-  /// Watches until the guest has died, QEMU has gone, or SIGINT, SIGTERM or SIGHUP comes.
+  /// How often a monitor is asked what became of the guest.
+  private static let askingInterval = Duration.milliseconds(500)
+
+  /// Watches until the guest has died, QEMU has gone, or SIGINT, SIGTERM or SIGHUP comes. A guest that is found dead is
+  /// examined at once.
   ///
-  /// - Parameter examine: Given the guest each time it stands still; ``Resumption/end`` ends the watch, and what QEMU would
-  ///   have done without Inquest is done.
-  public func watch(_ examine: (GuestScene) -> Resumption) -> End {
+  /// - Parameters:
+  ///   - suspect: Whether a guest that was looked at like this over ``Options/stallTime`` may get nowhere, so that `examine` is to
+  ///     judge it.
+  ///   - examine: Given the guest each time it stands still; ``Resumption/end`` ends the watch, and what QEMU would
+  ///     have done without Inquest is done.
+  public func watch(
+    suspect: ([GuestSample]) -> Bool = { _ in false }, examine: (GuestScene) -> Resumption
+  ) -> End {
+    if means.door == .qmp, stopped(examine) == .end { return .examined }
+    var known: RunState?
     while true {
       if let event = session.control.takeEvent() {
         guard react(to: event, examine) == .end else { continue }
@@ -117,8 +142,19 @@ public final class AttachedGuest {
       }
       if session.hasEnded { return .gone(scene(.gone, isThere: false)) }
       if session.takeSignal() != nil { return .interrupted }
-      session.hear(until: nil)
+      if let state = session.stateAsked(), state != known {
+        known = state
+        if let ending = ending(in: state), show(ending, examine) == .end { return .examined }
+      }
+      session.letGoOn()
+      if let next = stall?.next, next <= .now, checkProgress(suspect, examine) == .end { return .examined }
+      session.hear(until: nextLook)
     }
+  }
+
+  private var nextLook: ContinuousClock.Instant? {
+    let asking = session.connection != nil && session.connection?.stopNotice == nil
+    return [asking ? .now + Self.askingInterval : nil, stall?.next].compactMap(\.self).min()
   }
 
   private func react(to event: QMPEvent, _ examine: (GuestScene) -> Resumption) -> Resumption {
@@ -133,28 +169,54 @@ public final class AttachedGuest {
 
   private func stopped(_ examine: (GuestScene) -> Resumption) -> Resumption {
     guard let status = try? session.execute(.queryStatus), status["running"]?.bool == false,
-      let freeze = freeze(in: RunState(rawValue: status["status"]?.string ?? ""))
+      let ending = ending(in: RunState(rawValue: status["status"]?.string ?? ""))
     else { return .carryOn }
-    recorder?.pause(true)
-    let scene = scene(freeze, isThere: true)
-    defer { scene.memory.disconnect() }
-    let resumption = examine(scene)
-    if resumption == .carryOn { recorder?.pause(false) }
-    resume(from: freeze, holdingBack: resumption == .carryOn)
+    let resumption = show(ending, examine)
+    resume(from: ending, holdingBack: resumption == .carryOn)
     return resumption
   }
 
-  /// Why the guest stands still; nil where somebody else stopped it.
-  private func freeze(in state: RunState) -> GuestEnding? {
+  private func show(
+    _ ending: GuestEnding, samples: [GuestSample] = [], _ examine: (GuestScene) -> Resumption
+  ) -> Resumption {
+    recorder?.pause(true)
+    let scene = scene(ending, samples: samples, isThere: true)
+    defer { scene.memory.disconnect() }
+    let resumption = examine(scene)
+    if resumption == .carryOn { recorder?.pause(false) }
+    return resumption
+  }
+
+  /// Why the guest stands still; nil where it runs, and where somebody else stopped it.
+  private func ending(in state: RunState) -> GuestEnding? {
     switch (state, cause) {
     case (.shutdown, .guestShutdown?): .poweroff
     case (.shutdown, .guestPanic?), (.guestPanicked, _): .panicked(panic)
     case (.shutdown, .guestReset?), (.shutdown, .subsystemReset?): .reset
+    case (.shutdown, nil): .shutDown
     case (.internalError, _): .internalError
     case (.ioError, _): .ioError
     case (.watchdog, _): .watchdog
     default: nil
     }
+  }
+
+  /// Looks at a guest that runs, and stops it to have it judged if it may get nowhere; it goes on then.
+  private func checkProgress(
+    _ suspect: ([GuestSample]) -> Bool, _ examine: (GuestScene) -> Resumption
+  ) -> Resumption {
+    defer { session.letGoOn() }
+    guard session.isRunning, let sample = GuestSample(asking: session.ask) else {
+      stall?.restart()
+      return .carryOn
+    }
+    guard let samples = stall?.add(sample), suspect(samples) else { return .carryOn }
+    session.letGoOn()
+    // Under KVM the flight recorder shows what repeats itself; that of the looks at it is pushed out.
+    if recorder != nil { _ = session.hear(within: .milliseconds(100)) { false } }
+    guard session.stopGuest() else { return .carryOn }
+    defer { stall?.restart() }
+    return show(.stalled, samples: samples, examine)
   }
 
   /// Lets happen what would have happened without Inquest.
@@ -185,13 +247,13 @@ public final class AttachedGuest {
     _ = session.setActions(reboot: actions.reboot ?? "reset", shutdown: actions.shutdown ?? "poweroff")
   }
 
-  private func scene(_ ending: GuestEnding, isThere: Bool) -> GuestScene {
+  private func scene(_ ending: GuestEnding, samples: [GuestSample] = [], isThere: Bool) -> GuestScene {
     let moment = ContinuousClock.now
     if !isThere { recorder?.stop() }
-    let map = isThere ? session.monitor("info mtree -f").flatMap { MemoryMap(monitorText: $0) } : nil
+    let map = isThere ? session.ask("info mtree -f").flatMap { MemoryMap(monitorText: $0) } : nil
     let recording: KVMRecording =
       if let recorder {
-        .recorded(recorder.read(last: FlightRecording.eventsOfADeath))
+        .recorded(recorder.read(last: ending.eventsThatMatter))
       } else if let refusal {
         .refused(refusal)
       } else {
@@ -199,71 +261,17 @@ public final class AttachedGuest {
       }
     return GuestScene(
       ending: ending, moment: moment, identity: identity,
-      registers: isThere ? session.monitor("info registers -a") : nil, log: [], logsTripleFaults: false,
-      standardError: [], memory: memory(map), recording: recording, shutdownCause: cause)
+      registers: isThere ? session.ask("info registers -a") : nil, log: [], logsTripleFaults: false,
+      samples: samples, standardError: [], memory: memory(map), recording: recording, shutdownCause: cause,
+      askedOver: means.door?.rawValue ?? GuestScene.usualDoor)
   }
 
   private func memory(_ map: MemoryMap?) -> CapturedMemory {
     guard let map else { return CapturedMemory(map: nil, reader: nil) { _ in nil } }
     let session = session
+    let fallback: any PageReader = session.connection ?? MonitorPages(monitor: session.ask)
     let hostMemory = HostMemory(
-      of: map, in: QEMUProcess(processID: processID), monitor: session.monitor,
-      fallback: MonitorPages(monitor: session.monitor))
+      of: map, in: QEMUProcess(processID: processID), monitor: session.ask, fallback: fallback)
     return CapturedMemory(map: map, reader: hostMemory, slice: hostMemory.slice)
-  }
-}
-
-/// A QEMU that runs already: its end, its QMP socket if it has one, and the signals of this process.
-private final class AttachedSession: QMPSession {
-  private(set) var control = QMPChannel(nil)
-  private(set) var hasEnded = false
-  private let process: OwnedDescriptor
-  private let signals: InterruptSignals
-  private var pendingSignals: [Int32] = []
-
-  init(process: Int32) throws(Errno) {
-    self.process = try OwnedDescriptor(checking: clinux_pidfd_open(process))
-    signals = try InterruptSignals()
-  }
-
-  var greeting: QEMUVersion? { control.greeting }
-
-  /// Connects to the first of the sockets that speaks QMP; tells which.
-  ///
-  /// - Parameter servers: As QEMU's command line has them; a path that is not absolute begins where QEMU does.
-  func connect(to servers: [String], of process: Int32) -> String? {
-    for server in servers {
-      var address = SocketAddress(server)
-      if case .unix(let path) = address, !path.hasPrefix("/") { address = .unix("/proc/\(process)/cwd/\(path)") }
-      guard let socket = try? address.connect(until: .now + .seconds(2)) else { continue }
-      control = QMPChannel(socket)
-      guard hear(within: LiveGuest.greetingTime, until: { greeting != nil }),
-        (try? execute(.capabilities)) != nil
-      else { continue }
-      return server
-    }
-    control = QMPChannel(nil)
-    return nil
-  }
-
-  /// Sets what a reset and a power-off do; false where QEMU cannot (before 6.0).
-  func setActions(reboot: String, shutdown: String) -> Bool {
-    let command = QMPCommand("set-action", ["reboot": .string(reboot), "shutdown": .string(shutdown)])
-    return (try? execute(command)) != nil
-  }
-
-  func takeSignal() -> Int32? { pendingSignals.isEmpty ? nil : pendingSignals.removeFirst() }
-
-  func hear(until deadline: ContinuousClock.Instant?) {
-    let sources = [control.socket, process, signals.descriptor].compactMap(\.self)
-    var waits = sources.map { pollfd(fd: $0.descriptor.rawValue, events: Int16(POLLIN), revents: 0) }
-    waitForAny(&waits, until: deadline)
-    if waits[waits.count - 2].revents != 0 { hasEnded = true }
-    control.hear()
-    while let signal = signals.next() {
-      // Who sends a second one does not wait for a QEMU that does not answer.
-      if !pendingSignals.isEmpty { control = QMPChannel(nil) }
-      pendingSignals.append(signal)
-    }
   }
 }

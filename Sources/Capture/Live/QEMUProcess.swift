@@ -25,6 +25,18 @@ struct QEMUProcess {
     return text.split(separator: "\n").compactMap(ProcessMapping.init)
   }
 
+  /// Its threads by the numbers that they have for themselves: in a container others than outside. The last of `NSpid` in
+  /// `/proc/PID/task/TID/status` is the innermost (proc(5)).
+  var threadsAsItSeesThem: Set<Int32> {
+    let folder = "/proc/\(processID)/task"
+    let numbers = directoryEntries(FilePath(folder)).compactMap { thread -> Int32? in
+      let status = (try? wholeText(FilePath("\(folder)/\(thread)/status"))) ?? ""
+      let line = status.split(separator: "\n").first { $0.hasPrefix("NSpid:") }
+      return line?.split(separator: "\t").last.flatMap { Int32($0) } ?? Int32(thread)
+    }
+    return Set(numbers)
+  }
+
   /// The file of this process that `mapping` shows, opened for reading; nil where none of its descriptors is that file
   /// or it may not be opened.
   func openFile(of mapping: ProcessMapping) -> OwnedDescriptor? {

@@ -130,6 +130,8 @@ public enum Ending: Hashable, Sendable {
   case poweredOff
   /// The guest was reset: a triple fault, or a reset that it asked for. QEMU reports both alike.
   case reset
+  /// It stands still after a reset, a power-off or a panic, and nothing told which.
+  case shutDown
   /// KVM gave up (`KVM internal error`), and QEMU paused the guest.
   case internalError
   /// The guest said that it panicked (pvpanic).

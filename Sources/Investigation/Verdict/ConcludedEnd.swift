@@ -13,7 +13,9 @@ extension Scene {
     _ processor: ObservedProcessor?, _ reenacted: NextInstruction?, _ delivery: Delivery?
   ) -> Conclusion? {
     let isPageGone = reenacted?.certainException?.access != nil && delivery?.end == .tripleFault
-    guard ending == .reset, !isPageGone, let (port, writer) = resetPort(processor) else { return nil }
+    guard [.reset, .shutDown].contains(ending), !isPageGone, let (port, writer) = resetPort(processor) else {
+      return nil
+    }
     let place = "port \(port.hexadecimal), \(Self.name(ofResetPort: port))"
     let image = memory.flatMap { memory in writer.flatMap { EFIImage(at: $0.state, in: memory) } }
     guard let image else {
@@ -55,6 +57,9 @@ extension Scene {
   func concludedEnd(
     _ processor: ObservedProcessor?, reenacted: NextInstruction?, delivery: Delivery?
   ) -> Conclusion {
+    if ending == .shutDown {
+      return concludedShutdown(isTripleFault: reenacted?.certainException != nil && delivery?.end == .tripleFault)
+    }
     guard ending == .reset else {
       let sentence =
         trace.isEmpty ? "Nothing here shows how the guest ended." : "The trace shows no death."
@@ -75,6 +80,23 @@ extension Scene {
       ?? Conclusion(
         outcome: .undetermined,
         sentence: "The guest was reset. Whether it asked for that or died of a triple fault, nothing here tells.")
+  }
+
+  /// What the registers say where QEMU had shut down: a guest that wrote to a port before may have asked for that, by a way that is not
+  /// known here.
+  private func concludedShutdown(isTripleFault: Bool) -> Conclusion {
+    guard isTripleFault, processors.allSatisfy({ portWrite(of: $0) == nil }) else {
+      return Conclusion(
+        outcome: .undetermined,
+        sentence:
+          "QEMU had shut the guest down. Whether it reset or turned off the machine or died of a triple fault, nothing here tells."
+      )
+    }
+    return Conclusion(
+      outcome: .died,
+      sentence:
+        "QEMU had shut the guest down: its next instruction faults, and the fault cannot be delivered (a triple fault).",
+      isTripleFault: true)
   }
 
   /// The port through which the guest reset the machine, where the trace or the instruction before RIP shows it, and who wrote to it, where

@@ -166,7 +166,11 @@ extension Scene {
         sentence:
           "The guest says that it panicked (\(panicInformation == nil ? "pvpanic" : "Hyper-V's crash registers")).")
     case .internalError: Conclusion(outcome: .died, sentence: "KVM gave up on the guest: an internal error.")
-    case .reset, .unknown: nil
+    case .shutDown where powerOffWords != nil:
+      Conclusion(
+        outcome: .ended,
+        sentence: "The guest turned itself off\(powerOffWords.map { " \($0)" } ?? "").\(placeInFirmware)")
+    case .reset, .shutDown, .unknown: nil
     }
   }
 

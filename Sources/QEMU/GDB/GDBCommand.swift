@@ -23,6 +23,8 @@ public struct GDBCommand: Hashable, Sendable {
   public static let readRegisters = Self("g")
   /// `s`: one instruction of the selected thread.
   public static let step = Self("s")
+  /// `c`: lets the guest run.
+  public static let resume = Self("c")
   /// `D`: lets the guest go, which QEMU also sets running.
   public static let detach = Self("D")
   /// `qqemu.PhyMemMode`: whether addresses of `m` and `M` are physical, `1` or `0`. The mode is not the connection's but

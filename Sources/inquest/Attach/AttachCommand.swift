@@ -15,8 +15,10 @@ struct AttachCommand: ParsableCommand {
       inquest attach $(pidof qemu-system-x86_64)
 
       The guest goes on, and Ctrl-C leaves it alone. With a QMP socket (-qmp unix:PATH,server=on,wait=off) a guest that \
-      dies stands still until it has been examined; then QEMU does what it would have done. Without one KVM's \
-      tracepoints alone tell, once QEMU has ended: start it with -no-reboot. What can be taken is said at the start.
+      dies stands still until it has been examined; then QEMU does what it would have done. With a monitor on a socket or a \
+      gdbstub (-s) a guest is examined that stands still by itself: start QEMU with -no-reboot -no-shutdown. Without any, KVM's \
+      tracepoints alone tell, once QEMU has ended. A guest that is dead already is examined at once, and one that hangs with \
+      --stall. What can be taken is said at the start.
       """)
 
   @Argument(help: ArgumentHelp("QEMU's process.", valueName: "pid"))
@@ -27,6 +29,10 @@ struct AttachCommand: ParsableCommand {
   @Option(help: ArgumentHelp("The guest's ELF file, for symbols; by default what -kernel names.", valueName: "file"))
   var image: String?
 
+  @Option(
+    help: ArgumentHelp("Examine the guest if it makes no progress for this time, and say why.", valueName: "seconds"))
+  var stall: Double?
+
   @OptionGroup var recorder: RecorderOptions
 
   @OptionGroup var cases: CaseOptions
@@ -36,6 +42,7 @@ struct AttachCommand: ParsableCommand {
 
   func validate() throws {
     guard pid > 0 else { throw ValidationError("attach takes the number of a process") }
+    if let stall, !(stall > 0 && stall < 1e9) { throw ValidationError("--stall takes a number of seconds") }
   }
 
   func run() throws {
@@ -48,13 +55,14 @@ struct AttachCommand: ParsableCommand {
     }
     let kernel = image ?? guest.commandLine.kernelPath.map(pathAsQEMUSees)
     let image = try GuestImage(of: guest.commandLine.kernelAt(kernel), at: image)
-    tell(guest.means, guest.commandLine, guest.recordingRefusal)
+    tell(guest)
     let keeper = CaseKeeper(options: cases, commandLine: guest.commandLine, image: image, imagePath: kernel)
     var status: Int32 = 0
     func examine(_ scene: GuestScene) throws -> Verdict {
       let judgement = Judgement(scene, of: guest.commandLine, image: image)
       let verdict = judgement.verdict
-      guard verdict.outcome != .ended else { return verdict }
+      // A guest that was only suspected goes on.
+      guard verdict.outcome != .ended, scene.ending != .stalled || verdict.outcome == .hung else { return verdict }
       RecorderReport(isVerbose: verbose).tell(scene.recording)
       try output.write(verdict)
       keeper.keep(verdict, scene, judgement.scene, judgement.memory)
@@ -62,8 +70,11 @@ struct AttachCommand: ParsableCommand {
       return verdict
     }
     var failure: (any Error)?
-    let end = guest.watch { scene in
-      do { return try examine(scene).outcome == .ended ? .carryOn : .end } catch {
+    let end = guest.watch(suspect: Examination.suspects) { scene in
+      do {
+        let outcome = try examine(scene).outcome
+        return outcome == .ended || scene.ending == .stalled && outcome != .hung ? .carryOn : .end
+      } catch {
         failure = error
         return .end
       }
@@ -84,42 +95,57 @@ struct AttachCommand: ParsableCommand {
     options.recordsKVM = run.recordsKVM
     options.events = run.events
     options.recorderMemoryPerCPU = run.recorderMemoryPerCPU
+    options.stallTime = stall.map { .seconds($0) }
     return options
   }
 
   /// A path of QEMU's command line, which may begin where QEMU does.
   private func pathAsQEMUSees(_ path: String) -> String { path.hasPrefix("/") ? path : "/proc/\(pid)/cwd/\(path)" }
 
-  private func tell(_ means: AttachedGuest.Means, _ commandLine: QEMUCommandLine, _ refusal: RecordingRefusal?) {
-    var lines: [String] = []
-    if let socket = means.socket {
-      lines.append("registers, memory and CPUID: over QMP at \(socket)")
-      if !means.holdsBack { lines.append("a guest that resets is gone before it can be read: QEMU is older than 6.0") }
+  private func tell(_ guest: AttachedGuest) {
+    let means = guest.means
+    var lines = means.refusals
+    if let door = means.door, let socket = means.socket {
+      lines.append("registers, memory and CPUID: over \(door.name) at \(socket)")
+      lines += limits(of: means, guest.commandLine)
     } else {
       lines.append(
-        "no registers and no memory: this QEMU has no QMP socket that answers; start it with -qmp "
+        "no registers and no memory: this QEMU has no QMP socket, monitor or gdbstub that answers; start it with -qmp "
           + "unix:PATH,server=on,wait=off")
-      lines += otherWays(into: commandLine)
+      lines +=
+        guest.commandLine.monitorElsewhere.map { place in
+          "  its monitor is at \(place), where only its user can ask: what `info registers -a` prints there is for inquest examine -"
+        }.map { [$0] } ?? []
     }
     if means.records { lines.append("KVM's tracepoints: recorded from now on") }
-    if let refusal {
+    if let refusal = guest.recordingRefusal {
       lines.append("KVM's tracepoints: not recorded: \(refusal.lack)" + (refusal.remedy.map { "; \($0)" } ?? ""))
     }
     lines.append("what QEMU prints, and its exit status: not to be had")
     for line in lines { standardError.write("inquest: \(line)\n") }
   }
 
-  /// What reads registers and memory of a QEMU without QMP, by hand and as long as it is there.
-  private func otherWays(into commandLine: QEMUCommandLine) -> [String] {
-    let sockets = commandLine.gdbServers.filter { $0.hasPrefix("tcp:") || $0.hasPrefix("unix:") }
-    let stubs = sockets.map { server in
-      let address = server.split(separator: ",").first.map(String.init) ?? server
-      return "  it has a gdbstub, which stops a guest that runs while it is asked: inquest check --gdb \(address)"
+  private func limits(of means: AttachedGuest.Means, _ commandLine: QEMUCommandLine) -> [String] {
+    if means.door == .qmp {
+      return means.holdsBack ? [] : ["a guest that resets is gone before it can be read: QEMU is older than 6.0"]
     }
-    let monitors = commandLine.humanMonitorServers.map { server in
-      "  it has a monitor at \(server): what `info registers -a` prints there is for inquest examine -"
+    let actions = commandLine.lifecycleActions
+    let stands = actions.reboot == "shutdown" && actions.shutdown == "pause"
+    let limits =
+      stands
+      ? []
+      : ["a guest that resets is gone before it can be read: start QEMU with -no-reboot -no-shutdown, or with -qmp"]
+    return limits + (means.door == .gdbstub ? ["no other debugger can connect meanwhile"] : [])
+  }
+}
+
+extension AttachedGuest.Door {
+  fileprivate var name: String {
+    switch self {
+    case .qmp: "QMP"
+    case .monitor: "QEMU's monitor"
+    case .gdbstub: "its gdbstub"
     }
-    return stubs + monitors
   }
 }
 

@@ -40,7 +40,9 @@ final class Examination {
   }
 
   /// Whether a guest that was seen like this is to be judged.
-  static func suspects(_ samples: [GuestSample]) -> Bool { Hang.isSuspected(samples.map(WatchedMoment.init)) }
+  static func suspects(_ samples: [GuestSample]) -> Bool {
+    Hang.isSuspected(samples.map { WatchedMoment($0, over: GuestScene.usualDoor) })
+  }
 
   /// A dead guest is ended, for it would only begin again, or left as it stands, and the verdict is shown before QEMU
   /// takes its time to go; one that reset or turned off the machine goes its way.
