@@ -45,10 +45,18 @@ struct SecondRun {
       return .none("it could not be run: \(error)")
     }
     guard let second, let registers = second.registers else {
-      if case .refusedToStart = outcome.ending { return .none("QEMU does not start it there") }
-      return .none("it did not die there")
+      return .none(Self.whyAlive(outcome.ending))
     }
     return disagreement.map(Result.none) ?? .registers(registers)
+  }
+
+  private static func whyAlive(_ ending: GuestEnding) -> String {
+    switch ending {
+    case .refusedToStart: "QEMU does not start it there"
+    case .interrupted: "it was interrupted"
+    case .timedOut: "it had not died there when its time was over; --timeout gives it more"
+    default: "it did not die there"
+    }
   }
 
   private var runOptions: GuestRun.Options {
@@ -63,6 +71,7 @@ struct SecondRun {
 
   /// What speaks against the two being one death; nil where nothing does.
   private static func disagreement(_ first: GuestScene, _ second: GuestScene) -> String? {
+    guard second.logsTripleFaults else { return "-D keeps QEMU's log, which tells a triple fault from another reset" }
     guard QEMULog.parse(utf8: second.log).contains(where: { $0.message == .tripleFault }) else {
       return "it asked for a reset there"
     }
