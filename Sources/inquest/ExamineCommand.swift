@@ -1,7 +1,7 @@
 import ArgumentParser
 import Cases
 import Files
-import Foundation
+import FoundationEssentials
 import GuestImage
 import Investigation
 import KVM

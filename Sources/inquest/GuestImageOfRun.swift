@@ -1,4 +1,4 @@
-import Foundation
+import FoundationEssentials
 import GuestImage
 import QEMU
 import X86

@@ -1,8 +1,9 @@
 import ArgumentParser
-import Foundation
+import FoundationEssentials
 import Glibc
 import Investigation
 import Reports
+import SystemPackage
 
 /// How a result is shown, the same for every command that gives one.
 struct OutputOptions: ParsableArguments {
@@ -90,7 +91,8 @@ final class ResultStream {
     do {
       try Data(pending).write(to: URL(filePath: output), options: .atomic)
     } catch {
-      throw Failure("cannot write \(output): \(error.localizedDescription)")
+      let cause = (error as? CocoaError)?.underlying as? POSIXError
+      throw Failure("cannot write \(output): \(cause.map { "\(Errno(rawValue: $0.code.rawValue))" } ?? "\(error)")")
     }
   }
 }

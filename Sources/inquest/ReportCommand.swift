@@ -1,6 +1,7 @@
 import ArgumentParser
 import Dispatch
-import Foundation
+import FoundationEssentials
+import Glibc
 import SystemPackage
 import Traces
 
@@ -82,7 +83,7 @@ extension TraceContext {
   /// Says on standard error what is wrong with the file.
   func printProblems(of file: String) {
     for problem in problems {
-      FileHandle.standardError.write(Data("inquest: \(file): \(problem)\n".utf8))
+      standardError.write("inquest: \(file): \(problem)\n")
     }
   }
 }
@@ -100,7 +101,7 @@ enum StandardOutput {
     } catch Errno.brokenPipe {
       return false
     } catch {
-      FileHandle.standardError.write(Data("inquest: cannot write: \(error)\n".utf8))
+      standardError.write("inquest: cannot write: \(error)\n")
       return false
     }
   }

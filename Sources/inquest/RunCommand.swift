@@ -1,6 +1,6 @@
 import ArgumentParser
 import Capture
-import Foundation
+import FoundationEssentials
 import GuestImage
 import GuestMemory
 import Investigation

@@ -1,5 +1,6 @@
 import ArgumentParser
-import Foundation
+import FoundationEssentials
+import Glibc
 import Investigation
 import Reports
 import X86
@@ -65,7 +66,8 @@ struct MapCommand: ParsableCommand {
     if let diff { return try compare(ranges(guest), with: ranges(guest.with(files: [diff]))) }
     if let diffAfter {
       let before = try ranges(guest)
-      Thread.sleep(forTimeInterval: diffAfter)
+      sleep(UInt32(diffAfter))
+      usleep(UInt32(diffAfter.truncatingRemainder(dividingBy: 1) * 1e6))
       return try compare(before, with: ranges(guest))
     }
     try guest.withScene { scene in

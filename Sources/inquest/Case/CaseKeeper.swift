@@ -1,7 +1,8 @@
 import ArgumentParser
 import Capture
 import Cases
-import Foundation
+import FoundationEssentials
+import Glibc
 import GuestImage
 import GuestMemory
 import Investigation
@@ -73,8 +74,9 @@ extension Redaction {
   /// What names this host and its user.
   static var ofThisHost: Redaction {
     let environment = ProcessInfo.processInfo.environment
-    let homes = [NSHomeDirectory(), environment["HOME"]].map { $0.flatMap { FilePath($0).lastComponent?.string } }
-    let users = [NSUserName(), environment["SUDO_USER"]] + homes
+    let home = FileManager.default.homeDirectoryForCurrentUser.path
+    let homes = [home, environment["HOME"]].map { $0.flatMap { FilePath($0).lastComponent?.string } }
+    let users = [ProcessInfo.processInfo.userName, environment["SUDO_USER"]] + homes
     return Redaction(users: users.compactMap(\.self), hosts: [ProcessInfo.processInfo.hostName])
   }
 }

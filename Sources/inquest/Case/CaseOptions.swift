@@ -1,6 +1,6 @@
 import ArgumentParser
 import Cases
-import Foundation
+import FoundationEssentials
 import SystemPackage
 
 /// Whether a run's guest is kept as a case, where, and how much of it.

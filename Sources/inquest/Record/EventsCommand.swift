@@ -1,6 +1,6 @@
 import ArgumentParser
 import Capture
-import Foundation
+import FoundationEssentials
 import KVM
 import Reports
 

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Capture
-import Foundation
+import FoundationEssentials
+import Glibc
 import SystemPackage
 
 /// `inquest record`: tracepoints into a trace.dat.
