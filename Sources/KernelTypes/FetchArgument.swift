@@ -10,6 +10,14 @@ public struct FetchArgument: Hashable, Sendable {
   /// tracefs's name of its type: `x64`, `s32`, `symbol`, `string`, `b4@0/32`, `x8[15]`.
   public var fetchType: String
   public var form: ValueForm
+
+  public init(expression: String, field: String, place: String, fetchType: String, form: ValueForm) {
+    self.expression = expression
+    self.field = field
+    self.place = place
+    self.fetchType = fetchType
+    self.form = form
+  }
 }
 
 /// How a value is shown.

@@ -1,4 +1,5 @@
 import KVM
+import KernelTypes
 import Testing
 import X86
 
@@ -49,6 +50,24 @@ import X86
   func `a record that lacks a value gives none of them`(name: String) {
     #expect(RegistersAtShutdown(Self.call(Self.values.filter { $0.name != name })) == nil)
     #expect(RegistersAtShutdown(Self.call(Self.values.map { ($0.name, $0.name == name ? "?" : $0.text) })) == nil)
+  }
+
+  static let places = values.indices.map { "+\($0)(+160($arg1))"[...] }
+
+  @Test func `a probe can be made again from where its values were`() throws {
+    let probe = try #require(RegistersAtShutdown.probe(fetchingFrom: Self.places))
+    #expect(probe.function == RegistersAtShutdown.function)
+    #expect(probe.arguments.map(\.place) == Self.places.map(String.init))
+    #expect(Set(probe.arguments.map(\.field)) == Set(Self.values.map(\.name)))
+  }
+
+  @Test(arguments: [
+    "", "+8", "+8()", "+8(%di)", "+8($arg2)", "+8($arg1", "+8($arg1))", "+8(+8($arg1)", "-8($arg1)", "+($arg1)",
+    "+1234567890($arg1)", "@_stext", "+0(@_stext)", "$arg1:u8 x=$arg1", "+8($arg1)\np:x/y z",
+  ])
+  func `nothing else is fetched, whatever was kept`(place: String) {
+    #expect(RegistersAtShutdown.probe(fetchingFrom: [place[...]] + Self.places.dropFirst()) == nil)
+    #expect(RegistersAtShutdown.probe(fetchingFrom: Self.places.dropLast()) == nil)
   }
 
   @Test func `other functions are not asked`() {

@@ -40,52 +40,28 @@ extension CPUModelTable {
   }
 }
 
-/// Where the answers of one QEMU are kept: in XDG_CACHE_HOME or ~/.cache (XDG Base Directory Specification).
+/// Where the answers of one QEMU are kept.
 private struct CPUModelCache {
-  private let folder: FilePath
-  private let file: FilePath
+  private let file: CacheFile
 
   /// Nil where there is no such program or no such folder.
   init?(program: String, usesKVM: Bool) {
-    guard let path = Self.path(of: program), let folder = Self.cacheFolder else { return nil }
+    guard let path = Self.path(of: program) else { return nil }
     var status = stat()
     // stat fills the structure.
     guard unsafe stat(path.string, &status) == 0 else { return nil }
     let identity = "\(status.st_ino)-\(status.st_size)-\(status.st_mtim.tv_sec).\(status.st_mtim.tv_nsec)"
-    self.folder = folder
     // The form of the text has a number of its own, raised whenever the form or the questions change.
-    file = folder.appending(
-      "cpu-models-1-\(path.lastComponent?.string ?? "qemu")-\(identity)-\(usesKVM ? "kvm" : "tcg")")
+    let name = "cpu-models-1-\(path.lastComponent?.string ?? "qemu")-\(identity)-\(usesKVM ? "kvm" : "tcg")"
+    guard let file = CacheFile(named: name) else { return nil }
+    self.file = file
   }
 
   /// What is kept; nil where that is nothing, or damaged.
-  var table: CPUModelTable? {
-    guard let text = try? wholeText(file) else { return nil }
-    return try? CPUModelTable(text)
-  }
+  var table: CPUModelTable? { file.text.flatMap { try? CPUModelTable($0) } }
 
-  /// Keeps the table, in one step: a reader sees the whole or nothing. Where it cannot be kept, QEMU is asked again.
-  func keep(_ table: CPUModelTable) {
-    // These calls only read the strings they are given.
-    for folder in [folder.removingLastComponent(), folder] { unsafe mkdir(folder.string, 0o755) }
-    let draft = FilePath("\(file).\(getpid())")
-    do {
-      let descriptor = try FileDescriptor.open(
-        draft, .writeOnly, options: [.create, .truncate, .closeOnExec],
-        permissions: [.ownerReadWrite, .groupRead, .otherRead])
-      try descriptor.closeAfter { _ = try descriptor.writeAll(Array(table.text.utf8)) }
-      unsafe rename(draft.string, file.string)
-    } catch {
-      unsafe unlink(draft.string)
-    }
-  }
-
-  private static var cacheFolder: FilePath? {
-    if let base = environmentVariable("XDG_CACHE_HOME"), base.hasPrefix("/") {
-      return FilePath(base).appending("inquest")
-    }
-    return environmentVariable("HOME").map { FilePath($0).appending(".cache").appending("inquest") }
-  }
+  /// Keeps the table. Where it cannot be kept, QEMU is asked again.
+  func keep(_ table: CPUModelTable) { file.keep(table.text) }
 
   /// The file that execvp would run.
   private static func path(of program: String) -> FilePath? {

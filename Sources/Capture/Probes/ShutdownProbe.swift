@@ -34,7 +34,21 @@ final class ShutdownProbe {
     tracepoint = defined
   }
 
+  /// Looking the places up in the kernel's types takes longer than all else that is done before a guest starts, so they are
+  /// kept for as long as the module is the same.
   private static func probe() throws(ProbeRefusal) -> FunctionProbe {
+    let cache = BuildID.ofModule(module).flatMap { CacheFile(named: "shutdown-registers-1-\($0)") }
+    if let places = cache?.text?.split(separator: "\n"),
+      let probe = RegistersAtShutdown.probe(fetchingFrom: places)
+    {
+      return probe
+    }
+    let probe = try probeByTypes()
+    cache?.keep(probe.arguments.map { "\($0.place)\n" }.joined())
+    return probe
+  }
+
+  private static func probeByTypes() throws(ProbeRefusal) -> FunctionProbe {
     let name = RegistersAtShutdown.function
     guard let (function, types) = try KernelFunctions().function(named: name, of: module) else {
       throw .refused(function: name, reason: "\(module) has no such function")

@@ -79,6 +79,34 @@ extension RegistersAtShutdown {
     return FunctionProbe(function: function.name, arguments: arguments)
   }
 
+  /// The probe that fetches them from these places, which another such probe had; nil where they are no places of that kind.
+  ///
+  /// - Parameter places: Paths of offsets from the function's first parameter: they lead to nothing else, whoever wrote them.
+  public static func probe(fetchingFrom places: [Substring]) -> FunctionProbe? {
+    let fields = fields
+    guard places.count == fields.count, places.allSatisfy(isPathFromParameter) else { return nil }
+    return FunctionProbe(
+      function: function,
+      arguments: zip(fields, places).map { field, place in
+        FetchArgument(
+          expression: field.place, field: field.name, place: String(place), fetchType: "x\(field.width)",
+          form: .hexadecimal)
+      })
+  }
+
+  /// `$arg1` inside any number of `+160(…)`.
+  private static func isPathFromParameter(_ place: Substring) -> Bool {
+    var rest = Array(place.utf8)[...]
+    var depth = 0
+    while rest.first == UInt8(ascii: "+") {
+      let digits = rest.dropFirst().prefix { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+      rest = rest.dropFirst(1 + digits.count)
+      guard (1...9).contains(digits.count), rest.popFirst() == UInt8(ascii: "(") else { return false }
+      depth += 1
+    }
+    return rest.elementsEqual(Array("$arg1".utf8) + Array(repeating: UInt8(ascii: ")"), count: depth))
+  }
+
   private static func expression(of place: String, from parameter: String) throws(ResolutionError) -> Expression {
     let outer = "((struct vcpu_svm *)\(parameter))->"
     let start = place.hasPrefix("V.") ? "\(outer)vcpu." : "\(outer)vmcb->save."
