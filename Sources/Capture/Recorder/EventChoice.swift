@@ -12,16 +12,19 @@ public struct EventChoice: Hashable, Sendable {
 
 extension EventChoice {
   /// What a death cannot be understood without: how KVM returned to QEMU, the faults before that, and the page walks.
-  private static let essential = [
-    "kvm:kvm_entry", "kvm:kvm_exit", "kvm:kvm_userspace_exit", "kvm:kvm_inj_exception", "kvm:kvm_page_fault",
-    "kvmmmu:kvm_mmu_pagetable_walk", "kvmmmu:kvm_mmu_paging_element", "kvmmmu:kvm_mmu_walker_error",
-  ]
+  private static let essential =
+    ["kvm_entry", "kvm_exit", "kvm_userspace_exit", "kvm_inj_exception", "kvm_page_fault"].map(kvm)
+    + ["kvm_mmu_pagetable_walk", "kvm_mmu_paging_element", "kvm_mmu_walker_error"].map {
+      TracepointSelector(system: "kvmmmu", name: $0)
+    }
 
   /// What tells of the guest's last acts.
   private static let circumstances = [
-    "kvm:kvm_cr", "kvm:kvm_msr", "kvm:kvm_cpuid", "kvm:kvm_pio", "kvm:kvm_mmio", "kvm:kvm_inj_virq",
-    "kvm:kvm_nested_vmenter_failed", "kvm:kvm_nested_vmenter", "kvm:kvm_nested_vmexit", "kvm:kvm_nested_vmexit_inject",
-  ]
+    "kvm_cr", "kvm_msr", "kvm_cpuid", "kvm_pio", "kvm_mmio", "kvm_inj_virq", "kvm_nested_vmenter_failed",
+    "kvm_nested_vmenter", "kvm_nested_vmexit", "kvm_nested_vmexit_inject",
+  ].map(kvm)
+
+  private static func kvm(_ name: String) -> TracepointSelector { TracepointSelector(system: "kvm", name: name) }
 
   /// The events that tell how a guest came to its end, as far as they cost a guest on this host next to nothing.
   ///
@@ -36,7 +39,7 @@ extension EventChoice {
   ///   push the rest out.
   /// - With EPT and NPT little is emulated, and what was is worth knowing.
   public static func suited(to host: HostKVM) -> EventChoice {
-    let common = (essential + circumstances).compactMap(TracepointSelector.init)
+    let common = essential + circumstances
     guard let module = host.vendorModule?.value else {
       return EventChoice(
         common + [emulation(failuresOnly: true)], reason: "which KVM module runs the guest is not known")
@@ -60,5 +63,5 @@ extension EventChoice {
 
   /// The fewest events that are worth recording, for where the kernel does not let all be.
   static let least = EventChoice(
-    essential.compactMap(TracepointSelector.init), reason: "the kernel does not let more be recorded")
+    essential, reason: "the kernel does not let more be recorded")
 }

@@ -2,6 +2,10 @@
 public enum Glob {
   /// Whether the whole text is what the pattern describes.
   public static func matches(_ text: String, _ pattern: String) -> Bool {
+    // Most patterns are names.
+    guard pattern.utf8.contains(where: { $0 == UInt8(ascii: "*") || $0 == UInt8(ascii: "?") }) else {
+      return text == pattern
+    }
     let text = Array(text.utf8)
     let pattern = Array(pattern.utf8)
     var place = 0
