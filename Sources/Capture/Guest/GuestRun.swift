@@ -100,6 +100,8 @@ private final class GuestWatch {
   let session: QEMUSession
   var identity: GuestIdentity?
   var map: MemoryMap?
+  /// The memory map before the guest's start, as the monitor prints it: of use only where there is none of later.
+  var firstMap: String?
   var recording = RecorderState.notWanted
   var cause: ShutdownCause?
   var stall: StallWatch?
@@ -216,7 +218,7 @@ private final class GuestWatch {
       return false
     }
     identity = GuestIdentity(asking: session, version: version)
-    readMap()
+    firstMap = session.monitor(Self.mapCommand)
     startRecorder()
     return true
   }
@@ -240,8 +242,10 @@ private final class GuestWatch {
     return thread.flatMap(FlightRecorder.process(ofThread:)) ?? session.process.processID
   }
 
+  private static let mapCommand = "info mtree -f"
+
   private func readMap() {
-    if let text = session.monitor("info mtree -f"), let map = MemoryMap(monitorText: text) { self.map = map }
+    if let text = session.monitor(Self.mapCommand), let map = MemoryMap(monitorText: text) { self.map = map }
   }
 
   // MARK: While it runs
@@ -439,6 +443,7 @@ private final class GuestWatch {
   }
 
   private func memory(_ live: QEMUSession?) -> CapturedMemory {
+    let map = map ?? firstMap.flatMap(MemoryMap.init(monitorText:))
     guard let live, ram == nil else {
       return CapturedMemory(map: map, reader: live.map { MonitorPages(monitor: $0.monitor) }) { ram?.slice($0) }
     }
