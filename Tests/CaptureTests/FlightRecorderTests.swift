@@ -27,6 +27,21 @@ import X86
     #expect(samples.map { Array($0.payload) } == [raw, raw])
   }
 
+  @Test func `where a ring is one thread's, its records need not say so`() {
+    let record = sample(time: 2, thread: 7, raw: raw)
+    let short = record[..<6] + [record[6] - 8, 0] + record[16...]
+    let samples = PerfSample.all(in: Array(short), of: 9)
+    #expect(samples.map(\.time) == [2])
+    #expect(samples.map(\.cpu) == [3])
+    #expect(samples.map(\.threadID) == [9])
+    #expect(samples.map { Array($0.payload) } == [raw])
+    for length in 0..<short.count {
+      #expect(
+        PerfSample.all(in: short.prefix(6) + [UInt8(length), 0] + short.dropFirst(8).prefix(max(length - 8, 0)), of: 9)
+          .isEmpty)
+    }
+  }
+
   private func extent(of ring: [UInt8], first limit: Int = .max) -> (size: Int, count: Int, isCut: Bool) {
     PerfRecordHeaders(byteCount: ring.count) { offset in
       ring[offset..<offset + 8].reversed().reduce(0) { $0 << 8 | UInt64($1) }

@@ -119,7 +119,7 @@ final class FlightRecorder {
     for ring in rings {
       let contents = ring.contents(last: limit)
       let isComplete = ring.counts.dropped == 0
-      samples += PerfSample.all(in: contents.bytes).map { sample in
+      samples += PerfSample.all(in: contents.bytes, of: ring.thread).map { sample in
         // What was met while writing was stopped is no loss.
         var sample = sample
         if isComplete { sample.followsLoss = false }

@@ -81,7 +81,7 @@ final class PerfRecorder: EventRecorder {
       let contents = ring.contents()
       isCut = isCut || contents.isCut
       lost &+= ring.counts.dropped
-      for sample in PerfSample.all(in: contents.bytes) {
+      for sample in PerfSample.all(in: contents.bytes, of: ring.thread) {
         try take(sample.time, sample.cpu, sample.threadID, sample.payload.span.record)
       }
     }

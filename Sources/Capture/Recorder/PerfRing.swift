@@ -8,6 +8,8 @@ import SystemPackage
 /// events are opened with `write_backward`, so that a reader finds the newest record first.
 @safe final class PerfRing {
   private let mapping: PerfMapping
+  /// Whose events the records are; nil where each says so.
+  let thread: Int32?
   /// Bytes of records, a power of two.
   var size: Int { mapping.size }
   /// What was counted when writing was stopped; nil while it goes on.
@@ -22,6 +24,7 @@ import SystemPackage
   ///   - size: the wanted size, a power of two; a smaller one is taken where the kernel grants no more.
   init(_ target: PerfTarget, tracepoints: [Tracepoint], size: Int) throws(Errno) {
     mapping = try PerfMapping(tracepoints, of: target, size: size, isBackward: true)
+    thread = target.onlyThread
   }
 }
 

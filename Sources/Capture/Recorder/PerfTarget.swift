@@ -14,6 +14,12 @@ struct PerfTarget {
   var startsAtExec = false
 
   static func thread(_ threadID: Int32) -> Self { Self(threads: [threadID]) }
+
+  /// The thread whose events all are; nil where there may be others, too.
+  var onlyThread: Int32? {
+    guard threads.count == 1, !includesChildren, let thread = threads.first, thread > 0 else { return nil }
+    return thread
+  }
 }
 
 extension Tracepoint {
@@ -31,7 +37,7 @@ extension Tracepoint {
     attributes.size = UInt32(MemoryLayout<perf_event_attr>.size)
     attributes.config = id
     attributes.sample_period = 1
-    attributes.sample_type = PerfSample.type
+    attributes.sample_type = PerfSample.type(tellsThread: target.onlyThread == nil)
     attributes.write_backward = isBackward ? 1 : 0
     attributes.inherit = target.includesChildren ? 1 : 0
     attributes.disabled = target.startsAtExec ? 1 : 0
