@@ -144,10 +144,11 @@ extension UnderTCG {
 
     @Test("a monitor that serves somebody else, and a socket of another QEMU, are said to")
     func unusable() async throws {
-      let folder = try Folder()
+      // QEMU locks its disk.
+      let (folder, otherFolder) = (try Folder(), try Folder())
       let server = ["-monitor", "unix:\(folder.path("m")),server=on,wait=off"]
       let command = qemu(try BootSector.runsForEver.options(in: folder) + server)
-      let other = qemu(try BootSector.runsForEver.options(in: folder))
+      let other = qemu(try BootSector.runsForEver.options(in: otherFolder))
       _ = try await Command(command[0], Array(command.dropFirst())).run { first in
         let user = try await UserMonitor(path: folder.path("m"), of: first)
         let finished = try await inquest(["attach", "\(first.processID)"]) { running in
