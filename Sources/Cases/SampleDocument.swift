@@ -5,10 +5,12 @@ import FoundationEssentials
 struct SampleDocument: Codable {
   var registers: String
   var interruptControllers: String
+  /// Not there in cases of earlier versions.
+  var localAPICs: String?
 
   static func json(of samples: [GuestSample]) -> [UInt8] {
     let documents = samples.map {
-      SampleDocument(registers: $0.registers, interruptControllers: $0.interruptControllers)
+      SampleDocument(registers: $0.registers, interruptControllers: $0.interruptControllers, localAPICs: $0.localAPICs)
     }
     // Encoding strings has no way to fail.
     return Array((try? JSONEncoder().encode(documents)) ?? Data("[]".utf8))
@@ -21,6 +23,9 @@ struct SampleDocument: Codable {
     } catch {
       throw .malformed(file: CaseFormat.File.samples.rawValue, reason: "it is no list of samples")
     }
-    return documents.map { GuestSample(registers: $0.registers, interruptControllers: $0.interruptControllers) }
+    return documents.map {
+      GuestSample(
+        registers: $0.registers, interruptControllers: $0.interruptControllers, localAPICs: $0.localAPICs ?? "")
+    }
   }
 }

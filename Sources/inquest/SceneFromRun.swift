@@ -105,7 +105,9 @@ extension WatchedMoment {
       processors: ObservedProcessor.all(in: QEMULog.parse(sample.registers)) { _ in
         .registers("\(door): info registers")
       },
-      interruptControllers: PICState.all(inMonitorText: sample.interruptControllers))
+      interruptControllers: PICState.all(inMonitorText: sample.interruptControllers),
+      pins: IOAPICPin.all(inMonitorText: sample.interruptControllers),
+      localAPICs: LocalAPICState.all(inMonitorText: sample.localAPICs))
   }
 }
 

@@ -46,7 +46,10 @@ struct SampleCase {
         version: QEMUVersion(major: 7, minor: 2, micro: 22, package: "Debian"), usesKVM: false, processors: [processor]),
       registers: "EAX=00000000\r\n", log: Array("Triple fault\n".utf8), logsTripleFaults: true,
       interruptLog: Array("Servicing hardware INT=0x20\n".utf8),
-      samples: [GuestSample(registers: "EAX=00000001\r\n", interruptControllers: "pic0: irr=01\r\n")],
+      samples: [
+        GuestSample(
+          registers: "EAX=00000001\r\n", interruptControllers: "pic0: irr=01\r\n", localAPICs: "ISR\t 48 \r\n")
+      ],
       standardError: [0xFF, 0x41, 0x0A], memory: CapturedMemory(map: Self.map, keptIn: memory),
       recording: .recorded(Self.recording), shutdownCause: .guestReset)
     scene.registersOfSecondRun = "EAX=00000002\r\n"

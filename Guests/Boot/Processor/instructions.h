@@ -149,6 +149,10 @@ static inline void storeQuadword(uint64_t address, uint64_t value) {
 }
 
 /// MOV of eight bytes from `address`, whatever lies there.
+static inline void storeLongword(uint64_t address, uint32_t value) {
+  __asm__ volatile("movl %1, (%0)" : : "r"(address), "r"(value) : "memory");
+}
+
 static inline uint64_t loadQuadword(uint64_t address) {
   uint64_t value;
   __asm__ volatile("mov (%1), %0" : "=r"(value) : "r"(address) : "memory");
@@ -363,6 +367,24 @@ static inline uint64_t mapAndReturnHandler(uint64_t address, uint64_t value) {
 static inline uint64_t tickHandler(void) {
   extern char countTick[];
   return (uint64_t)countTick;
+}
+
+/// A handler that counts, and tells the local APIC that it is done.
+static inline uint64_t apicTickHandler(void) {
+  extern char countAPICTick[];
+  return (uint64_t)countAPICTick;
+}
+
+/// A handler that counts and tells nobody.
+static inline uint64_t unendedTickHandler(void) {
+  extern char countUnended[];
+  return (uint64_t)countUnended;
+}
+
+/// A handler of COM1 that asks it why, and tells the local APIC that it is done.
+static inline uint64_t apicSerialPortHandler(void) {
+  extern char serveAPICSerialPort[];
+  return (uint64_t)serveAPICSerialPort;
 }
 
 /// The same for COM1, which it asks why.

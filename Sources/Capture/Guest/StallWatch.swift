@@ -6,10 +6,13 @@ public struct GuestSample: Hashable, Sendable {
   public var registers: String
   /// The monitor's `info pic`.
   public var interruptControllers: String
+  /// The monitor's `info lapic` of each processor; empty where it was not asked for.
+  public var localAPICs: String
 
-  public init(registers: String, interruptControllers: String) {
+  public init(registers: String, interruptControllers: String, localAPICs: String = "") {
     self.registers = registers
     self.interruptControllers = interruptControllers
+    self.localAPICs = localAPICs
   }
 }
 
@@ -46,11 +49,19 @@ struct StallWatch {
 }
 
 extension GuestSample {
+  /// Of how many processors the local APIC is looked at.
+  private static let mostLocalAPICs = 16
+
   /// Looks at a guest without stopping it: each processor is asked where it is, between two of its instructions.
   ///
   /// - Parameter monitor: What a command of the human monitor prints; nil where QEMU does not answer.
   init?(asking monitor: (String) -> String?) {
     guard let registers = monitor("info registers -a"), let controllers = monitor("info pic") else { return nil }
-    self.init(registers: registers, interruptControllers: controllers)
+    let processors = registers.split(whereSeparator: \.isNewline).count { $0.hasPrefix("CPU#") }
+    // An APIC's ID is the processor's number where there are as many in a core, a die and a socket as a power of two; of others nothing
+    // is known.
+    let apics = (0..<min(processors, Self.mostLocalAPICs)).map { monitor("info lapic \($0)") ?? "" }
+    self.init(
+      registers: registers, interruptControllers: controllers, localAPICs: apics.joined(separator: "\n"))
   }
 }

@@ -111,10 +111,19 @@ public struct WatchedMoment: Hashable, Sendable {
   public var processors: [ObservedProcessor]
   /// The 8259s; empty where they were not asked for.
   public var interruptControllers: [PICState]
+  /// The pins of the I/O APICs; empty where they were not asked for.
+  public var pins: [IOAPICPin]
+  /// The local APICs; empty where they were not asked for.
+  public var localAPICs: [LocalAPICState]
 
-  public init(processors: [ObservedProcessor], interruptControllers: [PICState] = []) {
+  public init(
+    processors: [ObservedProcessor], interruptControllers: [PICState] = [], pins: [IOAPICPin] = [],
+    localAPICs: [LocalAPICState] = []
+  ) {
     self.processors = processors
     self.interruptControllers = interruptControllers
+    self.pins = pins
+    self.localAPICs = localAPICs
   }
 }
 

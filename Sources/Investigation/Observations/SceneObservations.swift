@@ -15,7 +15,7 @@ extension Scene {
     }
     return errors + (entry ?? []) + traceObservations + loggedFaultObservations + messageObservations
       + statementObservations + linuxOopsObservations + hostDumpObservations + partialDumpObservations
-      + unusualMemoryObservations
+      + unusualMemoryObservations + interruptObservations
       + multibootObservations + otherArchitecture
   }
 

@@ -27,6 +27,14 @@ extension UnderTCG {
       #expect(verdict.cause == nil, "\(verdict)")
     }
 
+    @Test("a guest that an interrupt of the I/O APIC slows down gets on, and is left alone")
+    func crawls() async throws {
+      let command = try ExampleGuest("ioapic-not-acknowledged").command(["-cpu", "qemu64"])
+      let (finished, verdict) = try await run(command, options: ["--stall", "0.2"])
+      #expect(finished.standardOutput == "OK\n", "\(finished)")
+      #expect(verdict.outcome == "ended", "\(verdict)")
+    }
+
     @Test("a guest that hangs is found at once, and kept if that is wanted")
     func kept() async throws {
       let command = try ExampleGuest("spin-for-ever").command(["-cpu", "qemu64"])

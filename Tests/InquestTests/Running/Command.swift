@@ -68,7 +68,13 @@ struct Command: Sendable {
         signal, toGroup in
         try execution.send(signal: signal, toProcessGroup: toGroup)
       }
-      try await whileRunning(running)
+      do {
+        try await whileRunning(running)
+      } catch {
+        // Else its end would be waited for before anybody hears of the error.
+        try? running.send(.kill)
+        throw error
+      }
     }
     return result.terminationStatus
   }

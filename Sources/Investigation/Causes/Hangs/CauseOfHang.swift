@@ -23,7 +23,9 @@ public struct Hang {
 
   static var causes: [any CauseOfHang.Type] {
     [
-      HaltedForGood.self, RepeatedControlRegisterWrite.self, EndlessFault.self, InterruptStorm.self, SelfLoop.self,
+      HaltedForGood.self, RepeatedControlRegisterWrite.self, EndlessFault.self, InterruptStorm.self,
+      UnendedInterrupt.self,
+      SelfLoop.self,
       ZeroesOfRealMode.self, SpinLoop.self, PollLoop.self,
     ]
   }
@@ -45,11 +47,15 @@ extension Hang {
   private static let fewPages = 4
 
   /// Whether a guest that was seen like this may get nowhere: each processor that was started is halted for good, or was only
-  /// seen in a few pages, or a few segments of real mode. A processor that waits for interrupts in HLT gets on.
+  /// seen in a few pages, or a few segments of real mode. A processor that waits for interrupts in HLT gets on, unless its local APIC
+  /// holds them back.
   public static func isSuspected(_ moments: [WatchedMoment]) -> Bool {
     let states = moments.flatMap(\.processors).filter { !ResetObservations.isReset($0.state) }
     guard !states.isEmpty, moments.allSatisfy({ !$0.processors.isEmpty }) else { return false }
-    let isIdle = states.contains { $0.state.isHalted == true && $0.state.rflags.contains(.interruptEnable) }
+    let blocked = BlockedInterrupts.all(in: moments)
+    let isIdle = states.contains {
+      $0.state.isHalted == true && $0.state.rflags.contains(.interruptEnable) && blocked[$0.index] == nil
+    }
     let pages = Dictionary(grouping: states, by: \.index).mapValues { looks in
       // Real mode's code may go round in a whole segment (``ZeroesOfRealMode``).
       Set(looks.map { ($0.state.mode == .real ? $0.state.cs.base : $0.state.instructionAddress.rawValue) >> 12 })

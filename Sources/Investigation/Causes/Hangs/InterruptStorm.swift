@@ -24,13 +24,14 @@ struct InterruptStorm: CauseOfHang, SingleCause {
   }
 
   /// The line of the 8259 was asserted at every look: a timer's or another edge never is. Or the code that is interrupted cannot come back to where
-  /// it is interrupted: then none of it was executed in between.
+  /// it is interrupted: then none of it was executed in between. Under an I/O APIC the guest gets on (``Scene/pinsNeverQuiet``).
   init?(_ hang: Hang) {
     let logged = Self.logged(hang.scene.log)
     let events = logged.isEmpty ? Self.traced(hang.scene.traceSinceLoss) : logged
     guard let last = events.last else { return nil }
     let count = events.reversed().prefix { $0.value == last.value }.count
     guard count >= Self.least.interrupts,
+      !hang.scene.pinsNeverQuiet.contains(where: { $0.vector == last.value.vector }),
       let reason = Self.assertion(of: last.value.vector, hang) ?? Self.standstill(at: last.value.pointer, hang.scene)
     else { return nil }
     (vector, pointer) = (last.value.vector, last.value.pointer)
