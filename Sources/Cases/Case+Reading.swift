@@ -26,6 +26,7 @@ extension Case {
       logsTripleFaults: document.logsTripleFaults, interruptLog: try folder.bytes(of: .interruptLog) ?? [],
       samples: try folder.bytes(of: .samples).map(SampleDocument.samples) ?? [],
       standardError: try folder.bytes(of: .standardError) ?? [],
+      textScreen: try folder.lines(of: .textScreen),
       memory: try folder.memory(map), recording: try folder.recording(document.trace),
       shutdownCause: document.shutdownCause.map(ShutdownCause.init(rawValue:)),
       askedOver: document.askedOver.flatMap(AttachedGuest.Door.init)?.rawValue ?? GuestScene.usualDoor)
@@ -105,6 +106,15 @@ private final class ReadFolder {
 
   func text(of file: CaseFormat.File) throws(CaseError) -> String? {
     try bytes(of: file).map { String(decoding: $0, as: UTF8.self) }
+  }
+
+  /// What is no printable ASCII is a blank, as on the screen itself.
+  func lines(of file: CaseFormat.File) throws(CaseError) -> [String] {
+    // The last line ends with a newline, too.
+    let lines = try (bytes(of: file) ?? []).split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+    return lines.dropLast().map { line in
+      String(decoding: line.map { (0x20...0x7E).contains($0) ? $0 : UInt8(ascii: " ") }, as: UTF8.self)
+    }
   }
 
   func memory(_ map: MemoryMap?) throws(CaseError) -> CapturedMemory {

@@ -34,6 +34,9 @@ extension Case {
     if !scene.log.isEmpty { try write(scene.log, to: .log) }
     if !scene.interruptLog.isEmpty { try write(scene.interruptLog, to: .interruptLog) }
     if !scene.samples.isEmpty { try write(SampleDocument.json(of: scene.samples), to: .samples) }
+    if !scene.textScreen.isEmpty {
+      try write(Array((scene.textScreen.joined(separator: "\n") + "\n").utf8), to: .textScreen)
+    }
     if let contents = record.image?.contents { try write(contents, to: .image) }
     try folder.write(scene.recording, kernelRelease: host.kernelRelease?.value)
     try folder.write(scene.memory, pages)

@@ -25,6 +25,8 @@ public enum CaseFormat {
     case interruptLog = "qemu-interrupts.log"
     /// What such a guest was seen to do before: JSON.
     case samples = "samples.json"
+    /// The VGA's text screen, as lines.
+    case textScreen = "screen.txt"
     /// The last of KVM's events.
     case trace = "trace.dat"
     /// The guest's memory, or what was read of it.
@@ -36,7 +38,7 @@ public enum CaseFormat {
     var limit: Int {
       switch self {
       case .document, .verdict, .registers, .registersOfSecondRun, .memoryMap, .standardError, .log, .interruptLog,
-        .samples:
+        .samples, .textScreen:
         16 << 20
       case .trace: 1 << 30
       case .memory: 1 << 44
@@ -48,7 +50,7 @@ public enum CaseFormat {
     var isText: Bool {
       switch self {
       case .document, .verdict, .registers, .registersOfSecondRun, .memoryMap, .standardError, .log, .interruptLog,
-        .samples:
+        .samples, .textScreen:
         true
       case .trace, .memory, .image: false
       }

@@ -91,6 +91,7 @@ public struct Investigator {
       verdict.observations.append(message)
     }
     if conclusion.outcome != .ended {
+      if verdict.fault == nil { verdict.observations += scene.textScreenObservations }
       verdict.observations += observations
       if isDeathSuspected { verdict.missing += missing(isExplained: verdict.cause != nil) }
     }

@@ -20,6 +20,7 @@ extension Scene {
     log = Sourced.messages(of: QEMULog.parse(utf8: guest.standardError), named: "QEMU's standard error")
     accelerator = Self.accelerator(guest.identity)
     lastWords = guest.lastLine.map { Sourced($0.text, .log(name: "QEMU's standard error", line: $0.number)) }
+    if !guest.textScreen.isEmpty { textScreen = Sourced(guest.textScreen, .qmp("the VGA's registers and memory")) }
     if case .panicked(let data?) = guest.ending {
       panicInformation = GuestPanicInformation(data).map { Sourced($0, .qmp("GUEST_PANICKED")) }
     }

@@ -33,6 +33,7 @@ struct CaseFolderTests {
     #expect(read.scene.registersOfSecondRun == record.scene.registersOfSecondRun)
     #expect(read.scene.log == record.scene.log)
     #expect(read.scene.standardError == record.scene.standardError)
+    #expect(read.scene.textScreen == record.scene.textScreen)
     #expect(read.scene.logsTripleFaults)
     #expect(read.scene.shutdownCause == .guestReset)
     #expect(read.scene.memory.map == SampleCase.map)

@@ -50,7 +50,8 @@ struct SampleCase {
         GuestSample(
           registers: "EAX=00000001\r\n", interruptControllers: "pic0: irr=01\r\n", localAPICs: "ISR\t 48 \r\n")
       ],
-      standardError: [0xFF, 0x41, 0x0A], memory: CapturedMemory(map: Self.map, keptIn: memory),
+      standardError: [0xFF, 0x41, 0x0A], textScreen: ["SeaBIOS", "", "  No bootable device."],
+      memory: CapturedMemory(map: Self.map, keptIn: memory),
       recording: .recorded(Self.recording), shutdownCause: .guestReset)
     scene.registersOfSecondRun = "EAX=00000002\r\n"
     record = Case(

@@ -433,12 +433,14 @@ private final class GuestWatch {
   }
 
   private func scene(_ ending: GuestEnding, at moment: ContinuousClock.Instant, _ live: QEMUSession?) -> GuestScene {
+    let memory = memory(live)
     return GuestScene(
       ending: ending, moment: moment, identity: identity, registers: live?.monitor("info registers -a"),
       log: session.log.bytes,
       logsTripleFaults: identity?.usesKVM == false && run.commandLine.leavesLogFree,
       interruptLog: session.interruptLog.bytes, samples: samples,
-      standardError: session.standardError.bytes, standardOutput: session.standardOutput.bytes, memory: memory(live),
+      standardError: session.standardError.bytes, standardOutput: session.standardOutput.bytes,
+      textScreen: live.map { memory.textScreen(asking: $0.monitor) } ?? [], memory: memory,
       recording: recorded(ending), shutdownCause: cause)
   }
 

@@ -25,6 +25,8 @@ public struct GuestScene {
   public let standardError: [UInt8]
   /// The last 64 KiB of QEMU's standard output, where the guest's console often is; empty unless it was to be kept.
   public let standardOutput: [UInt8]
+  /// The VGA's text screen, from the top, each row without the blanks at its end; empty where it has none or nothing could be read.
+  public let textScreen: [String]
   /// Valid until the guest goes on or QEMU ends; the shared part of it stays.
   public let memory: CapturedMemory
   /// What the kvm and kvmmmu tracepoints recorded last.
@@ -40,8 +42,8 @@ public struct GuestScene {
   public init(
     ending: GuestEnding, moment: ContinuousClock.Instant, identity: GuestIdentity?, registers: String?, log: [UInt8],
     logsTripleFaults: Bool, interruptLog: [UInt8] = [], samples: [GuestSample] = [], standardError: [UInt8],
-    standardOutput: [UInt8] = [], memory: CapturedMemory, recording: KVMRecording, shutdownCause: ShutdownCause?,
-    askedOver: String = usualDoor
+    standardOutput: [UInt8] = [], textScreen: [String] = [], memory: CapturedMemory, recording: KVMRecording,
+    shutdownCause: ShutdownCause?, askedOver: String = usualDoor
   ) {
     self.ending = ending
     self.moment = moment
@@ -53,6 +55,7 @@ public struct GuestScene {
     self.samples = samples
     self.standardError = standardError
     self.standardOutput = standardOutput
+    self.textScreen = textScreen
     self.memory = memory
     self.recording = recording
     self.shutdownCause = shutdownCause

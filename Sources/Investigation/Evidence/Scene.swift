@@ -35,6 +35,8 @@ public struct Scene {
   public var log: [Sourced<QEMUMessage>]
   /// The last line that QEMU printed, whatever it is; nil where it printed nothing.
   public var lastWords: Sourced<String>?
+  /// The lines of the VGA's text screen; nil where it has none or nothing tells. The guest wrote them.
+  public var textScreen: Sourced<[String]>?
   /// What QEMU told of a guest that reported its own panic; nil where it told nothing but that.
   public var panicInformation: Sourced<GuestPanicInformation>?
   /// Whether `log` would have a triple fault if there had been one: QEMU was asked to log it, and TCG does.

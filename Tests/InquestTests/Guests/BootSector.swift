@@ -28,6 +28,11 @@ struct BootSector: Sendable {
       0x75, 0xFC,  // jnz loop
     ] + exit)
 
+  /// Writes a word on the screen through the BIOS and halts with interrupts off.
+  static let writesOnScreen = BootSector(
+    // mov ax, 0x0e00 + $0; int 0x10; cli
+    code: "Refused".utf8.flatMap { [0xB8, $0, 0x0E, 0xCD, 0x10] } + [0xFA] + halt)
+
   /// Prints W and waits for interrupts for ever.
   static let waits = BootSector(code: print("W") + [0xFB] + halt)  // sti
 

@@ -47,6 +47,21 @@ extension UnderTCG {
       #expect(finished.standardOutput.contains("hang.spin"))
     }
 
+    @Test("what a guest that hangs wrote on the screen is shown, also from its case")
+    func screen() async throws {
+      let folder = try Folder()
+      let kept = folder.path("case")
+      let disk = try BootSector.writesOnScreen.options(in: folder)
+      let (finished, verdict) = try await run(
+        ["qemu-system-x86_64", "-accel", "tcg", "-display", "none", "-nic", "none"] + disk,
+        options: ["--stall", "0.4", "--save", kept])
+      #expect(finished.status == 3, "\(finished)")
+      #expect(verdict.cause?.id == "hang.interrupts-off")
+      #expect(verdict.observations.contains { $0.text.contains("Refused\"") }, "\(verdict.observations)")
+      let again = try await inquest(["examine", kept])
+      #expect(again.standardOutput.contains("Refused\""), "\(again)")
+    }
+
     @Test("a guest that dies later is still found to die, its log whole")
     func diesLater() async throws {
       let folder = try Folder()
