@@ -18,7 +18,11 @@ enum PanicMessage {
   private static func imageAddresses(_ state: ProcessorState) -> Range<UInt64>? {
     let range: Range<UInt64> =
       state.mode == .long64 ? 0xFFFF_FFFF_8000_0000..<0xFFFF_FFFF_C000_0000 : 0xC000_0000..<0xF800_0000
-    return range.contains(state.instructionAddress.rawValue) ? range : nil
+    let pointer = state.instructionAddress.rawValue
+    guard range.contains(pointer) else { return nil }
+    // With KASLR a kernel of 32 bits lies anywhere in the memory that is mapped there, and is smaller than half of what is searched.
+    let start = pointer / blockSize * blockSize &- UInt64(mostBlocks / 2) * blockSize
+    return state.mode == .long64 ? range : max(start, range.lowerBound)..<range.upperBound
   }
 
   /// The shortest of the messages in the image: there are several copies, and some have the end of another text behind.
