@@ -25,7 +25,7 @@ enum SoftwareObservations {
     }
     if (0xFFC0_0000...0xFFFF_FFFF).contains(base) {
       return [
-        "The GDT, at \(base.hexadecimal), is in the flash below 4 GiB: the firmware's own code, in its first steps (OVMF's reset vector and SEC)"
+        "The GDT, at \(base.hexadecimal), is in the flash below 4 GiB: the firmware's own (OVMF's reset vector and SEC have theirs there, and so has U-Boot)"
       ]
     }
     return []
