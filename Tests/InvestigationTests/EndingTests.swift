@@ -53,6 +53,18 @@ struct EndingTests {
     #expect(verdict.ending.contains(words ?? "\(status)."))
   }
 
+  @Test("a QEMU that was sent a signal and exits has not been ended by its guest")
+  func terminated() {
+    var scene = Scene(ending: .exited(status: 0))
+    #expect(Investigator.verdict(on: scene).ending.contains("ended by itself"))
+    let text = "qemu-system-x86_64: terminating on signal 15 from pid 42 (timeout)\n"
+    scene.log = Sourced.messages(of: QEMULog.parse(text), named: "QEMU's standard error")
+    let verdict = Investigator.verdict(on: scene)
+    #expect(verdict.outcome == .ended)
+    #expect(verdict.ending == "QEMU was ended from outside.")
+    #expect(verdict.evidence.contains { $0.text.contains("signal 15 from pid 42") })
+  }
+
   @Test(
     "what kept KVM's events from being recorded is told with what grants it, and nobody is sent where he has been",
     arguments: ["sudo sysctl kernel.perf_event_paranoid=-1", nil])

@@ -144,9 +144,7 @@ extension Scene {
 
   private var endingByItself: Conclusion? {
     switch ending {
-    case .exited(let status):
-      Conclusion(
-        outcome: .ended, sentence: "The guest ended by itself; QEMU's status is \(status)\(debugExit(status)).")
+    case .exited(let status): exit(status)
     case .poweredOff:
       Conclusion(
         outcome: .ended,
@@ -172,6 +170,17 @@ extension Scene {
         sentence: "The guest turned itself off\(powerOffWords.map { " \($0)" } ?? "").\(placeInFirmware)")
     case .reset, .shutDown, .unknown: nil
     }
+  }
+
+  /// QEMU exits in the same way for a guest that is done and for a signal that it was sent (softmmu/runstate.c: qemu_kill_report, 7.2).
+  private func exit(_ status: Int) -> Conclusion {
+    if let ended = statement(.terminating) {
+      return Conclusion(
+        outcome: .ended, sentence: "QEMU was ended from outside.",
+        evidence: [Evidence("QEMU says: \(ended.value.text)", ended.source)])
+    }
+    return Conclusion(
+      outcome: .ended, sentence: "The guest ended by itself; QEMU's status is \(status)\(debugExit(status)).")
   }
 
   /// What the guest wrote to isa-debug-exit if that ended QEMU: the device makes the status `value << 1 | 1`

@@ -4,12 +4,12 @@ import Testing
 /// How a Linux kernel ends under TCG: the laboratory's own, run as a user's guest.
 @Suite("in the lab: how Linux ends", .serialized, .enabled("make lab-test runs it") { Laboratory.isWanted })
 struct InLabLinuxEndsTests {
-  private func command(_ append: String, initramfs: String? = nil) throws -> [String] {
+  private func command(_ append: String, cpu: String = "max", initramfs: String? = nil) throws -> [String] {
     let folder = URL(filePath: #filePath).appending(path: "../../../../.build/lab/kernel/boot").standardizedFileURL
     let kernel = try #require(
       try FileManager.default.contentsOfDirectory(atPath: folder.path).first { $0.hasPrefix("vmlinuz") })
     return [
-      "qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m", "512", "-display", "none", "-serial", "stdio",
+      "qemu-system-x86_64", "-accel", "tcg", "-cpu", cpu, "-m", "512", "-display", "none", "-serial", "stdio",
       "-no-reboot", "-kernel", folder.appending(path: kernel).path, "-append", "console=ttyS0 \(append)",
     ] + (initramfs.map { ["-initrd", $0] } ?? [])
   }
@@ -49,6 +49,14 @@ struct InLabLinuxEndsTests {
     #expect(finished.status == 4, "\(finished)")
     #expect(verdict.outcome == "undetermined")
     #expect(verdict.cause == nil)
+  }
+
+  @Test("a kernel of 64 bits on a processor without 64-bit mode says so on the screen only, and halts")
+  func anotherProcessor() async throws {
+    let (finished, verdict) = try await run(try command("", cpu: "qemu32"), options: ["--timeout", "8"])
+    #expect(verdict.outcome == "hung", "\(finished)")
+    #expect(verdict.cause?.id == "boot.kernel-for-another-processor")
+    #expect(verdict.observations.contains { $0.text.contains("This kernel requires an x86-64 CPU") }, "\(verdict)")
   }
 
   @Test("a kernel that waits after its panic does not hang for an unknown reason")

@@ -23,7 +23,8 @@ public struct Hang {
 
   static var causes: [any CauseOfHang.Type] {
     [
-      HaltedForGood.self, RepeatedControlRegisterWrite.self, EndlessFault.self, InterruptStorm.self,
+      KernelForAnotherProcessor.self, HaltedForGood.self, RepeatedControlRegisterWrite.self, EndlessFault.self,
+      InterruptStorm.self,
       UnendedInterrupt.self,
       SelfLoop.self,
       ZeroesOfRealMode.self, SpinLoop.self, PollLoop.self,
