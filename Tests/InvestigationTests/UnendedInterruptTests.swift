@@ -8,19 +8,31 @@ import X86
 struct UnendedInterruptTests {
   private static let blocked = LocalAPICState(cpu: 0, inService: [0x30], requests: [0x30, 0x21])
 
-  /// What is said of a guest in HLT that was looked at so many times, the last time with another state of its APIC if one is given.
+  private static let masked = PICState(requests: 0, mask: 0xFF, levelTriggered: 0, firstVector: 0x20)
+
+  /// What is said of a guest that was looked at so many times, in HLT unless other code is given.
+  ///
+  /// - Parameters:
+  ///   - last: Its APIC at the last look, where that is another.
+  ///   - change: What else is so at the last look, and what is known besides.
   private func judge(
-    looks: Int = 9, _ apic: LocalAPICState = blocked, last: LocalAPICState? = nil, interruptsOn: Bool = true
+    looks: Int = 9, code: [UInt8] = [0xF4, 0xEB, 0xFD], isHalted: Bool = true, _ apic: LocalAPICState = blocked,
+    last: LocalAPICState? = nil, interruptsOn: Bool = true, pics: [PICState] = [masked], pins: [IOAPICPin] = [],
+    log: String = "", change: (inout WatchedMoment) -> Void = { _ in }
   ) -> (isSuspected: Bool, cause: String?) {
     var guest = SmallGuest()
-    guest.memory.store([0xF4, 0xEB, 0xFD], at: 0x10_0000)
-    guest.state.isHalted = true
+    guest.memory.store(code, at: 0x10_0000)
+    guest.state.isHalted = isHalted
     if interruptsOn { guest.state.rflags.insert(.interruptEnable) } else { guest.state.rflags.remove(.interruptEnable) }
     var scene = guest.scene
     scene.ending = .stalled
+    scene.log = Sourced.messages(of: QEMULog.parse(log), named: "log")
     scene.watched = (0..<looks).map { look in
-      WatchedMoment(processors: scene.processors, localAPICs: [look == looks - 1 ? last ?? apic : apic])
+      WatchedMoment(
+        processors: scene.processors, interruptControllers: pics, pins: pins,
+        localAPICs: [look == looks - 1 ? last ?? apic : apic])
     }
+    change(&scene.watched[looks - 1])
     return (Hang.isSuspected(scene.watched), Investigator.verdict(on: scene).cause?.id)
   }
 
@@ -48,5 +60,39 @@ struct UnendedInterruptTests {
   func others() {
     #expect(judge(looks: 3).cause == nil)
     #expect(judge(interruptsOn: false).cause == "hang.interrupts-off")
+  }
+
+  @Test("a loop that looks at RAM waits, too; one that computes does not")
+  func loops() {
+    // 1: mov rax, [rip]; cmp rax, 100; jb 1b
+    let waits: [UInt8] = [0x48, 0x8B, 0x05, 0, 0, 0, 0, 0x48, 0x83, 0xF8, 0x64, 0x72, 0xF3]
+    #expect(judge(code: waits, isHalted: false).cause == "hang.interrupt-not-ended")
+    // 1: inc rax; cmp rax, rbx; jb 1b
+    let computes: [UInt8] = [0x48, 0xFF, 0xC0, 0x48, 0x39, 0xD8, 0x72, 0xF8]
+    #expect(judge(code: computes, isHalted: false).cause == nil)
+  }
+
+  @Test("a guest that other interrupts reach, or may reach, is not called hanging")
+  func reached() {
+    #expect(judge { $0.processors[0].state.rip &+= 1 }.cause == nil)
+    #expect(judge(pics: []).cause == nil)
+    #expect(judge(pics: [PICState(requests: 0, mask: 0xFE, levelTriggered: 0, firstVector: 0x20)]).cause == nil)
+    #expect(judge(pins: [IOAPICPin(number: 2, entry: 0x40, isRequested: false)]).cause == nil)
+    #expect(judge(pins: [IOAPICPin(number: 2, entry: 0x1_0040, isRequested: false)]).cause != nil)
+    var apic = Self.blocked
+    apic.timerVector = 0x30
+    #expect(judge(apic).cause == "hang.interrupt-not-ended")
+    apic.timerVector = 0x40
+    #expect(judge(apic).cause == nil)
+  }
+
+  @Test("an interrupt of a higher class in the log shows that the guest gets on", arguments: [0x30, 0x3F, 0x40, 0xEC])
+  func logged(_ vector: Int) {
+    let number = String(vector, radix: 16)
+    let log = """
+      Servicing hardware INT=0x\(number)
+           1: v=\(number) e=0000 i=0 cpl=0 IP=0008:0000000000100000 pc=0000000000100000 SP=0010:0000000000108000 env->regs[R_EAX]=0000000000000000
+      """
+    #expect((judge(log: log).cause == nil) == (vector >= 0x40))
   }
 }

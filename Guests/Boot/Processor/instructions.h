@@ -148,11 +148,12 @@ static inline void storeQuadword(uint64_t address, uint64_t value) {
   __asm__ volatile("mov %1, (%0)" : : "r"(address), "r"(value) : "memory");
 }
 
-/// MOV of eight bytes from `address`, whatever lies there.
+/// MOV of four bytes to `address`, whatever lies there.
 static inline void storeLongword(uint64_t address, uint32_t value) {
   __asm__ volatile("movl %1, (%0)" : : "r"(address), "r"(value) : "memory");
 }
 
+/// MOV of eight bytes from `address`, whatever lies there.
 static inline uint64_t loadQuadword(uint64_t address) {
   uint64_t value;
   __asm__ volatile("mov (%1), %0" : "=r"(value) : "r"(address) : "memory");

@@ -15,8 +15,7 @@ extension Scene {
     }
     return errors + (entry ?? []) + traceObservations + loggedFaultObservations + messageObservations
       + statementObservations + linuxOopsObservations + hostDumpObservations + partialDumpObservations
-      + unusualMemoryObservations + interruptObservations
-      + multibootObservations + otherArchitecture
+      + unusualMemoryObservations + interruptObservations + multibootObservations + otherArchitecture
   }
 
   /// QEMU of another processor: its registers are not read, and nothing here was made for it.

@@ -18,8 +18,11 @@ public struct IOAPICPin: Hashable, Sendable {
 
   public var vector: UInt8 { UInt8(truncatingIfNeeded: entry) }
 
-  /// Whether it is level-triggered (bit 15), not masked (bit 16), and its line asserted (82093AA I/O APIC, 3.2.4).
-  public var isAsserted: Bool { isRequested && entry & 1 << 15 != 0 && entry & 1 << 16 == 0 }
+  /// Bit 16 (82093AA I/O APIC, 3.2.4).
+  public var isMasked: Bool { entry & 1 << 16 != 0 }
+
+  /// Whether it is level-triggered (bit 15), not masked, and its line asserted (82093AA I/O APIC, 3.2.4).
+  public var isAsserted: Bool { isRequested && entry & 1 << 15 != 0 && !isMasked }
 
   /// The pins of all I/O APICs; those of one whose requests are cut are left out.
   public static func all(inMonitorText text: String) -> [IOAPICPin] {

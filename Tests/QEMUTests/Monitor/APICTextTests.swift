@@ -11,6 +11,7 @@ struct APICTextTests {
     IRR\t 48 52(level) 64
     APR 0x00 TPR 0x00 DFR 0x0f LDR 0x00 PPR 0x30
     dumping local APIC state for CPU 1
+    LVTT\t 0x00010040 active-hi edge  masked         one-shot     Fixed  (vec 64)
     ISR\t (none)
     IRR\t (none)
     """
@@ -20,7 +21,7 @@ struct APICTextTests {
     let states = LocalAPICState.all(inMonitorText: Self.local.replacing("\n", with: "\r\n"))
     #expect(
       states == [
-        LocalAPICState(cpu: 0, inService: [48], requests: [48, 52, 64]),
+        LocalAPICState(cpu: 0, inService: [48], requests: [48, 52, 64], timerVector: 48),
         LocalAPICState(cpu: 1, inService: [], requests: []),
       ])
     #expect(states.map(\.obstacle) == [48, nil])
@@ -61,6 +62,7 @@ struct APICTextTests {
       """
     let pins = IOAPICPin.all(inMonitorText: text)
     #expect(pins.map(\.number) == [3, 4, 5, 6])
+    #expect(pins.filter(\.isMasked).map(\.number) == [5])
     #expect(pins.filter(\.isAsserted).map(\.vector) == [36])
   }
 }

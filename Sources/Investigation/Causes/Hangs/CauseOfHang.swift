@@ -24,10 +24,7 @@ public struct Hang {
   static var causes: [any CauseOfHang.Type] {
     [
       KernelForAnotherProcessor.self, HaltedForGood.self, RepeatedControlRegisterWrite.self, EndlessFault.self,
-      InterruptStorm.self,
-      UnendedInterrupt.self,
-      SelfLoop.self,
-      ZeroesOfRealMode.self, SpinLoop.self, PollLoop.self,
+      InterruptStorm.self, UnendedInterrupt.self, SelfLoop.self, ZeroesOfRealMode.self, SpinLoop.self, PollLoop.self,
     ]
   }
 

@@ -1,3 +1,4 @@
+import KVM
 import QEMU
 import X86
 
@@ -12,7 +13,7 @@ struct UnendedInterrupt: CauseOfHang, SingleCause {
   private let looks: Int
   private let door: Source
 
-  /// Each processor that was started waits with interrupts on that one and the same vector in service keeps from it, or is halted with
+  /// Each processor that was started waits for an interrupt that one and the same vector in service keeps from it, or is halted with
   /// interrupts off.
   init?(_ hang: Hang) {
     let moments = hang.scene.watched
@@ -21,8 +22,10 @@ struct UnendedInterrupt: CauseOfHang, SingleCause {
     let blocked = BlockedInterrupts.all(in: moments)
     guard let first = started.lazy.compactMap({ blocked[$0.index] }).first,
       started.allSatisfy({ processor in
-        blocked[processor.index] != nil
-          || processor.state.isHalted == true && !processor.state.rflags.contains(.interruptEnable)
+        guard let reason = blocked[processor.index] else {
+          return processor.state.isHalted == true && !processor.state.rflags.contains(.interruptEnable)
+        }
+        return hang.waits(processor) && !hang.scene.hasDelivered(above: reason.vector)
       })
     else { return nil }
     vector = first.vector
@@ -74,6 +77,32 @@ struct UnendedInterrupt: CauseOfHang, SingleCause {
     """
 }
 
+extension Hang {
+  /// Whether a processor was halted with the same registers at each look, or is in a loop that looks at RAM alone: only an interrupt, or
+  /// somebody else's write, gets it out.
+  fileprivate func waits(_ processor: ObservedProcessor) -> Bool {
+    let looks = scene.watched.compactMap { $0.processors.first { $0.index == processor.index }?.state }
+    if looks.allSatisfy({ $0.isHalted == true }) { return Set(looks).count == 1 }
+    return ShortLoop(at: scene.instant(of: processor))?.accesses.isEmpty == true
+  }
+}
+
+extension Scene {
+  /// Whether the log or the trace shows an interrupt of a device of a higher class than a vector's: then the guest gets on by those.
+  fileprivate func hasDelivered(above vector: UInt8) -> Bool {
+    let isLogged = LoggedDelivery.all(in: log).contains {
+      $0.isOfDevice && $0.interrupt.vector.rawValue >> 4 > vector >> 4
+    }
+    return isLogged
+      || traceSinceLoss.contains { record in
+        switch record.event {
+        case .injectInterrupt(let injected, isSoft: false, _): injected >> 4 > vector >> 4
+        default: false
+        }
+      }
+  }
+}
+
 /// Interrupts that a processor's local APIC held back whenever it was looked at.
 struct BlockedInterrupts {
   /// How often it must have been looked at.
@@ -94,7 +123,7 @@ struct BlockedInterrupts {
       let isBlocked = moments.allSatisfy { moment in
         guard let now = moment.localAPICs.first(where: { $0.cpu == apic.cpu }), now.obstacle == vector,
           let processor = moment.processors.first(where: { $0.index == apic.cpu }),
-          processor.state.rflags.contains(.interruptEnable)
+          processor.state.rflags.contains(.interruptEnable), !moment.mayInterrupt(apic.cpu, above: vector)
         else { return false }
         waiting.formIntersection(now.requests)
         return true
@@ -103,5 +132,16 @@ struct BlockedInterrupts {
       if isBlocked, !waiting.isEmpty { blocked[apic.cpu] = BlockedInterrupts(vector: vector, waiting: waiting) }
     }
     return blocked
+  }
+}
+
+extension WatchedMoment {
+  /// Whether something is set up to interrupt a processor in spite of a vector in service: an 8259, of which the local APIC's priorities
+  /// know nothing (ExtINT), its timer, or a pin of an I/O APIC. True also where the 8259s are not known.
+  fileprivate func mayInterrupt(_ cpu: Int, above vector: UInt8) -> Bool {
+    let others =
+      localAPICs.filter { $0.cpu == cpu }.compactMap(\.timerVector) + pins.filter { !$0.isMasked }.map(\.vector)
+    return interruptControllers.isEmpty || interruptControllers.contains { $0.mask != 0xFF }
+      || others.contains { $0 >> 4 > vector >> 4 }
   }
 }
