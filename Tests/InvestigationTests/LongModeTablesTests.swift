@@ -17,14 +17,16 @@ struct LongModeTablesTests {
     return memory
   }
 
-  private static func verdict(efer: EFER, lm: Bool?, _ memory: SparseMemory) -> Verdict {
+  private static func verdict(
+    efer: EFER, lm: Bool?, _ memory: SparseMemory, rip: UInt64 = 0x10_006D, hasGiBPages: Bool = false
+  ) -> Verdict {
     var scene = Scene(ending: .reset)
     scene.accelerator = Sourced(.tcg, .qmp("query-kvm"))
     scene.logsTripleFaults = true
     scene.log = [Sourced(.tripleFault, .log(name: "QEMU's log", line: 1))]
-    scene.guestFeatures = lm.map { Sourced([.lm: $0], .qmp("feature-words")) }
+    scene.guestFeatures = lm.map { Sourced([.lm: $0, .pdpe1gb: hasGiBPages], .qmp("feature-words")) }
     scene.memory = memory
-    scene.processors = [Story.processor(Story.state(efer: efer, idtLimit: 0))]
+    scene.processors = [Story.processor(Story.state(rip: rip, efer: efer, idtLimit: 0))]
     return Investigator.verdict(on: scene)
   }
 
@@ -54,5 +56,16 @@ struct LongModeTablesTests {
     memory.store(0x10_3001, at: 0x10_2000)
     memory.store(0x83, at: 0x10_3000)
     #expect(Self.verdict(efer: [], lm: true, memory).cause?.id != "paging.long-mode-tables")
+  }
+
+  @Test("a page of 2 MiB at 0 in tables of PAE paging is no page of 1 GiB that would map what lies behind it")
+  func missingPageOfPAE() {
+    for pdpte in [0x10_3001, 0x10_3003] as [UInt64] {
+      var memory = SparseMemory()
+      memory.store(pdpte, at: 0x10_2000)
+      memory.store(0x83, at: 0x10_3000)
+      let verdict = Self.verdict(efer: [], lm: true, memory, rip: 0x40_0000, hasGiBPages: true)
+      #expect(verdict.cause?.id != "paging.long-mode-tables", "\(verdict.cause?.summary ?? verdict.ending)")
+    }
   }
 }

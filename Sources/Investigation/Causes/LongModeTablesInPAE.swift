@@ -28,9 +28,15 @@ struct LongModeTablesInPAE: SingleCause, JudgedCause {
     }
     tables.mode = .fourLevel
     let walk = tables.walk(address, for: Self.fetch, in: instant.memory)
-    guard walk.steps.count > 1, walk.outcome.physicalAddress?.rawValue == address.rawValue else { return nil }
+    guard walk.steps.count >= Self.leastSteps, walk.outcome.physicalAddress?.rawValue == address.rawValue else {
+      return nil
+    }
     (self.state, self.scene) = (state, scene)
   }
+
+  /// Two would not do: PAE paging's PDPTE and a PDE of 2 MiB at 0 are, read as four levels, a page of 1 GiB, which maps to itself what lies behind
+  /// those 2 MiB and is not there.
+  private static let leastSteps = 3
 
   private static let fetch = PageAccess(.fetch, by: .supervisor)
 
