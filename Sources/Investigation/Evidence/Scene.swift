@@ -110,6 +110,9 @@ public struct ObservedProcessor: Hashable, Sendable {
 
 /// A guest at one moment while it ran.
 public struct WatchedMoment: Hashable, Sendable {
+  /// At how many moments what an interrupt controller shows must be the same to be called lasting.
+  static let leastLooks = 8
+
   public var processors: [ObservedProcessor]
   /// The 8259s; empty where they were not asked for.
   public var interruptControllers: [PICState]

@@ -22,7 +22,7 @@ public struct TextMode: Hashable, Sendable {
   ///   - controller: The CRT controller's registers by their indices.
   public init?(graphics: UInt8, controller: [UInt8: UInt8]) {
     let wanted = Self.controllerIndices.compactMap { index in controller[index].map { Int($0) } }
-    guard wanted.count == Self.controllerIndices.count, graphics & 1 == 0 else { return nil }
+    guard wanted.count == Self.controllerIndices.count, Self.isText(graphics) else { return nil }
     let (lastColumn, overflow, maximumScan) = (wanted[0], wanted[1], wanted[2])
     let height = (wanted[5] | (overflow & 2) << 7 | (overflow & 0x40) << 3) + 1
     start = (wanted[3] << 8 | wanted[4]) * 4
@@ -31,6 +31,9 @@ public struct TextMode: Hashable, Sendable {
     rowSize = wanted[6] * 8
     guard (20...160).contains(columns), (10...100).contains(rows), rowSize >= columns * 4 else { return nil }
   }
+
+  /// Bit 0 of the graphics controller's register 6 is that of the graphic modes.
+  private static func isText(_ graphics: UInt8) -> Bool { graphics & 1 == 0 }
 
   /// How many bytes of the display's memory are shown, from ``start`` on.
   public var size: Int { rows * rowSize }
@@ -64,9 +67,8 @@ extension TextMode {
       }
       return values
     }
-    guard let graphics = registers([Self.graphicsIndex], behind: ("0x3ce", "0x3cf"))[Self.graphicsIndex] else {
-      return nil
-    }
+    let graphics = registers([Self.graphicsIndex], behind: ("0x3ce", "0x3cf"))[Self.graphicsIndex]
+    guard let graphics, Self.isText(graphics) else { return nil }
     self.init(
       graphics: graphics, controller: registers(Self.controllerIndices, behind: ("0x3d4", "0x3d5")))
   }

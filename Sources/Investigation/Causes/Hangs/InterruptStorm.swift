@@ -12,8 +12,8 @@ struct InterruptStorm: CauseOfHang, SingleCause {
   private let vector: UInt8
   private let pointer: UInt64
 
-  /// How often the interrupt must have come in a row, and at how many looks its line must have been asserted.
-  private static let least = (interrupts: 64, looks: 8)
+  /// How often the interrupt must have come in a row.
+  private static let leastInterrupts = 64
 
   /// An interrupt of a device, and where it found the processor.
   private struct Event: Equatable {
@@ -30,7 +30,7 @@ struct InterruptStorm: CauseOfHang, SingleCause {
     let events = logged.isEmpty ? Self.traced(hang.scene.traceSinceLoss) : logged
     guard let last = events.last else { return nil }
     let count = events.reversed().prefix { $0.value == last.value }.count
-    guard count >= Self.least.interrupts,
+    guard count >= Self.leastInterrupts,
       !hang.scene.pinsNeverQuiet.contains(where: { $0.vector == last.value.vector }),
       let reason = Self.assertion(of: last.value.vector, hang) ?? Self.standstill(at: last.value.pointer, hang.scene)
     else { return nil }
@@ -44,8 +44,8 @@ struct InterruptStorm: CauseOfHang, SingleCause {
 
   private static func assertion(of vector: UInt8, _ hang: Hang) -> Evidence? {
     let looks = hang.scene.watched.map { Set($0.interruptControllers.flatMap(\.assertedVectors)) }
-    guard looks.count >= least.looks, looks.allSatisfy({ $0.contains(vector) }) else { return nil }
-    return Evidence("Its line was asserted at each of \(looks.count) looks", .registers("QMP: info pic"))
+    guard looks.count >= WatchedMoment.leastLooks, looks.allSatisfy({ $0.contains(vector) }) else { return nil }
+    return Evidence("Its line was asserted at each of \(looks.count) looks", .registers("monitor: info pic"))
   }
 
   private static func standstill(at pointer: UInt64, _ scene: Scene) -> Evidence? {

@@ -17,7 +17,7 @@ struct UnendedInterrupt: CauseOfHang, SingleCause {
   /// interrupts off.
   init?(_ hang: Hang) {
     let moments = hang.scene.watched
-    guard moments.count >= BlockedInterrupts.least else { return nil }
+    guard moments.count >= WatchedMoment.leastLooks else { return nil }
     let started = hang.processors.map(\.processor).filter { !ResetObservations.isReset($0.state) }
     let blocked = BlockedInterrupts.all(in: moments)
     guard let first = started.lazy.compactMap({ blocked[$0.index] }).first,
@@ -31,7 +31,7 @@ struct UnendedInterrupt: CauseOfHang, SingleCause {
     vector = first.vector
     waiting = first.waiting.sorted()
     looks = moments.count
-    door = .registers("QMP: info lapic")
+    door = .registers("monitor: info lapic")
   }
 
   private var waitingWords: String { waiting.map(\.hexadecimal).joined(separator: ", ") }
@@ -105,9 +105,6 @@ extension Scene {
 
 /// Interrupts that a processor's local APIC held back whenever it was looked at.
 struct BlockedInterrupts {
-  /// How often it must have been looked at.
-  static let least = 8
-
   /// In service all the while.
   let vector: UInt8
   /// Those that waited all the while.
