@@ -48,6 +48,15 @@ import Testing
     #expect(!choice.reason.isEmpty)
   }
 
+  @Test(
+    "what other events say as well is left out where the processor walks the guest's tables",
+    arguments: ["kvm_entry", "kvm_mmio"],
+    [("kvm_pvm", false, true), ("kvm_intel", true, false), ("kvm_amd", true, false), ("kvm_amd", false, true)])
+  func details(_ event: String, of host: (module: String, twoDimensional: Bool, isTaken: Bool)) {
+    let choice = choice(host.module, twoDimensional: host.twoDimensional)
+    #expect(choice.selectors.contains { $0.takes(event, of: "kvm") } == host.isTaken)
+  }
+
   @Test(arguments: ["kvm_intel", "kvm_amd", "kvm_pvm", nil])
   func `what tells of a death is always taken`(module: String?) {
     let choice = choice(module, twoDimensional: true)

@@ -13,16 +13,23 @@ public struct EventChoice: Hashable, Sendable {
 extension EventChoice {
   /// What a death cannot be understood without: how KVM returned to QEMU, the faults before that, and the page walks.
   private static let essential =
-    ["kvm_entry", "kvm_exit", "kvm_userspace_exit", "kvm_inj_exception", "kvm_page_fault"].map(kvm)
+    ["kvm_exit", "kvm_userspace_exit", "kvm_inj_exception", "kvm_page_fault"].map(kvm)
     + ["kvm_mmu_pagetable_walk", "kvm_mmu_paging_element", "kvm_mmu_walker_error"].map {
       TracepointSelector(system: "kvmmmu", name: $0)
     }
 
   /// What tells of the guest's last acts.
   private static let circumstances = [
-    "kvm_cr", "kvm_msr", "kvm_cpuid", "kvm_pio", "kvm_mmio", "kvm_inj_virq", "kvm_nested_vmenter_failed",
+    "kvm_cr", "kvm_msr", "kvm_cpuid", "kvm_pio", "kvm_inj_virq", "kvm_nested_vmenter_failed",
     "kvm_nested_vmenter", "kvm_nested_vmexit", "kvm_nested_vmexit_inject",
   ].map(kvm)
+
+  /// What tells when KVM did its work, and with which values.
+  ///
+  /// With EPT and NPT these are left out. kvm_entry says nothing that the next kvm_exit does not, and kvm_mmio is of an
+  /// instruction that kvm_emulate_insn shows, but for the address. Of the 46800 events of a guest of 0.3 s with NPT, 21300
+  /// were kvm_mmio, of firmware that clears the screen, and 6600 kvm_entry (Linux 6.1); each took 1400 instructions.
+  private static let details = ["kvm_entry", "kvm_mmio"].map(kvm)
 
   private static func kvm(_ name: String) -> TracepointSelector { TracepointSelector(system: "kvm", name: name) }
 
@@ -39,7 +46,7 @@ extension EventChoice {
   ///   push the rest out.
   /// - With EPT and NPT little is emulated, and what was is worth knowing.
   public static func suited(to host: HostKVM) -> EventChoice {
-    let common = essential + circumstances
+    let common = essential + circumstances + details
     guard let module = host.vendorModule?.value else {
       return EventChoice(
         common + [emulation(failuresOnly: true)], reason: "which KVM module runs the guest is not known")
@@ -53,7 +60,7 @@ extension EventChoice {
         reason: "\(module) shadows the guest's page tables here, so of kvm_emulate_insn only failures are kept")
     }
     return EventChoice(
-      common + [emulation(failuresOnly: false)],
+      essential + circumstances + [emulation(failuresOnly: false)],
       reason: "\(module) leaves the guest's page tables to the processor and emulates little")
   }
 
