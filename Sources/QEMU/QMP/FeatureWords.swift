@@ -18,8 +18,8 @@ extension FeatureWord {
   fileprivate init?(_ entry: JSONValue) {
     guard
       let leaf = entry["cpuid-input-eax"]?.uint64.flatMap({ UInt32(exactly: $0) }),
-      let name = entry["cpuid-register"]?.string?.lowercased(),
-      let register = CPUIDRegister.allCases.first(where: { "\($0)" == name })
+      let name = entry["cpuid-register"]?.string,
+      let register = CPUIDRegister.allCases.first(where: { $0.name == name })
     else { return nil }
     // Absent for a leaf without subleaves.
     self = .cpuid(leaf, entry["cpuid-input-ecx"]?.uint64.flatMap { UInt32(exactly: $0) } ?? 0, register)

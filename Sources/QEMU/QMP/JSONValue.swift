@@ -45,28 +45,25 @@ public enum JSONValue: Hashable, Sendable {
 }
 
 extension JSONValue: Codable {
+  /// What a reply has most is tried first: the decoder makes an error, with its words, of each kind that a value is not.
   public init(from decoder: any Decoder) throws {
-    if let members = try? decoder.container(keyedBy: MemberName.self) {
-      var object: [String: JSONValue] = [:]
-      for key in members.allKeys { object[key.stringValue] = try members.decode(JSONValue.self, forKey: key) }
-      self = .object(object)
-      return
-    }
-    if var elements = try? decoder.unkeyedContainer() {
-      var array: [JSONValue] = []
-      while !elements.isAtEnd { array.append(try elements.decode(JSONValue.self)) }
-      self = .array(array)
-      return
-    }
     let scalar = try decoder.singleValueContainer()
-    if scalar.decodeNil() {
-      self = .null
-    } else if let value = try? scalar.decode(Bool.self) {
-      self = .bool(value)
-    } else if let value = try? scalar.decode(String.self) {
+    if let value = try? scalar.decode(String.self) {
       self = .string(value)
     } else if let value = try? scalar.decode(Int64.self) {
       self = .integer(value)
+    } else if let members = try? decoder.container(keyedBy: MemberName.self) {
+      var object: [String: JSONValue] = [:]
+      for key in members.allKeys { object[key.stringValue] = try members.decode(JSONValue.self, forKey: key) }
+      self = .object(object)
+    } else if var elements = try? decoder.unkeyedContainer() {
+      var array: [JSONValue] = []
+      while !elements.isAtEnd { array.append(try elements.decode(JSONValue.self)) }
+      self = .array(array)
+    } else if scalar.decodeNil() {
+      self = .null
+    } else if let value = try? scalar.decode(Bool.self) {
+      self = .bool(value)
     } else if let value = try? scalar.decode(UInt64.self) {
       self = .unsigned(value)
     } else {
