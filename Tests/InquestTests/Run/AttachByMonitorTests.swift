@@ -80,34 +80,47 @@ private func attachElsewhere(
   return try #require(await result.finished)
 }
 
+/// A guest that spins is judged, and spins on.
+private func judgeHang(by door: OtherDoor, under accelerator: String) async throws {
+  let guest = try ExampleGuest("spin-for-ever").command(accelerator: accelerator, ["-cpu", "qemu64"])
+  let finished = try await attachElsewhere(
+    by: door, to: guest, options: ["--stall", "0.5"], state: "running")
+  #expect(finished.status == 3, "\(finished)")
+  #expect(finished.standardOutput.contains("hang.spin"), "\(finished)")
+  #expect(finished.standardOutput.contains("[\(door.source): info registers]"), "\(finished)")
+  #expect(finished.standardError.contains("QMP at unix:"), "\(finished)")
+  #expect(finished.standardError.contains("serves one client at a time"), "\(finished)")
+  #expect(finished.standardError.contains("over \(door.name) at unix:"), "\(finished)")
+}
+
+/// A guest that QEMU keeps at its death is explained.
+///
+/// - Parameter more: More of QEMU's options; the guest is started after them if there are any.
+private func explainDeath(
+  by door: OtherDoor, under accelerator: String, _ more: [String], confidence: String = "likely"
+) async throws {
+  let guest = try ExampleGuest("nx-not-enabled").command(
+    accelerator: accelerator, ["-no-reboot", "-no-shutdown"] + more)
+  let finished = try await attachElsewhere(
+    by: door, to: guest, state: "shutdown",
+    whileAttached: { user, _ in if !more.isEmpty { _ = try await user.execute("cont") } })
+  #expect(finished.status == 3, "\(finished)")
+  #expect(finished.standardOutput.contains("paging.reserved-bit"), "\(finished)")
+  #expect(finished.standardOutput.contains("[\(confidence)]"), "\(finished)")
+  #expect(finished.standardOutput.contains("main+0x"), "\(finished)")
+}
+
 extension UnderTCG {
   @Suite("inquest attach where QMP is absent or taken")
   struct AttachByMonitorTests {
     @Test("a guest that hangs is judged, and goes on", arguments: OtherDoor.allCases)
-    func hangs(_ door: OtherDoor) async throws {
-      let guest = try ExampleGuest("spin-for-ever").command(["-cpu", "qemu64"])
-      let finished = try await attachElsewhere(
-        by: door, to: guest, options: ["--stall", "0.5"], state: "running")
-      #expect(finished.status == 3, "\(finished)")
-      #expect(finished.standardOutput.contains("hang.spin"), "\(finished)")
-      #expect(finished.standardOutput.contains("[\(door.source): info registers]"), "\(finished)")
-      #expect(finished.standardError.contains("QMP at unix:"), "\(finished)")
-      #expect(finished.standardError.contains("serves one client at a time"), "\(finished)")
-      #expect(finished.standardError.contains("over \(door.name) at unix:"), "\(finished)")
-    }
+    func hangs(_ door: OtherDoor) async throws { try await judgeHang(by: door, under: "tcg") }
 
     @Test(
       "a death that was kept is explained, whether it was there already or comes", arguments: OtherDoor.allCases,
       [[], ["-S"]])
     func dies(_ door: OtherDoor, _ more: [String]) async throws {
-      let guest = try ExampleGuest("nx-not-enabled").command(["-no-reboot", "-no-shutdown"] + more)
-      let finished = try await attachElsewhere(
-        by: door, to: guest, state: "shutdown",
-        whileAttached: { user, _ in if !more.isEmpty { _ = try await user.execute("cont") } })
-      #expect(finished.status == 3, "\(finished)")
-      #expect(finished.standardOutput.contains("paging.reserved-bit"), "\(finished)")
-      #expect(finished.standardOutput.contains("[likely]"), "\(finished)")
-      #expect(finished.standardOutput.contains("main+0x"), "\(finished)")
+      try await explainDeath(by: door, under: "tcg", more)
     }
 
     @Test("a guest that turned itself off has not died", arguments: OtherDoor.allCases)
@@ -171,6 +184,22 @@ extension UnderTCG {
         }
         try first.send(.kill)
       }
+    }
+  }
+}
+
+extension UnderKVM {
+  @Suite("inquest attach where QMP is absent or taken, under KVM")
+  struct AttachByMonitorTests {
+    @Test("a guest that hangs is judged, and goes on", arguments: [OtherDoor.monitor, .gdbstub])
+    func hangs(_ door: OtherDoor) async throws { try await judgeHang(by: door, under: "kvm") }
+
+    // Only what Inquest came in time for is in its trace.
+    @Test(
+      "a death that was kept is explained, whether it was there already or comes",
+      arguments: [([], "likely"), (["-S"], "proven")])
+    func dies(_ more: [String], _ confidence: String) async throws {
+      try await explainDeath(by: .monitor, under: "kvm", more, confidence: confidence)
     }
   }
 }
