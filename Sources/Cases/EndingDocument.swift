@@ -7,7 +7,7 @@ struct EndingDocument: Codable {
   /// QEMU's exit status.
   var status: Int32?
   var signal: Int32?
-  /// QEMU's name for the state of the machine.
+  /// QEMU's name for the state of the machine; of a QEMU that did not answer, what its main thread did.
   var state: String?
   /// What QEMU said of the guest's panic.
   var panic: JSONValue?
@@ -29,6 +29,7 @@ struct EndingDocument: Codable {
     case .signalled(let signal): (name, self.signal) = ("signalled", signal)
     case .interrupted(let signal): (name, self.signal) = ("interrupted", signal)
     case .gone: name = "gone"
+    case .silent(let silence): (name, state) = ("silent", silence?.rawValue)
     case .refusedToStart(let end):
       name = "refused-to-start"
       switch end {
@@ -52,6 +53,7 @@ struct EndingDocument: Codable {
       case "timed-out": return .timedOut
       case "stalled": return .stalled
       case "gone": return .gone
+      case "silent": return .silent(state.flatMap(Silence.init(rawValue:)))
       case "stopped": return .stopped(RunState(rawValue: try needed(state, "state")))
       case "exited": return .exited(status: try needed(status, "status"))
       case "signalled": return .signalled(try needed(signal, "signal"))

@@ -127,6 +127,7 @@ extension Ending {
       case .stopped, .ioError, .watchdog: .paused
       case .exited(let status): .exited(status: Int(status))
       case .signalled(let signal): .signalled(Int(signal))
+      case .silent(let silence): .silent(silence)
       case .refusedToStart, .gone: .unknown
       }
   }

@@ -214,7 +214,7 @@ struct CaseDocumentTests {
   static let endings: [GuestEnding] = [
     .reset, .poweroff, .panicked(nil), .panicked(.object(["action": .string("pause")])), .internalError, .ioError,
     .watchdog, .timedOut, .gone, .stopped(.debug), .exited(status: 33), .signalled(11), .interrupted(signal: 2),
-    .refusedToStart(.exited(status: 1)), .refusedToStart(.signalled(6)),
+    .refusedToStart(.exited(status: 1)), .refusedToStart(.signalled(6)), .silent(.busy), .silent(nil),
   ]
 
   @Test("every ending", arguments: endings)

@@ -33,6 +33,8 @@ public enum GuestEnding: Hashable, Sendable {
   case signalled(Int32)
   /// The user's Ctrl-C, or SIGTERM or SIGHUP, ended QEMU.
   case interrupted(signal: Int32)
+  /// QEMU did not answer when it was to end, and was killed; what its main thread did, where that could be seen.
+  case silent(Silence?)
   /// QEMU ended before the guest existed; its standard error says why.
   case refusedToStart(ProcessEnd)
   /// QEMU, which was somebody else's child, is no more, and nobody told how it ended.

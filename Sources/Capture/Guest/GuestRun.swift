@@ -332,6 +332,10 @@ private final class GuestWatch {
   /// with it while the guest is examined.
   private func freeze(_ ending: GuestEnding, _ visitors: Visitors) -> ProcessEnd {
     guard lastFreeze == nil else { return session.terminate() }
+    guard !isSilent else {
+      lastFreeze = .silent(silence)
+      return session.kill()
+    }
     logInterrupts()
     guard (try? session.execute(.stop)) != nil else { return session.terminate() }
     lastFreeze = ending
@@ -365,6 +369,23 @@ private final class GuestWatch {
 
   private func isIn(_ state: RunState) -> Bool {
     (try? session.execute(.queryStatus))?["status"]?.string == state.rawValue
+  }
+
+  /// Whether QEMU runs and does not answer.
+  private var isSilent: Bool {
+    do throws(QMPRefusal) {
+      _ = try session.execute(.queryStatus)
+      return false
+    } catch {
+      return error == .silent
+    }
+  }
+
+  /// What QEMU's main thread does; nil where it cannot be seen.
+  private var silence: Silence? {
+    let text = (try? wholeText(FilePath("/proc/\(processID)/stat"))) ?? ""
+    // The name before it may have any characters, parentheses too.
+    return text[(text.lastIndex(of: ")") ?? text.startIndex)...].dropFirst(2).first.flatMap(Silence.init(taskState:))
   }
 
   /// What a guest does that repeats itself shows in a moment.
@@ -482,7 +503,7 @@ extension GuestEnding {
   /// How many of the last events of each thread are looked at.
   var eventsThatMatter: Int {
     switch self {
-    case .stalled, .timedOut, .interrupted: FlightRecording.eventsOfAHang
+    case .stalled, .timedOut, .interrupted, .silent: FlightRecording.eventsOfAHang
     default: FlightRecording.eventsOfADeath
     }
   }

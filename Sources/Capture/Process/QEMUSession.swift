@@ -99,6 +99,16 @@ final class QEMUSession: QMPSession {
       if let signal { process.send(signal) }
       if let end = awaitEnd(within: .seconds(3)) { return end }
     }
+    return awaitEnd()
+  }
+
+  /// Ends a QEMU that does not answer: what serves its sockets would also have to serve SIGTERM.
+  func kill() -> ProcessEnd {
+    process.send(SIGKILL)
+    return awaitEnd()
+  }
+
+  private func awaitEnd() -> ProcessEnd {
     while true {
       if let end = process.end { return end }
       hear(until: nil)

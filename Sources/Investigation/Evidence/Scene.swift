@@ -158,6 +158,8 @@ public enum Ending: Hashable, Sendable {
   case timedOut
   /// QEMU paused it for another reason: a disk's error, a watchdog.
   case paused
+  /// QEMU did not answer when it was to end, and was killed.
+  case silent(Silence?)
 }
 
 /// What the host can do, as far as it was asked or told.

@@ -154,6 +154,7 @@ extension Scene {
       Conclusion(outcome: .undetermined, sentence: "The guest had not ended when the time limit was reached.")
     case .stalled: Conclusion(outcome: .undetermined, sentence: "The guest runs.")
     case .paused: Conclusion(outcome: .undetermined, sentence: "QEMU paused the guest.")
+    case .silent(let silence): Conclusion(outcome: .undetermined, sentence: Self.sentence(of: silence))
     case .signalled(let signal):
       Conclusion(
         outcome: .undetermined, sentence: Self.sentence(signal: signal),
@@ -191,6 +192,18 @@ extension Scene {
   }
 
   /// Linux numbers signals alike on x86-64 and arm64 (signal(7)).
+  private static func sentence(of silence: Silence?) -> String {
+    let reason =
+      switch silence {
+      case .busy?:
+        ": its main thread was busy. Timers of the guest that expire faster than QEMU serves them keep it so, for one."
+      case .waiting?: ": its main thread waited for something."
+      case .stopped?: ": a signal or a debugger had stopped it."
+      case nil: "."
+      }
+    return "QEMU did not answer when it was to end, and was killed\(reason)"
+  }
+
   private static func sentence(signal: Int) -> String {
     switch signal {
     case 4: "QEMU crashed: SIGILL."

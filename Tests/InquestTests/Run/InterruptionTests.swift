@@ -59,6 +59,20 @@ extension UnderTCG {
       #expect(finished.standardOutput.contains("stopped from outside"), "\(finished)")
     }
 
+    @Test("a QEMU that does not answer is killed, and said to have been stopped")
+    func silent() async throws {
+      let folder = try Folder()
+      let command = qemu(try BootSector.runsForEver.options(in: folder))
+      let (finished, verdict) = try await run(command) { running in
+        try await running.awaitOutput("R")
+        kill(try #require(running.children.first), SIGSTOP)
+        try running.send(.interrupt)
+      }
+      #expect(finished.status == 4, "\(finished)")
+      #expect(verdict.ending.contains("did not answer"), "\(finished)")
+      #expect(verdict.ending.contains("a debugger had stopped it"), "\(finished)")
+    }
+
     @Test("Ctrl-C stops a guest that hangs, and says why it does", arguments: Interruption.all.filter(\.isFelt))
     func hang(_ interruption: Interruption) async throws {
       let folder = try Folder()
