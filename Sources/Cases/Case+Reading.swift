@@ -30,6 +30,7 @@ extension Case {
       memory: try folder.memory(map), recording: try folder.recording(document.trace),
       shutdownCause: document.shutdownCause.map(ShutdownCause.init(rawValue:)),
       askedOver: document.askedOver.flatMap(AttachedGuest.Door.init)?.rawValue ?? GuestScene.usualDoor)
+    scene.kernelFile = try document.kernelFile?.file
     scene.registersOfSecondRun = try folder.text(of: .registersOfSecondRun)
     let contents = try folder.bytes(of: .image)
     self.init(

@@ -25,6 +25,7 @@ struct CaseDocument: Codable {
   var trace: TraceDocument
   var memory: Case.MemoryExtent
   var image: ImageDocument?
+  var kernelFile: KernelFileDocument?
   var host: HostDocument
 
   struct CommandLine: Codable {
@@ -72,6 +73,7 @@ extension CaseDocument {
     image = record.image.map {
       ImageDocument(name: $0.name, identity: $0.identity, isIncluded: $0.contents != nil)
     }
+    kernelFile = record.scene.kernelFile.map(KernelFileDocument.init)
     host = HostDocument(record.host)
     host.kvmParameters = record.kvmParameters
     host.processorVendor = record.processorVendor

@@ -72,11 +72,11 @@ public struct Investigator {
       explain(message, &verdict)
     } else if conclusion.outcome == .died {
       explain(&verdict)
-    } else if let cause = Hang(scene)?.cause {
+    } else if let hang = Hang(scene), let cause = kernelNotLoaded(hang) ?? hang.cause {
       explain(cause, &verdict)
     } else if conclusion.outcome == .undetermined, let fault = scene.suspectedFault {
       explain(fault, &verdict)
-    } else if conclusion.outcome == .undetermined, let cause = misreadTables ?? RunningAstray(scene) {
+    } else if conclusion.outcome == .undetermined, let cause = notAsMeant ?? RunningAstray(scene) {
       verdict.take(cause)
     } else if conclusion.outcome == .undetermined, let cause = RefusedEmulation(scene) {
       verdict.take(cause)
@@ -252,7 +252,7 @@ extension Investigator {
     verdict.chain = death?.chain(isSameDeath ? processor?.state : nil) ?? []
     verdict.path = level.isFirst ? death?.path(release: scene.linux) ?? [] : []
     guard let fault = firstFault else {
-      if let misreadTables { return verdict.take(misreadTables) }
+      if let notAsMeant { return verdict.take(notAsMeant) }
       return showOther(&verdict)
     }
     if verdict.chain.isEmpty { verdict.chain = reenactedChain(fault.exception) }
@@ -262,7 +262,7 @@ extension Investigator {
       verdict.evidence.append(Evidence("\(fault.exception.name) was the first exception", record))
     }
     compareAccounts(&verdict)
-    if let misreadTables { return verdict.take(misreadTables) }
+    if let notAsMeant { return verdict.take(notAsMeant) }
     verdict.observations += fault.walkObservations + [fault.strayObservation(in: scene)].compactMap(\.self)
     guard let cause = Causes.cause(of: fault, in: scene) else { return }
     verdict.walk = cause.walk.map(inBothDimensions)
@@ -279,9 +279,15 @@ extension Investigator {
     verdict.observations += cause.circumstances
   }
 
-  private var misreadTables: (any JudgedCause)? {
+  /// What began before the first fault, which is only where it came out.
+  private var notAsMeant: (any JudgedCause)? {
     guard isSameDeath, level.isFirst, let processor else { return nil }
-    return LongModeTablesInPAE(processor, in: scene)
+    return LongModeTablesInPAE(processor, in: scene) ?? LinuxStart(scene)?.cause
+  }
+
+  /// Of a guest that was stopped while it ran; registers of a moment that nothing tells are no sign of a hang.
+  private func kernelNotLoaded(_ hang: Hang) -> (any JudgedCause)? {
+    hang.scene.ending == .unknown ? nil : LinuxStart(hang.scene)?.cause
   }
 
   /// A walk with what its hypervisor makes of a nested guest's physical addresses.
@@ -294,7 +300,7 @@ extension Investigator {
     return walk
   }
 
-  private func explain(_ cause: any CauseOfHang, _ verdict: inout Verdict) {
+  private func explain(_ cause: any JudgedCause, _ verdict: inout Verdict) {
     verdict.outcome = .hung
     verdict.ending = "The guest hangs: \(howItWasMet)cannot get anywhere."
     verdict.take(cause)

@@ -56,6 +56,11 @@ struct ExamineCommand: ParsableCommand {
   func run() throws {
     var scene = try Scene(files: files)
     scene.image = scene.image ?? GuestImage(of: scene.commandLine, unchangedSince: files)
+    scene.kernelFile =
+      scene.kernelFile
+      ?? LinuxKernelFile(of: scene.commandLine, unchangedSince: files).map {
+        Sourced($0, .image(citedName(scene.commandLine?.kernelPath ?? "-kernel")))
+      }
     if let thread { scene.takeTrace(ofThread: thread) }
     let verdict = Investigator.verdict(on: scene)
     try output.write(verdict)

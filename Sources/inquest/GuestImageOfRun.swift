@@ -1,6 +1,8 @@
+import Capture
 import FoundationEssentials
 import GuestImage
 import QEMU
+import SystemPackage
 import X86
 
 extension GuestImage {
@@ -16,19 +18,12 @@ extension GuestImage {
     }
   }
 
-  /// The image that `-kernel` names, if it is still the one that ran: the file has not changed since `files`, the record of the run,
-  /// were written.
+  /// The image that `-kernel` names, if it is still the one that ran.
   init?(of commandLine: QEMUCommandLine?, unchangedSince files: [String]) {
-    guard let kernel = commandLine?.kernelPath, let changed = Self.modification(of: kernel),
-      let recorded = files.map(Self.modification).max(by: { ($0 ?? .distantPast) < ($1 ?? .distantPast) }) ?? nil,
-      changed <= recorded, let image = try? GuestImage(fileAt: kernel)
+    guard let kernel = commandLine?.kernelPath(unchangedSince: files), let image = try? GuestImage(fileAt: kernel)
     else { return nil }
     standardError.write("inquest: the guest's code is taken from \(kernel), as the command line names it\n")
     self = image
-  }
-
-  private static func modification(of path: String) -> Date? {
-    (try? FileManager.default.attributesOfItem(atPath: path))?[.modificationDate] as? Date
   }
 
   /// Where TCG shows the registers with a new CR0 or CR3 in force. A kernel with many such places changes its address
@@ -43,5 +38,28 @@ extension GuestImage {
   var addressesAfterCR0Writes: [LinearAddress] {
     let sites = controlRegisterWriteSites(.cr0, limit: 4)
     return Set(sites.flatMap { [$0.virtual, LinearAddress($0.physical.rawValue)] }).sorted()
+  }
+}
+
+extension LinuxKernelFile {
+  /// The Linux kernel that `-kernel` names, if it is still the one that ran.
+  init?(of commandLine: QEMUCommandLine?, unchangedSince files: [String]) {
+    guard let kernel = commandLine?.kernelPath(unchangedSince: files) else { return nil }
+    self.init(at: FilePath(kernel))
+  }
+}
+
+extension QEMUCommandLine {
+  /// What `-kernel` names, if it has not changed since `files`, the record of the run, were written.
+  fileprivate func kernelPath(unchangedSince files: [String]) -> String? {
+    guard let kernelPath, let changed = Self.modification(of: kernelPath),
+      let recorded = files.map(Self.modification).max(by: { ($0 ?? .distantPast) < ($1 ?? .distantPast) }) ?? nil,
+      changed <= recorded
+    else { return nil }
+    return kernelPath
+  }
+
+  private static func modification(of path: String) -> Date? {
+    (try? FileManager.default.attributesOfItem(atPath: path))?[.modificationDate] as? Date
   }
 }

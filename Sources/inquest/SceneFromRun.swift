@@ -15,6 +15,7 @@ extension Scene {
     self.init(ending: Ending(guest.ending))
     self.commandLine = commandLine
     self.image = image
+    kernelFile = guest.kernelFile.map { Sourced($0, .image(citedName(commandLine.kernelPath ?? "-kernel"))) }
     memory = guest.memory
     memoryMap = guest.memory.map
     log = Sourced.messages(of: QEMULog.parse(utf8: guest.standardError), named: "QEMU's standard error")

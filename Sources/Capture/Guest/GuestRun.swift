@@ -95,6 +95,7 @@ private final class GuestWatch {
   let signals: InterruptSignals
   let terminal = TerminalState()
   let ram: SharedRAM?
+  let kernelFile: LinuxKernelFile?
   let debugger: Debugger?
   let doors: DoorSockets?
   let session: QEMUSession
@@ -120,6 +121,7 @@ private final class GuestWatch {
   init(_ run: GuestRun) throws(CaptureError) {
     self.run = run
     actions = run.commandLine.lifecycleActions
+    kernelFile = run.commandLine.kernelPath.flatMap { LinuxKernelFile(at: FilePath($0)) }
     do throws(Errno) {
       signals = try InterruptSignals()
       let shares = run.options.sharesMemory && run.commandLine.isWorthSharingMemory
@@ -455,7 +457,7 @@ private final class GuestWatch {
 
   private func scene(_ ending: GuestEnding, at moment: ContinuousClock.Instant, _ live: QEMUSession?) -> GuestScene {
     let memory = memory(live)
-    return GuestScene(
+    var scene = GuestScene(
       ending: ending, moment: moment, identity: identity, registers: live?.monitor("info registers -a"),
       log: session.log.bytes,
       logsTripleFaults: identity?.usesKVM == false && run.commandLine.leavesLogFree,
@@ -463,6 +465,8 @@ private final class GuestWatch {
       standardError: session.standardError.bytes, standardOutput: session.standardOutput.bytes,
       textScreen: live.map { memory.textScreen(asking: $0.monitor) } ?? [], memory: memory,
       recording: recorded(ending), shutdownCause: cause)
+    scene.kernelFile = kernelFile
+    return scene
   }
 
   private func memory(_ live: QEMUSession?) -> CapturedMemory {

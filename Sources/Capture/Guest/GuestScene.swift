@@ -36,6 +36,9 @@ public struct GuestScene {
   /// By what QEMU was asked for registers: `QMP`, `monitor`, `gdbstub`.
   public let askedOver: String
 
+  /// The file that `-kernel` names, where it is a Linux kernel, as it was at the guest's start.
+  public var kernelFile: LinuxKernelFile?
+
   public static let usualDoor = "QMP"
 
   /// A scene that was not met here, or not now: every part as its property says.

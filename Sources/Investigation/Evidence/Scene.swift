@@ -43,6 +43,8 @@ public struct Scene {
   public var logsTripleFaults: Bool
   /// The guest's own ELF image.
   public var image: GuestImage?
+  /// The file that `-kernel` names, where it is a Linux kernel, as it was when the guest was started.
+  public var kernelFile: Sourced<LinuxKernelFile>?
   /// The features of the guest's processor as QEMU tells them.
   public var guestFeatures: Sourced<FeatureReport>?
   /// MAXPHYADDR as the guest sees it.

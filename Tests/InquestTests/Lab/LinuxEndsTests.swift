@@ -4,12 +4,14 @@ import Testing
 /// How a Linux kernel ends under TCG: the laboratory's own, run as a user's guest.
 @Suite("in the lab: how Linux ends", .serialized, .enabled("make lab-test runs it") { Laboratory.isWanted })
 struct InLabLinuxEndsTests {
-  private func command(_ append: String, cpu: String = "max", initramfs: String? = nil) throws -> [String] {
+  private func command(_ append: String, cpu: String = "max", memory: Int = 512, initramfs: String? = nil) throws
+    -> [String]
+  {
     let folder = URL(filePath: #filePath).appending(path: "../../../../.build/lab/kernel/boot").standardizedFileURL
     let kernel = try #require(
       try FileManager.default.contentsOfDirectory(atPath: folder.path).first { $0.hasPrefix("vmlinuz") })
     return [
-      "qemu-system-x86_64", "-accel", "tcg", "-cpu", cpu, "-m", "512", "-display", "none", "-serial", "stdio",
+      "qemu-system-x86_64", "-accel", "tcg", "-cpu", cpu, "-m", "\(memory)", "-display", "none", "-serial", "stdio",
       "-no-reboot", "-kernel", folder.appending(path: kernel).path, "-append", "console=ttyS0 \(append)",
     ] + (initramfs.map { ["-initrd", $0] } ?? [])
   }
@@ -57,6 +59,14 @@ struct InLabLinuxEndsTests {
     #expect(verdict.outcome == "hung", "\(finished)")
     #expect(verdict.cause?.id == "boot.kernel-for-another-processor")
     #expect(verdict.observations.contains { $0.text.contains("This kernel requires an x86-64 CPU") }, "\(verdict)")
+  }
+
+  @Test("a kernel in less memory than its setup header asks for")
+  func withoutRoom() async throws {
+    let (finished, verdict) = try await run(try command("panic=-1", memory: 48), options: ["--timeout", "8"])
+    #expect(finished.status == 3, "\(finished)")
+    #expect(verdict.cause?.id == "boot.kernel-without-room")
+    #expect(verdict.cause?.confidence == "proven")
   }
 
   @Test("a kernel that waits after its panic does not hang for an unknown reason")

@@ -17,14 +17,16 @@ struct KernelForAnotherProcessor: CauseOfHang, SingleCause {
     guard hang.processors.count(where: { !ResetObservations.isReset($0.processor.state) }) == 1,
       let (processor, next) = hang.processors.first(where: { !ResetObservations.isReset($0.processor.state) }),
       processor.state.mode == .real, processor.state.isHalted == true || next.instruction?.mnemonic == "hlt",
-      let header = SetupHeader(inSegmentAt: processor.state.cs.base, in: hang.scene), header.isOf64Bits
+      let sector = try? hang.scene.memory?.bytes(
+        at: PhysicalAddress(processor.state.cs.base), count: LinuxSetupHeader.size),
+      let header = LinuxSetupHeader(sector), header.isOf64Bits
     else { return nil }
     let scene = hang.scene
     missing = Self.needed.filter { scene.decision(on: $0).isOn == false }
     guard let first = missing.first else { return nil }
     evidence = [
       Evidence(
-        "Linux's setup header lies at \(header.address.hexadecimal): boot protocol \(header.version >> 8).\(header.version & 0xFF), and XLF_KERNEL_64 says that the kernel is one of 64 bits",
+        "Linux's setup header lies at \(processor.state.cs.base.hexadecimal): boot protocol \(header.version >> 8).\(header.version & 0xFF), and XLF_KERNEL_64 says that the kernel is one of 64 bits",
         .guestMemory)
     ]
     remedies = scene.remedies(
@@ -62,22 +64,4 @@ struct KernelForAnotherProcessor: CauseOfHang, SingleCause {
 
     Linux arch/x86/boot/cpu.c, cpucheck.c; Documentation/arch/x86/boot.rst.
     """
-}
-
-/// The setup header of a Linux kernel in the guest's memory (Linux Documentation/arch/x86/boot.rst, 6.1).
-private struct SetupHeader {
-  /// Where the sector begins that has it.
-  let address: UInt64
-  /// 20CH is 2.12, the first that has `xloadflags`.
-  let version: UInt16
-  let isOf64Bits: Bool
-
-  init?(inSegmentAt base: UInt64, in scene: Scene) {
-    guard let memory = scene.memory, let sector = try? memory.bytes(at: PhysicalAddress(base), count: 0x240),
-      sector[0x1FE...0x1FF] == [0x55, 0xAA], sector[0x202...0x205] == ArraySlice("HdrS".utf8)
-    else { return nil }
-    address = base
-    version = UInt16(sector[0x206]) | UInt16(sector[0x207]) << 8
-    isOf64Bits = version >= 0x20C && sector[0x236] & 1 != 0
-  }
 }
