@@ -47,6 +47,20 @@ struct Mistake: Sendable, CustomTestStringConvertible {
       ["`mov rax, [rbx+0x8]` reads 0x8 (RBX is 0x0)"]
     ) { $0.unmapFirstPage() },
     Mistake(
+      "a read through GS, whose base nobody set", [0x65, 0x48, 0x8B, 0x04, 0x25, 8, 0, 0, 0], .pageFault, code: 0,
+      "paging.null-pointer", ["GS's base is 0", "SWAPGS"]
+    ) { $0.unmapFirstPage() },
+    Mistake(
+      "the stack protector without FS", [0x64, 0x48, 0x8B, 0x04, 0x25, 0x28, 0, 0, 0], .pageFault, code: 0,
+      "paging.null-pointer", ["FS's base is 0", "stack protector"]
+    ) { $0.unmapFirstPage() },
+    Mistake(
+      "CR3 that nobody loaded", [], .pageFault, "paging.wrong-cr3", ["CR3 is 0x0", "interrupt vectors"]
+    ) { guest in
+      for vector in UInt64(0)..<32 { guest.memory.store([0x53, 0xFF, 0, 0xF0], at: 4 * vector) }
+      guest.state.cr3 = 0
+    },
+    Mistake(
       "a write to what is not mapped", [0x48, 0x89, 0x08], .pageFault, code: 2, "paging.not-present",
       ["writes to 0x40000000 (RAX is 0x40000000)", "the PDPTE 0x0 at physical 0x2008"]
     ) { $0.state.generalPurpose.rax = 0x4000_0000 },
@@ -441,6 +455,81 @@ struct CauseTests {
     var scene = guest.scene
     scene.log = [Sourced(.tripleFault, .log(name: "log", line: 1))]
     #expect(Investigator.verdict(on: scene).cause == nil)
+  }
+
+  @Test(
+    "a call of a hypervisor where there is none is not cured by a feature",
+    arguments: [(UInt8(0xC1), "cpu.missing-feature"), (0xD9, "cpu.feature-not-enabled")])
+  func hypercall(_ last: UInt8, _ cause: String) {
+    var guest = Mistake("", [0x0F, 0x01, last], .invalidOpcode, "", []).guest
+    guest.accelerator = .tcg
+    var scene = guest.scene
+    scene.commandLine = QEMUCommandLine(program: "qemu-system-x86_64", arguments: ["-accel", "tcg", "-cpu", "qemu64"])
+    scene.guestFeatures = nil
+    scene.log = [Sourced(.tripleFault, .log(name: "log", line: 1))]
+    let verdict = Investigator.verdict(on: scene)
+    #expect(verdict.cause?.id == cause)
+    #expect(verdict.remedies.map(\.kind) == [.guest])
+    #expect(verdict.remedies.allSatisfy { $0.change.contains("hypervisor") })
+  }
+
+  @Test("LTR with a TSS that another processor has", arguments: [true, false])
+  func busyTask(_ isOfAnother: Bool) {
+    var guest = Mistake("", [0x0F, 0x00, 0xD8], .generalProtection, "", []).guest
+    guest.accelerator = .tcg
+    guest.state.generalPurpose.rax = 0x18
+    guest.memory.store(0x0000_8B00_0000_0067 | SmallGuest.tss << 16, at: SmallGuest.gdt + 0x18)
+    let other = guest.state
+    guest.state.tr = SmallGuest.segment(0, 0x8B00)
+    var scene = guest.scene
+    if isOfAnother {
+      scene.processors.append(ObservedProcessor(index: 1, state: other, source: .registers("test")))
+      scene.processors[1].state.rip = SmallGuest.handler
+    }
+    scene.log = [Sourced(.tripleFault, .log(name: "log", line: 1))]
+    let verdict = Investigator.verdict(on: scene)
+    #expect(verdict.cause?.id == "segment.bad-selector")
+    #expect(
+      verdict.cause?.summary.contains(isOfAnother ? "TR of processor 1 has it" : "LTR was executed with it before")
+        == true, "\(verdict)")
+    #expect(verdict.remedies.first?.change.contains("a descriptor of its own") == true)
+  }
+
+  @Test("an address of 32 bits that 64-bit mode extends by its sign", arguments: [true, false])
+  func signExtendedAddress(_ isThere: Bool) {
+    // mov dword ptr [0xfffffffffee000f0], 0x1ff
+    var guest = Mistake(
+      "", [0xC7, 0x04, 0x25, 0xF0, 0x00, 0xE0, 0xFE, 0xFF, 0x01, 0, 0], .pageFault, "", []
+    ).guest
+    guest.accelerator = .tcg
+    guest.state.cr2 = 0xFFFF_FFFF_FEE0_00F0
+    var scene = guest.scene
+    scene.log = [Sourced(.tripleFault, .log(name: "log", line: 1))]
+    if isThere {
+      scene.memoryMap = MemoryMap(ranges: [
+        MemoryMap.Range(
+          first: PhysicalAddress(0xFEE0_0000), last: PhysicalAddress(0xFEEF_FFFF), kind: .device, name: "apic-msi",
+          offset: 0)
+      ])
+    }
+    let verdict = Investigator.verdict(on: scene)
+    #expect(verdict.cause?.id == "paging.not-present")
+    #expect(verdict.cause?.summary.contains("0xfee000f0, where the machine has apic-msi") == isThere)
+    #expect(verdict.remedies.first?.change.contains("into a register first") == isThere)
+  }
+
+  @Test(
+    "what the bytes of a bad address are",
+    arguments: [(UInt64(0x5A5A_5A5A_5A5A_5A5A), "0x5a in each byte"), (0x6B72_6F77_6E6F_6D65, "read \"emonwork\"")])
+  func contentsOfAddress(_ address: UInt64, _ words: String) {
+    var guest = Mistake("", [], .generalProtection, "", []).guest
+    guest.accelerator = .tcg
+    guest.state.rip = address
+    var scene = guest.scene
+    scene.log = [Sourced(.tripleFault, .log(name: "log", line: 1))]
+    let verdict = Investigator.verdict(on: scene)
+    #expect(verdict.cause?.id == "memory.non-canonical")
+    #expect(verdict.remedies.first?.reason.contains(words) == true, "\(verdict)")
   }
 
   @Test("real mode's vectors are executed", arguments: [true, false])

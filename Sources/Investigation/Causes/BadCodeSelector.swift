@@ -61,14 +61,32 @@ struct BadCodeSelector: CauseOfDeath, SingleCause {
       } else { " The descriptor is of 64-bit code, and long mode is not active" }
     return descriptor
       + (enabled
-        ? ": EFER.LME is set and so is CR0.PG, but LME has to be set before PG, and CR4.PAE, too."
+        ? ": EFER.LME is set and so is CR0.PG, but \(state.cr4.contains(.physicalAddressExtension) ? "LME has to be set before PG, and CR4.PAE, too" : "CR4.PAE is 0, and has to be set before PG")."
         : ": it needs CR4.PAE, CR3, EFER.LME and then CR0.PG.")
+  }
+
+  /// What of long mode is not turned on, in the order in which it has to be.
+  private var stepsMissing: String? {
+    guard let state = fault.state, !longModeMissing.isEmpty else { return nil }
+    let steps = [
+      state.cr4.contains(.physicalAddressExtension) ? nil : "set CR4.PAE (bit 5)",
+      state.efer?.contains(.longModeEnable) == true ? nil : "set EFER.LME (MSR C0000080H, bit 8)",
+      "set CR0.PG (bit 31) with the PML4 table's address in CR3",
+    ].compactMap(\.self)
+    return steps.joined(separator: ", then ")
+      + (state.cr0.contains(.paging) ? ": paging is on already, so clear CR0.PG first" : "")
   }
 
   private var mistake: MistakenReturn? { MistakenReturn(fault) }
 
   var remedies: [Remedy] {
     if let mistake { return [mistake.remedy] }
+    if let stepsMissing {
+      return [
+        .guest(
+          "\(stepsMissing), and only then make the far jump", "A processor that has not done so knows no 64-bit code.")
+      ]
+    }
     return [
       .guest(
         "put a code descriptor there: 00AF9B000000FFFFH for 64-bit code (L set, D clear), 00CF9B000000FFFFH for 32-bit code; and check "

@@ -9,9 +9,12 @@ struct BadSelector: CauseOfDeath, SingleCause {
   private let fault: FirstFault
   private let selector: SegmentSelector
   private let violation: SelectorViolation
+  /// Who has loaded the busy TSS that is refused: a clause. Nil where it is no such.
+  private let holder: String?
 
   init?(_ fault: FirstFault, in scene: Scene) {
     guard case .selector(let selector, let violation) = fault.exception.reason else { return nil }
+    holder = Self.holder(of: violation, fault, scene)
     self.fault = fault
     self.selector = selector
     self.violation = violation
@@ -19,7 +22,21 @@ struct BadSelector: CauseOfDeath, SingleCause {
 
   var summary: String {
     "\(fault.instructionName) \(deed) the selector \(selector.rawValue.hexadecimal), \(violation.words(selector, fault.state)): "
-      + "\(fault.exception.name).\(mistake?.words ?? "")"
+      + "\(fault.exception.name).\(holder.map { " A TSS that is busy was loaded before: \($0)." } ?? "")\(mistake?.words ?? "")"
+  }
+
+  /// LTR marks a descriptor as busy, and refuses one that is (SDM vol. 2, LTR).
+  private static func holder(of violation: SelectorViolation, _ fault: FirstFault, _ scene: Scene) -> String? {
+    guard fault.instruction?.mnemonic == "ltr", case .wrongType(let descriptor) = violation,
+      !descriptor.attributes.contains(.codeOrData), [3, 11].contains(descriptor.attributes.type),
+      let state = fault.state
+    else { return nil }
+    func has(_ other: ProcessorState) -> Bool {
+      other.tr.base & 0xFFFF_FFFF == descriptor.base & 0xFFFF_FFFF && !other.tr.selector.isNull
+    }
+    if has(state) { return "this processor's TR has it already" }
+    let other = scene.processors.first { $0.state != state && has($0.state) }
+    return other.map { "TR of processor \($0.index) has it" } ?? "LTR was executed with it before"
   }
 
   private var deed: String {
@@ -35,6 +52,13 @@ struct BadSelector: CauseOfDeath, SingleCause {
 
   var remedies: [Remedy] {
     if let mistake { return [mistake.remedy] }
+    if holder != nil {
+      return [
+        .guest(
+          "give each processor a TSS and a descriptor of its own, and load it once; to load it again, write type 9 (89H) into the descriptor first",
+          "LTR marks the descriptor as busy.")
+      ]
+    }
     return [
       .guest(
         "use the selector of a fitting descriptor: its number times 8, in the GDT that is in force; check LGDT's base and limit",

@@ -71,14 +71,15 @@ enum Causes {
   static var all: [any CauseOfDeath.Type] {
     [
 
-      MisloadedImage.self, OverwrittenCode.self, ExecutingFirmwareData.self, ReservedBit.self, UnseenReservedBit.self,
+      MisloadedImage.self, OverwrittenCode.self, ExecutingFirmwareData.self, EmptyRoot.self, ReservedBit.self,
+      UnseenReservedBit.self,
       HostCannotOffer.self,
       MissingFeature.self,
       FeatureNotEnabled.self,
       ControlRegisterReservedBit.self,
       UnknownMSR.self, TableOutsideRAM.self, ExecutingZeroes.self, StrayExecution.self, SyscallTarget.self,
       FastCallNotSetUp.self, HandlerNotMapped.self,
-      NullCall.self, TableIndexOverflow.self, EmptyRoot.self, CodeNotMapped.self, HandlerReentered.self,
+      NullCall.self, TableIndexOverflow.self, CodeNotMapped.self, HandlerReentered.self,
       StackOverflow.self, StackNotMapped.self,
       NullPointer.self,
       PageNotMapped.self, SupervisorModeExecutionPrevention.self, SupervisorModeAccessPrevention.self,

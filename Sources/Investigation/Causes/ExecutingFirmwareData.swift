@@ -43,7 +43,7 @@ struct ExecutingFirmwareData: CauseOfDeath, SingleCause {
   }
 
   /// Whether the vectors still are as firmware left them, so that nobody has put code of his own there.
-  private static func hasVectors(_ memory: any PhysicalMemory) -> Bool {
+  static func hasVectors(_ memory: any PhysicalMemory) -> Bool {
     guard let bytes = try? memory.bytes(at: PhysicalAddress(0), count: 128) else { return false }
     let segments = (0..<32).map { UInt64(littleEndian: bytes[(4 * $0 + 2)..<(4 * $0 + 4)]) }
     return segments.count { $0 == firmwareSegment } >= leastVectors

@@ -31,6 +31,7 @@ struct FeatureNotEnabled: CauseOfDeath, SingleCause {
   }
 
   var remedies: [Remedy] {
+    if fault.isHypercall { return fault.hypercallRemedies }
     let change: String
     switch bit.name {
     case "CR4.OSFXSR":

@@ -27,7 +27,8 @@ struct MissingFeature: CauseOfDeath, SingleCause {
   }
 
   var remedies: [Remedy] {
-    scene.remedies(
+    if fault.isHypercall { return fault.hypercallRemedies }
+    return scene.remedies(
       offering: feature, purpose: feature.manualName,
       fallback: .guest(
         "ask CPUID for \(feature.manualName), \(feature.bit), before using the instruction, or build the guest for a processor "

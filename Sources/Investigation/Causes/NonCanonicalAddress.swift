@@ -26,17 +26,30 @@ struct NonCanonicalAddress: CauseOfDeath, SingleCause {
   }
 
   var remedies: [Remedy] {
-    let text = ASCII.text(in: address.rawValue).map { " Its bytes read \"\($0)\": text was taken for a pointer." } ?? ""
     return [
       .guest(
         "find out where the address comes from: memory that was overwritten or never set, a 32-bit address that was sign-extended, a "
-          + "physical address with flags in it", "No memory can be there.\(text)")
+          + "physical address with flags in it", "No memory can be there.\(contents)")
     ]
+  }
+
+  /// What the bytes of the address look like; a letter eight times over is what memory is filled with, rather than text.
+  private var contents: String {
+    if let byte = ASCII.fill(of: address.rawValue) {
+      return " It is \(UInt64(byte).hexadecimal) in each byte, as memory that was filled or poisoned."
+    }
+    return ASCII.text(in: address.rawValue).map { " Its bytes read \"\($0)\": text was taken for a pointer." } ?? ""
   }
 }
 
 /// Numbers whose bytes are text.
 enum ASCII {
+  /// The byte that all eight are.
+  static func fill(of value: UInt64) -> UInt8? {
+    let byte = UInt8(truncatingIfNeeded: value)
+    return value == UInt64(byte) &* 0x0101_0101_0101_0101 ? byte : nil
+  }
+
   /// The bytes as text, in the order of memory, if all eight can be printed.
   static func text(in value: UInt64) -> String? {
     let bytes = (0..<8).map { UInt8(truncatingIfNeeded: value >> UInt64($0 * 8)) }

@@ -20,11 +20,14 @@ struct NullPointer: PageFaultCause, SingleCause {
   }
 
   var summary: String {
-    "\(deed), in the page at 0, which is not mapped: a null pointer, or the member of a structure at one."
+    "\(deed), in the page at 0, which is not mapped: \(emptyBase?.words ?? "a null pointer, or the member of a structure at one")."
   }
 
+  private var emptyBase: EmptySegmentBase? { EmptySegmentBase(fault, access.address) }
+
   var remedies: [Remedy] {
-    [
+    if let emptyBase { return emptyBase.remedies }
+    return [
       .guest(
         "find out why the pointer is null: whoever was to set it has not run, or failed",
         "The page at 0 is unmapped for this.")
