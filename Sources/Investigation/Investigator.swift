@@ -456,6 +456,7 @@ extension Investigator {
     var fault = Fault(
       vector: exception.vector, errorCode: exception.errorCode, address: exception.access?.address,
       instructionPointer: instructionAddress)
+    if scene.processors.count > 1, isSameDeath { fault.processor = processor?.index }
     fillPlace(&fault)
     return fault
   }
@@ -518,7 +519,7 @@ extension Investigator {
   private var observations: [Evidence] {
     secondRun + [level.observation].compactMap(\.self) + scene.lossObservations(death) + reflectedExits
       + scene.reportObservations(of: processor)
-      + scene.processors.flatMap(scene.observations)
+      + scene.processorObservations(first: isSameDeath ? processor : nil)
       + (RegistersBeforeReset(scene, death)?.evidence ?? []) + scene.processorListingObservations
       + scene.featureDisagreements + staleBytes + otherDeaths
   }

@@ -67,6 +67,7 @@ private struct FaultDocument: Encodable {
   @Null var errorCode: String?
   @Null var address: String?
   @Null var instructionPointer: String?
+  @Null var processor: Int?
   @Null var instruction: String?
   @Null var symbol: String?
   @Null var source: String?
@@ -77,6 +78,7 @@ private struct FaultDocument: Encodable {
     errorCode = fault.errorCode.map { $0.hexadecimal }
     address = fault.address.map { $0.rawValue.hexadecimal }
     instructionPointer = fault.instructionPointer.map { $0.rawValue.hexadecimal }
+    processor = fault.processor
     instruction = fault.instruction
     symbol = fault.symbol
     source = fault.source

@@ -44,7 +44,8 @@ public struct TerminalReport {
   private mutating func place(_ fault: Fault?, level: Int?) {
     guard let fault else { return }
     if let pointer = fault.instructionPointer {
-      page.entry("where", [pointer.rawValue.hexadecimal, fault.instruction].joined(separator: "  "))
+      let whose = fault.processor.map { "processor \($0), at " } ?? ""
+      page.entry("where", [whose + pointer.rawValue.hexadecimal, fault.instruction].joined(separator: "  "))
       let place = [fault.symbol, fault.source].joined(separator: "  ")
       if !place.isEmpty { page.entry("", place) }
     }

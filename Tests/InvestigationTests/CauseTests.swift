@@ -609,6 +609,88 @@ struct CauseTests {
     #expect(verdict.cause?.summary.contains(hang.words) ?? true, "\(verdict)")
   }
 
+  /// What each of two processors runs, and what must be said: nil if it may go on.
+  static let pairs: [(String, first: [UInt8], second: [UInt8], areInterruptsOn: Bool, words: String?)] = [
+    // cmp dword ptr [rbx], 0; jnz
+    (
+      "two that wait for memory", [0x83, 0x3B, 0, 0x75, 0xFB], [0x83, 0x3B, 0, 0x75, 0xFB], false,
+      "Processor 1 runs in a loop"
+    ),
+    // mov eax, 1; xchg eax, [rbx]; test eax, eax; jnz
+    (
+      "a lock that is taken", [0x83, 0x3B, 0, 0x75, 0xFB],
+      [0xB8, 1, 0, 0, 0, 0x87, 0x03, 0x85, 0xC0, 0x75, 0xF5], false,
+      "tries to take the lock at 0x100800, and that holds 0x1"
+    ),
+    // xor eax, eax; lock cmpxchg [rbx], ecx; je +2; jmp
+    (
+      "a lock that is taken, with a way out", [0xEB, 0xFE],
+      [0x31, 0xC0, 0xF0, 0x0F, 0xB1, 0x0B, 0x74, 0x02, 0xEB, 0xF6], false, "holds 0x1"
+    ),
+    ("one that writes", [0x83, 0x3B, 0, 0x75, 0xFB], [0xFF, 0x03, 0xEB, 0xFC], false, nil),
+    ("one with interrupts on", [0x83, 0x3B, 0, 0x75, 0xFB], [0x83, 0x3B, 0, 0x75, 0xFB], true, nil),
+  ]
+
+  @Test("processors that wait for each other", arguments: pairs)
+  func pair(_ pair: (String, first: [UInt8], second: [UInt8], areInterruptsOn: Bool, words: String?)) {
+    var guest = SmallGuest()
+    guest.state.generalPurpose.rbx = 0x10_0800
+    guest.memory.store(1, at: 0x10_0800)
+    guest.memory.store(pair.first, at: 0x10_0000)
+    guest.memory.store(pair.second, at: 0x10_0100)
+    var scene = guest.scene
+    scene.ending = .timedOut
+    scene.processors.append(ObservedProcessor(index: 1, state: guest.state, source: .registers("test")))
+    scene.processors[1].state.rip = 0x10_0100
+    if pair.areInterruptsOn { scene.processors[1].state.rflags.insert(.interruptEnable) }
+    let verdict = Investigator.verdict(on: scene)
+    #expect(verdict.cause?.id == (pair.words == nil ? nil : "hang.spin"))
+    #expect(verdict.cause?.summary.contains(pair.words ?? "") ?? true, "\(verdict)")
+  }
+
+  @Test("further processors that nobody started do not count, and one that died is named")
+  func furtherProcessors() {
+    var guest = Mistake("", [0x0F, 0x0B], .invalidOpcode, "", []).guest
+    guest.accelerator = .tcg
+    var waiting = guest.state
+    (waiting.cr0, waiting.rip, waiting.isHalted) = ([.protectionEnable], 0xF_D09A, true)
+    (waiting.cs, waiting.efer) = (SmallGuest.segment(8, 0x00CF_9B00), [])
+    var scene = guest.scene
+    scene.processors[0].state.rip = SmallGuest.handler
+    scene.processors.append(ObservedProcessor(index: 1, state: guest.state, source: .registers("test")))
+    for index in 2...3 {
+      scene.processors.append(ObservedProcessor(index: index, state: waiting, source: .registers("test")))
+    }
+    scene.log = [Sourced(.tripleFault, .log(name: "log", line: 1))]
+    let verdict = Investigator.verdict(on: scene)
+    #expect(verdict.fault?.processor == 1)
+    let facts = verdict.observations.map(\.text)
+    #expect(facts.first?.hasPrefix("Processor 1") == true, "\(facts)")
+    #expect(facts.last?.hasPrefix("Processors 2, 3 were never started") == true, "\(facts)")
+    scene.log = []
+    scene.ending = .timedOut
+    scene.processors[1].state.isHalted = true
+    scene.processors[0].state.isHalted = true
+    #expect(Investigator.verdict(on: scene).cause?.summary.hasPrefix("All 2 processors") == true)
+  }
+
+  @Test("a GDT where no memory is")
+  func tableOutsideMemory() {
+    // push 8; lretq
+    var guest = Mistake("", [0x48, 0xCB], .generalProtection, "", []).guest
+    guest.accelerator = .tcg
+    guest.memory.store(0x10_0000, at: 0x9000)
+    guest.memory.store(8, at: 0x9008)
+    guest.state.gdtr.base = LinearAddress(0x20_0000)
+    guest.memory.insert(hole: .unbacked, at: PhysicalAddress(0x20_0000))
+    var scene = guest.scene
+    scene.log = [Sourced(.tripleFault, .log(name: "log", line: 1))]
+    let verdict = Investigator.verdict(on: scene)
+    #expect(verdict.cause?.id == "segment.bad-code-selector", "\(verdict)")
+    #expect(verdict.cause?.summary.contains("would lie at 0x200008, where the machine has no memory") == true)
+    #expect(verdict.remedies.first?.change.contains("LGDT takes its operand") == true)
+  }
+
   @Test("a trap without any gate may be a reset that was meant, and is not proven to be a program that gave up")
   func resetByTripleFault() throws {
     let mistake = Mistake(

@@ -81,6 +81,7 @@ struct BadCodeSelector: CauseOfDeath, SingleCause {
 
   var remedies: [Remedy] {
     if let mistake { return [mistake.remedy] }
+    if case .outsideMemory = violation { return [.tableBase] }
     if let stepsMissing {
       return [
         .guest(

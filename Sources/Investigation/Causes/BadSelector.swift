@@ -52,6 +52,7 @@ struct BadSelector: CauseOfDeath, SingleCause {
 
   var remedies: [Remedy] {
     if let mistake { return [mistake.remedy] }
+    if case .outsideMemory = violation { return [.tableBase] }
     if holder != nil {
       return [
         .guest(
@@ -66,6 +67,13 @@ struct BadSelector: CauseOfDeath, SingleCause {
       )
     ]
   }
+}
+
+extension Remedy {
+  /// Where the GDT in force lies outside the memory.
+  static let tableBase = Remedy.guest(
+    "check from where LGDT takes its operand (DS, and the address as the code runs, not as it was linked), and the base in it: 16 bits of limit, then the table's linear address",
+    "What is there now was read as limit and base.")
 }
 
 extension SelectorViolation {
@@ -83,6 +91,9 @@ extension SelectorViolation {
     case .isCurrentTask: return "which TR holds: it is the task that runs, and its TSS is busy"
     case .beyondTable(let limit): return "which lies beyond the limit of the \(table), \(limit.hexadecimal)"
     case .notMapped: return "whose descriptor in the \(table) is not mapped"
+    case .outsideMemory(let address):
+      return
+        "whose descriptor would lie at \(address.rawValue.hexadecimal), where the machine has no memory: the \(table) is not where it was meant to be"
     case .wrongType(let descriptor):
       return
         "whose descriptor, \(descriptor.low.hexadecimal), is \(descriptor.kindWords), which is not what is needed here"

@@ -23,6 +23,7 @@ extension Examiner {
     case .unknown: unjudged.append("vCPU \(processor.index): the descriptor of \(name)")
     case .beyond(let limit): isGone("lies beyond the limit of the \(table), \(limit.hexadecimal)")
     case .notMapped: isGone("names an entry of the \(table) that is not mapped")
+    case .outsideMemory: isGone("names an entry of the \(table) where there is no memory")
     case .found(let descriptor):
       let isCode = segment.attributes.contains(.code)
       let loaded = segment.attributes.intersection([.long, .code, .codeOrData, .present])

@@ -253,6 +253,8 @@ enum HandlerPath {
     case .found(let found): descriptor = found
     case .beyond(let limit): throw refused("lies beyond the limit of its table, \(limit.hexadecimal)")
     case .notMapped(let access): throw refused("names an entry that is not mapped", .pageFault, access)
+    case .outsideMemory(let address):
+      throw refused("names an entry at \(address.rawValue.hexadecimal), where there is no memory")
     case .unknown(let reason): throw .doubt(reason)
     }
     let granted = descriptor.attributes.descriptorPrivilegeLevel

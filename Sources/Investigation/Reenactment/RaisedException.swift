@@ -174,6 +174,8 @@ enum SelectorViolation: Hashable {
   case isNull
   case beyondTable(limit: UInt32)
   case notMapped(FailedAccess)
+  /// Its descriptor would lie where the machine has no memory.
+  case outsideMemory(LinearAddress)
   /// The descriptor is of another kind than the register needs, with what it is.
   case wrongType(SegmentDescriptor)
   case notPresent(SegmentDescriptor)

@@ -90,7 +90,7 @@ extension RaisedException {
       return
     case .beyond(let limit): violation = .beyondTable(limit: limit)
     case .unknown: violation = .refused
-    case .found, .notMapped: return nil
+    case .found, .notMapped, .outsideMemory: return nil
     }
     self.init(recorded.vector, code: code, .selector(selector, violation))
   }
@@ -147,6 +147,8 @@ extension Instant {
     /// It lies beyond its table's limit.
     case beyond(limit: UInt32)
     case notMapped(FailedAccess)
+    /// Nothing is there. Zeroes are read under TCG (softmmu/memory.c: unassigned_mem_read, 7.2), which are a descriptor of nothing.
+    case outsideMemory(LinearAddress)
     case unknown(String)
   }
 
@@ -163,6 +165,9 @@ extension Instant {
         SegmentDescriptor(low: try paging.loadUInt64(at: table.address(of: selector), for: implicitRead, in: memory)))
     } catch {
       if case .walk(let walk) = error.cause, let failed = FailedAccess(walk) { return .notMapped(failed) }
+      if executor == .tcg, case .memory(let missing) = error.cause, missing.reason == .unbacked {
+        return .outsideMemory(table.address(of: selector))
+      }
       return .unknown("the descriptor of \(selector.rawValue.hexadecimal) is not known")
     }
   }

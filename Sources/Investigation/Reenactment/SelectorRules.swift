@@ -43,6 +43,7 @@ extension Instant {
     case .found(let descriptor): rule(descriptor).map { .refused($0) } ?? .loadable(descriptor)
     case .beyond(let limit): .refused(.beyondTable(limit: limit))
     case .notMapped(let access): .refused(.notMapped(access))
+    case .outsideMemory(let address): .refused(.outsideMemory(address))
     case .unknown(let reason): .unknown(reason)
     }
   }

@@ -85,6 +85,8 @@ public struct Fault: Hashable, Sendable {
   public var address: LinearAddress?
   /// The linear address of the instruction; nil where nothing shows it.
   public var instructionPointer: LinearAddress?
+  /// The number of the vCPU; nil where there is one alone, or nothing tells.
+  public var processor: Int?
   /// The instruction, disassembled.
   public var instruction: String?
   /// The function that holds the instruction, with the offset (`_start+0x6d`).

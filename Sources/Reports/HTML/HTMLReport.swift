@@ -71,6 +71,7 @@ public struct HTMLReport {
           list.add("dd") { $0.add("code", value) }
         }
         entry("fault", fault.description)
+        entry("processor", fault.processor.map { "\($0)" })
         entry(
           "instruction", [fault.instructionPointer?.rawValue.hexadecimal, fault.instruction].joined(separator: "  "))
         entry("function", fault.symbol)

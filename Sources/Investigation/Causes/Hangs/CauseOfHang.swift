@@ -12,6 +12,11 @@ public struct Hang {
   /// Each vCPU with what it would do next.
   let processors: [(processor: ObservedProcessor, next: NextInstruction)]
 
+  /// Those that the guest runs on.
+  var started: [(processor: ObservedProcessor, next: NextInstruction)] {
+    processors.filter { !$0.processor.waitsForStart }
+  }
+
   init?(_ scene: Scene) {
     // A log that ends in repetition may have been cut off in the middle of a dump.
     guard [.timedOut, .stalled, .stopped, .unknown].contains(scene.ending),
@@ -48,7 +53,7 @@ extension Hang {
   /// seen in a few pages, or a few segments of real mode. A processor that waits for interrupts in HLT gets on, unless its local APIC
   /// holds them back.
   public static func isSuspected(_ moments: [WatchedMoment]) -> Bool {
-    let states = moments.flatMap(\.processors).filter { !ResetObservations.isReset($0.state) }
+    let states = moments.flatMap(\.processors).filter { !$0.waitsForStart }
     guard !states.isEmpty, moments.allSatisfy({ !$0.processors.isEmpty }) else { return false }
     let blocked = BlockedInterrupts.all(in: moments)
     let isIdle = states.contains {

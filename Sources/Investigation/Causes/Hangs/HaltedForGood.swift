@@ -9,7 +9,7 @@ struct HaltedForGood: CauseOfHang, SingleCause {
 
   /// A further processor that was never started waits for its startup interrupt, halted and as after a reset.
   init?(_ hang: Hang) {
-    let started = hang.processors.map(\.processor.state).filter { !ResetObservations.isReset($0) }
+    let started = hang.started.map(\.processor.state)
     guard !started.isEmpty, started.allSatisfy({ $0.isHalted == true && !$0.rflags.contains(.interruptEnable) }) else {
       return nil
     }

@@ -14,8 +14,8 @@ struct KernelForAnotherProcessor: CauseOfHang, SingleCause {
   /// The setup code runs in real mode with its first sector at the segment's beginning, once it has begun; where the processor does not do, it halts for ever
   /// (Linux 6.1 arch/x86/boot/header.S, main.c: main, die; Documentation/arch/x86/boot.rst).
   init?(_ hang: Hang) {
-    guard hang.processors.count(where: { !ResetObservations.isReset($0.processor.state) }) == 1,
-      let (processor, next) = hang.processors.first(where: { !ResetObservations.isReset($0.processor.state) }),
+    guard hang.started.count == 1,
+      let (processor, next) = hang.started.first,
       processor.state.mode == .real, processor.state.isHalted == true || next.instruction?.mnemonic == "hlt",
       let sector = try? hang.scene.memory?.bytes(
         at: PhysicalAddress(processor.state.cs.base), count: LinuxSetupHeader.size),

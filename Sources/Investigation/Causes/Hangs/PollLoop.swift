@@ -20,7 +20,7 @@ struct PollLoop: CauseOfHang, SingleCause {
   /// The processor was in the loop at each look, and what it asks is neither a clock nor where input comes from: a guest that waits for
   /// a key or for a time does not hang.
   init?(_ hang: Hang) {
-    let running = hang.processors.filter { !ResetObservations.isReset($0.processor.state) }
+    let running = hang.started
     guard running.count == 1, let (processor, _) = running.first, processor.state.isHalted != true,
       let loop = ShortLoop(at: hang.scene.instant(of: processor)), let access = loop.accesses.first,
       !loop.accesses.contains(where: \.mayAnswerLater)
@@ -106,6 +106,7 @@ extension ShortLoop.Access {
     // HPET and local APIC.
     case .register(let address):
       (0xFED0_0000...0xFED0_0FFF).contains(address.rawValue) || address.rawValue >> 12 == 0xFEE00
+    case .lock: true
     }
   }
 
@@ -115,6 +116,7 @@ extension ShortLoop.Access {
     case .register(let address):
       let range = map?.ranges.first { $0.first <= address && address <= $0.last }
       return "the device at physical \(address.rawValue.hexadecimal)\(range.map { " (\($0.name))" } ?? "")"
+    case .lock(let address, _): return "the lock at \(address.rawValue.hexadecimal)"
     }
   }
 }

@@ -11,7 +11,7 @@ struct SelfLoop: CauseOfHang, SingleCause {
 
   /// A further processor may be halted or never started.
   init?(_ hang: Hang) {
-    let started = hang.processors.filter { !ResetObservations.isReset($0.processor.state) }
+    let started = hang.started
     // An interrupt can wake a halted processor that has them on, and that one may get on.
     guard started.allSatisfy({ !$0.processor.state.rflags.contains(.interruptEnable) }) else { return nil }
     let running = started.filter { $0.processor.state.isHalted != true }

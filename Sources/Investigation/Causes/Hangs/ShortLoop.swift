@@ -6,7 +6,7 @@ struct ShortLoop {
   let first: Instruction
   /// The branch back.
   let last: Instruction
-  /// The devices that it asks.
+  /// The devices that it asks, and the locks that it tries to take.
   let accesses: [Access]
 
   /// What a loop may ask of a device.
@@ -15,6 +15,10 @@ struct ShortLoop {
     case port(UInt16)
     /// A read of a device's register in memory.
     case register(PhysicalAddress)
+    /// XCHG, CMPXCHG or BTS of what is in memory, and is not 0: by the custom of such locks, taken.
+    case lock(LinearAddress, UInt64)
+
+    var isLock: Bool { if case .lock = self { true } else { false } }
   }
 
   /// How many bytes a loop may have.
@@ -24,12 +28,19 @@ struct ShortLoop {
     "mov", "movzx", "movsx", "movsxd", "lea", "cmp", "test", "nop", "pause", "and", "or", "xor", "bt", "in",
   ]
 
+  /// What tries to take a lock, and leaves one that is taken as it is.
+  private static let attempts: Set<String> = ["xchg", "cmpxchg", "bts"]
+
   /// Nil where RIP is in no such loop.
-  init?(at instant: Instant) {
+  ///
+  /// - Parameter tryingLocks: Whether the loop may try to take locks.
+  init?(at instant: Instant, tryingLocks: Bool = false) {
+    let harmless = tryingLocks ? Self.harmless.union(Self.attempts) : Self.harmless
     let pointer = instant.state.instructionAddress.rawValue
-    guard let onward = Self.path(from: pointer, at: instant), let branch = onward.last,
+    guard let onward = Self.path(from: pointer, of: harmless, at: instant), let branch = onward.last,
       let target = branch.branchTarget,
-      target <= pointer, pointer - target <= UInt64(Self.longest), let whole = Self.path(from: target, at: instant),
+      target <= pointer, pointer - target <= UInt64(Self.longest),
+      let whole = Self.path(from: target, of: harmless, at: instant),
       whole.last?.address == branch.address, whole.contains(where: { $0.address == pointer }), let first = whole.first,
       let accesses = Self.accesses(of: whole, at: instant)
     else { return nil }
@@ -42,7 +53,7 @@ struct ShortLoop {
   func contains(_ pointer: LinearAddress) -> Bool { (first.address...last.address).contains(pointer.rawValue) }
 
   /// What is executed from `start` on, up to the first branch; nil if it may do more than look.
-  private static func path(from start: UInt64, at instant: Instant) -> [Instruction]? {
+  private static func path(from start: UInt64, of harmless: Set<String>, at instant: Instant) -> [Instruction]? {
     let bytes = instant.bytes(at: LinearAddress(start), count: longest, for: PageAccess(.fetch, by: .supervisor))
     var offset = 0
     var path: [Instruction] = []
@@ -52,20 +63,32 @@ struct ShortLoop {
           Array(bytes[offset...]), at: start &+ UInt64(offset), mode: instant.state.mode)
       else { return nil }
       path.append(instruction)
-      if instruction.branchTarget != nil { return instruction.mnemonic.hasPrefix("j") ? path : nil }
+      if let target = instruction.branchTarget {
+        guard instruction.mnemonic.hasPrefix("j") else { return nil }
+        // A way out that is not taken, with a lock that is not free.
+        guard target > instruction.address, instruction.mnemonic != "jmp", harmless.isSuperset(of: attempts) else {
+          return path
+        }
+        offset += instruction.length
+        continue
+      }
       guard harmless.contains(instruction.mnemonic) else { return nil }
       offset += instruction.length
     }
     return nil
   }
 
-  /// The devices that the instructions ask; nil where one writes memory, or reads what is neither RAM nor known to be a device.
+  /// The devices that the instructions ask, and the locks that they try to take; nil where one writes memory otherwise, or reads what is neither RAM nor known to be a device.
   private static func accesses(of path: [Instruction], at instant: Instant) -> [Access]? {
     var accesses: [Access] = []
     for instruction in path {
       if instruction.mnemonic == "in" { accesses.append(.port(port(of: instruction, instant.state))) }
       for operand in instruction.memoryOperands {
-        guard !operand.isWrite else { return nil }
+        if operand.isWrite {
+          guard let lock = lock(instruction, operand, at: instant) else { return nil }
+          accesses.append(lock)
+          continue
+        }
         guard operand.memory?.purpose == .access else { continue }
         guard let address = instruction.linearAddress(of: operand, in: instant.state),
           case .physical(let physical) = instant.translate(address, for: PageAccess(.read, by: instant.privilege))
@@ -78,6 +101,16 @@ struct ShortLoop {
       }
     }
     return accesses
+  }
+
+  /// The lock that an instruction tries to take; nil where it is free, or the instruction does something else.
+  private static func lock(_ instruction: Instruction, _ operand: Operand, at instant: Instant) -> Access? {
+    guard attempts.contains(instruction.mnemonic), (1...8).contains(operand.size),
+      let address = instruction.linearAddress(of: operand, in: instant.state)
+    else { return nil }
+    let bytes = instant.bytes(at: address, count: operand.size, for: PageAccess(.write, by: instant.privilege))
+    let value = bytes.reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+    return bytes.count == operand.size && value != 0 ? .lock(address, value) : nil
   }
 
   /// The port that an IN reads: its second byte, or DX.

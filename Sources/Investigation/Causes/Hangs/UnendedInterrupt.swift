@@ -18,7 +18,7 @@ struct UnendedInterrupt: CauseOfHang, SingleCause {
   init?(_ hang: Hang) {
     let moments = hang.scene.watched
     guard moments.count >= WatchedMoment.leastLooks else { return nil }
-    let started = hang.processors.map(\.processor).filter { !ResetObservations.isReset($0.state) }
+    let started = hang.started.map(\.processor)
     let blocked = BlockedInterrupts.all(in: moments)
     guard let first = started.lazy.compactMap({ blocked[$0.index] }).first,
       started.allSatisfy({ processor in

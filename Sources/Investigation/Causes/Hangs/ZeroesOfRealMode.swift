@@ -13,7 +13,7 @@ struct ZeroesOfRealMode: CauseOfHang {
 
   /// One processor with interrupts off among zeroes; the others that were started wait in memory for what nobody does, or are halted.
   init?(_ hang: Hang) {
-    let started = hang.processors.map(\.processor).filter { !ResetObservations.isReset($0.state) }
+    let started = hang.started.map(\.processor)
     let stuck = started.filter { Self.isAmongZeroes(hang.scene.instant(of: $0)) }
     guard let first = stuck.first else { return nil }
     let waiting = started.filter { processor in !stuck.contains { $0.index == processor.index } }
