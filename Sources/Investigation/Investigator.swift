@@ -106,7 +106,7 @@ public struct Investigator {
 
 extension Scene {
   /// What a processor must do next, and what becomes of the exception that this certainly raises.
-  fileprivate func reenact(_ processor: ObservedProcessor) -> (NextInstruction?, Delivery?) {
+  func reenact(_ processor: ObservedProcessor) -> (NextInstruction, Delivery?) {
     let instant = instant(of: processor)
     let next = NextInstruction(at: instant, otherBytes: codeBytes(of: processor))
     guard processor.knowsTables else { return (next, nil) }
@@ -433,8 +433,9 @@ extension Investigator {
     guard isOfSecondRun, let processor else { return [] }
     return [
       Evidence(
-        "KVM has cleared the registers. These are of a second run under TCG, which ended in a triple fault too; its code, stack, GDT and IDT are, byte "
-          + "for byte, what the first run left in memory", processor.source)
+        "KVM has cleared the registers. These are of a second run under TCG, which ended in a triple fault too. Its GDT and IDT are, byte "
+          + "for byte, what the first run left in memory; the same instruction fails in the same way in both, and nothing shows that one got further "
+          + "than the other", processor.source)
     ]
   }
 

@@ -147,13 +147,8 @@ extension InstructionChecks {
 
   /// Bits that no processor, or not this one, has.
   private mutating func checkBits(of register: String, _ value: UInt64, _ bits: RegisterBits) {
-    refuse(register, value, value & ~bits.defined, .reserved)
-    for (bit, features) in bits.needing where value & 1 << UInt64(bit) != 0 {
-      let known = features.flatMap { ProcessorFeature.named($0) }
-      if !known.isEmpty, known.allSatisfy({ instant.has($0) == false }) {
-        refuse(register, value, 1 << UInt64(bit), .missingFeature(known))
-      }
-    }
+    guard let (refused, rule) = bits.refusal(of: value, has: instant.has) else { return }
+    refuse(register, value, refused, rule)
   }
 
   // MARK: MSRs
@@ -236,6 +231,16 @@ struct RegisterBits {
   var defined: UInt64
   /// Those that not every one has, with the names of the features that announce them: one is enough.
   var needing: [(bit: Int, features: [String])]
+
+  /// The first bits of `value` that a processor refuses, and why; nil where it is not known to refuse any.
+  func refusal(of value: UInt64, has: (ProcessorFeature) -> Bool?) -> (bits: UInt64, rule: RefusedRegisterWrite.Rule)? {
+    if value & ~defined != 0 { return (value & ~defined, .reserved) }
+    for (bit, features) in needing where value & 1 << UInt64(bit) != 0 {
+      let known = features.flatMap { ProcessorFeature.named($0) }
+      if !known.isEmpty, known.allSatisfy({ has($0) == false }) { return (1 << UInt64(bit), .missingFeature(known)) }
+    }
+    return nil
+  }
 
   /// SDM vol. 3, 2.5; Linux arch/x86/kvm/x86.h: __cr4_reserved_bits, 6.19.
   static let cr4 = RegisterBits(

@@ -7,8 +7,8 @@ import X86
 
 /// Runs a guest again under TCG, which keeps the registers of a triple fault, where KVM on AMD has cleared them.
 ///
-/// What the two runs left in memory is compared: only where they agree are the registers taken for the first one's. What they mean is then worked
-/// out in the first one's memory, by the rules of the processor that ran it.
+/// What the two runs left in memory is compared (``Investigation/SecondRunAgreement``): only where they agree are the registers taken for the first
+/// one's. What they mean is then worked out in the first one's memory, by the rules of the processor that ran it.
 struct SecondRun {
   let commandLine: QEMUCommandLine
   /// As the guest was run before.
@@ -29,25 +29,22 @@ struct SecondRun {
       && commandLine.processorCount == 1 && commandLine.obstacleToAnotherRun == nil
   }
 
-  /// - Parameter first: The guest as it stands, with its memory.
-  func registers(agreeingWith first: GuestScene) -> Result {
+  /// - Parameters:
+  ///   - guest: The guest as it stands, with its memory.
+  ///   - scene: What is known of it.
+  func registers(agreeingWith guest: GuestScene, _ scene: Scene) -> Result {
     let outcome: GuestOutcome
-    var second: GuestScene?
-    var disagreement: String?
+    var result: Result?
     do throws(CaptureError) {
-      outcome = try GuestRun(commandLine.underTCG.leavingNoTrace, options: runOptions).run { scene in
-        guard scene.ending == .reset else { return .carryOn }
-        second = scene
-        disagreement = Self.disagreement(first, scene)
+      outcome = try GuestRun(commandLine.underTCG.leavingNoTrace, options: runOptions).run { second in
+        guard second.ending == .reset else { return .carryOn }
+        result = Self.registers(of: second, agreeingWith: scene)
         return .end
       }
     } catch {
       return .none("it could not be run: \(error)")
     }
-    guard let second, let registers = second.registers else {
-      return .none(Self.whyAlive(outcome.ending))
-    }
-    return disagreement.map(Result.none) ?? .registers(registers)
+    return result ?? .none(Self.whyAlive(outcome.ending))
   }
 
   private static func whyAlive(_ ending: GuestEnding) -> String {
@@ -69,30 +66,22 @@ struct SecondRun {
     return options
   }
 
-  /// What speaks against the two being one death; nil where nothing does.
-  private static func disagreement(_ first: GuestScene, _ second: GuestScene) -> String? {
-    guard second.logsTripleFaults else { return "-D keeps QEMU's log, which tells a triple fault from another reset" }
+  /// The registers of the second run, while its guest stands still.
+  private static func registers(of second: GuestScene, agreeingWith scene: Scene) -> Result {
+    guard second.logsTripleFaults else {
+      return .none("-D keeps QEMU's log, which tells a triple fault from another reset")
+    }
     guard QEMULog.parse(utf8: second.log).contains(where: { $0.message == .tripleFault }) else {
-      return "it asked for a reset there"
+      return .none("it asked for a reset there")
     }
-    let processors = second.registers.map { QEMULog.parse($0) }.map { log in
-      ObservedProcessor.all(in: log) { _ in .registers("QMP: info registers") }
+    let processors = second.registers.map { registers in
+      ObservedProcessor.all(in: QEMULog.parse(registers)) { _ in .registers("QMP: info registers") }
     }
-    guard let state = processors?.first?.state, let paging = Paging(state, rules: PagingRules()) else {
-      return "QEMU did not show its registers"
+    guard let registers = second.registers, let processor = processors?.first else {
+      return .none("QEMU did not show its registers")
     }
-    let places: [(String, UInt64, Int)] = [
-      ("code", state.instructionAddress.rawValue & ~0xFF, 256), ("stack", state.stackAddress, 128),
-      ("GDT", state.gdtr.base.rawValue, min(Int(state.gdtr.limit) + 1, 256)),
-      ("IDT", state.idtr.base.rawValue, min(Int(state.idtr.limit) + 1, 4096)),
-    ]
-    for (name, start, count) in places where count > 1 {
-      func bytes(_ memory: CapturedMemory) -> [UInt8]? {
-        try? paging.bytes(at: LinearAddress(start), count: count, for: PageAccess(.read, by: .supervisor), in: memory)
-      }
-      guard bytes(first.memory) == bytes(second.memory) else { return "its \(name) differs there" }
-    }
-    return nil
+    let agreement = SecondRunAgreement(scene, with: processor, in: second.memory)
+    return agreement.disagreement.map(Result.none) ?? .registers(registers)
   }
 }
 
