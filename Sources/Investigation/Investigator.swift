@@ -162,8 +162,11 @@ extension Investigator {
   /// A selector that the error code names, where the descriptor is not at hand.
   private func refusedSelector(_ recorded: RecordedException) -> RaisedException? {
     guard death == nil, let instant = processor.map(scene.instant) else { return nil }
+    let last = scene.instructionListed(before: instant.state.instructionAddress, instant.state)
     return RaisedException(selectorOf: recorded, by: instruction, at: instant)
       ?? RaisedException(offsetOf: recorded, by: instruction, at: instant)
+      ?? RaisedException(innerStackOf: recorded, by: instruction, at: instant)
+      ?? RaisedException(returnOf: recorded, by: instruction, behind: last, at: instant)
   }
 
   /// The event whose delivery met a recorded access, where the instruction makes no such access itself: a device's interrupt, or what

@@ -39,7 +39,10 @@ struct BadCodeSelector: CauseOfDeath, SingleCause {
   }
 
   /// A return to another level loads SS too, from a frame that nothing here shows.
-  var isDecided: Bool { violation != .refused || !isReturn && fault.state?.isLongModeActive == true }
+  var isDecided: Bool {
+    if case .operandSizeOfUnseenFrame? = mistake { return false }
+    return violation != .refused || !isReturn && fault.state?.isLongModeActive == true
+  }
 
   var summary: String {
     "\(fault.instructionName) goes to the code segment \(selector.rawValue.hexadecimal), \(violation.words(selector, fault.state)): "

@@ -5,6 +5,8 @@ import X86
 enum MistakenReturn {
   /// Words of 64 bits, where the instruction takes 32: without REX.W.
   case operandSize(instructionPointer: UInt64, selector: SegmentSelector)
+  /// The same, where the stack is not at hand: the selector is the upper half of the first word.
+  case operandSizeOfUnseenFrame
   /// IRET's five words, pushed in the opposite order.
   case reversed(instructionPointer: UInt64, selector: SegmentSelector)
   /// CS with an RPL below the DPL of its descriptor: a return to a program needs RPL 3.
@@ -18,7 +20,11 @@ enum MistakenReturn {
     guard isInterruptReturn || instruction.isFarBranch && instruction.mnemonic == "ret" else { return nil }
     let bytes = instant.bytes(
       at: LinearAddress(instant.state.generalPurpose.rsp), count: 40, for: PageAccess(.read, by: instant.privilege))
-    guard bytes.count == 40 else { return nil }
+    guard bytes.count == 40 else {
+      guard instruction.isReturnOf32Bits, refused.isNull else { return nil }
+      self = .operandSizeOfUnseenFrame
+      return
+    }
     let words = (0..<5).map { UInt64(littleEndian: bytes[(8 * $0)..<(8 * $0 + 8)]) }
     if instruction.operandWidth == 32, let selector = instant.codeSelector(words[1], returningTo: words[0]) {
       self = .operandSize(instructionPointer: words[0], selector: selector)
@@ -41,6 +47,8 @@ enum MistakenReturn {
     switch self {
     case .operandSize(let pointer, let selector):
       " Taken as words of 64 bits, the stack has RIP \(pointer.hexadecimal) and CS \(selector.rawValue.hexadecimal), which is code: without REX.W the instruction takes 32 bits of each."
+    case .operandSizeOfUnseenFrame:
+      " In 64-bit mode, without REX.W, it takes 32 bits for RIP and 32 for CS, and what was pushed has 64: CS is the upper half of the first word."
     case .reversed(let pointer, let selector):
       " Read from the other end, the five words are a frame: RIP \(pointer.hexadecimal), CS \(selector.rawValue.hexadecimal). They were pushed in the opposite order."
     case .requestedPrivilege: ""
@@ -49,7 +57,7 @@ enum MistakenReturn {
 
   var remedy: Remedy {
     switch self {
-    case .operandSize:
+    case .operandSize, .operandSizeOfUnseenFrame:
       .guest(
         "use the form with REX.W: LRETQ or RETFQ, IRETQ",
         "In 64-bit mode far returns have operands of 32 bits by default.")

@@ -121,7 +121,7 @@ extension Instant {
 
 extension InstructionChecks {
   /// Where a far JMP or CALL goes that has its target in itself.
-  fileprivate var namedFarTarget: (selector: SegmentSelector, offset: UInt64)? {
+  var namedFarTarget: (selector: SegmentSelector, offset: UInt64)? {
     guard instruction.isFarBranch, ["jmp", "call"].contains(instruction.mnemonic),
       instruction.memoryOperands.allSatisfy({ !$0.isExplicit })
     else { return nil }

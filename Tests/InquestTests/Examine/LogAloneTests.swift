@@ -12,7 +12,7 @@ extension UnderTCG {
     static let undecided: Set<String> = [
       "assumed-memory", "slide-through-zeroes", "user-touches-kernel", "no-handler-for-timer", "int80-without-gate",
       "gate-type", "idt-of-protected-mode", "wrong-cr3", "v86-interrupt", "gate-privilege", "code-overwritten",
-      "far-return-of-32-bits", "call-gate-without-stack", "breakpoint-without-gate", "long-mode-not-enabled",
+      "breakpoint-without-gate", "long-mode-not-enabled",
     ]
 
     @Test("no wrong cause is named", arguments: deaths)
