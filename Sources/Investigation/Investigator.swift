@@ -68,10 +68,11 @@ public struct Investigator {
       verdict.ending = "\(conclusion.sentence.dropLast()), while it ran a guest of its own."
     }
     verdict.evidence = conclusion.evidence
-    if conclusion.outcome != .died, let message = scene.panicMessage {
-      explain(message, &verdict)
+    let linux = scene.linuxAccount
+    if conclusion.outcome != .died, let linux, let message = linux.panic {
+      explain(message, linux, &verdict)
     } else if conclusion.outcome == .died {
-      explain(&verdict)
+      explain(&verdict, linux)
     } else if let hang = Hang(scene), let cause = kernelNotLoaded(hang) ?? hang.cause {
       explain(cause, &verdict)
     } else if conclusion.outcome == .undetermined, let fault = scene.suspectedFault {
@@ -87,8 +88,8 @@ public struct Investigator {
     } else {
       verdict.warnings = LatentReservedBits(in: scene)?.warnings ?? []
     }
-    if verdict.cause == nil, conclusion.outcome == .died, let message = scene.panicMessage {
-      verdict.observations.append(message)
+    if let linux, verdict.outcome != .ended, verdict.cause?.id != GuestPanic.id {
+      verdict.observations += [linux.panic].compactMap(\.self) + linux.log
     }
     if conclusion.outcome != .ended {
       if verdict.fault == nil { verdict.observations += scene.textScreenObservations }
@@ -251,12 +252,12 @@ extension Investigator {
     scene.walker == .tcg && conclusion.recordsTripleFault && !predictsCR2
   }
 
-  private func explain(_ verdict: inout Verdict) {
+  private func explain(_ verdict: inout Verdict, _ linux: LinuxAccount?) {
     verdict.chain = death?.chain(isSameDeath ? processor?.state : nil) ?? []
     verdict.path = level.isFirst ? death?.path(release: scene.linux) ?? [] : []
     guard let fault = firstFault else {
       if let notAsMeant { return verdict.take(notAsMeant) }
-      return showOther(&verdict)
+      return showOther(&verdict, linux)
     }
     if verdict.chain.isEmpty { verdict.chain = reenactedChain(fault.exception) }
     verdict.fault = self.fault(fault.exception)
@@ -320,8 +321,8 @@ extension Investigator {
   }
 
   /// A guest whose kernel panicked, and that then reset the machine or stayed.
-  private func explain(_ message: Evidence, _ verdict: inout Verdict) {
-    let panic = GuestPanic(message: message)
+  private func explain(_ message: Evidence, _ linux: LinuxAccount, _ verdict: inout Verdict) {
+    let panic = GuestPanic(message: message, error: linux.error)
     if scene.ending == .reset {
       verdict.outcome = .died
       verdict.ending = "The guest's kernel panicked. \(conclusion.sentence)"
@@ -331,14 +332,15 @@ extension Investigator {
     }
     verdict.cause = Cause(id: panic.id, title: panic.title, summary: panic.summary, confidence: panic.confidence)
     verdict.remedies = panic.remedies
-    verdict.evidence.append(message)
+    verdict.evidence += [message] + linux.log
   }
 
   /// A death without a first fault: an instruction that cannot be fetched at all, or one that nothing explains.
-  private func showOther(_ verdict: inout Verdict) {
-    if let panic = GuestPanic(scene, message: scene.panicMessage) {
+  private func showOther(_ verdict: inout Verdict, _ linux: LinuxAccount?) {
+    if let panic = GuestPanic(scene, message: linux?.panic, error: linux?.error) {
       verdict.cause = Cause(id: panic.id, title: panic.title, summary: panic.summary, confidence: .proven)
       verdict.remedies = panic.remedies
+      verdict.evidence += linux?.log ?? []
       return
     }
     let failure = ReportedFailure(

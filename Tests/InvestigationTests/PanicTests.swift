@@ -77,6 +77,76 @@ struct PanicTests {
     #expect(verdict.cause?.summary.contains("\"\(message)\"") == true)
   }
 
+  /// Records as the ring has them, the first at `address`.
+  private func records(_ lines: [String], longSize: Int, identifier: UInt64) -> [UInt8] {
+    lines.enumerated().reduce(into: []) { bytes, line in
+      let number = identifier &+ UInt64(line.offset)
+      bytes += (0..<longSize).map { UInt8(truncatingIfNeeded: number >> (8 * UInt64($0))) } + Array(line.element.utf8)
+      bytes += [UInt8](repeating: 0, count: (longSize - bytes.count % longSize) % longSize)
+    }
+  }
+
+  private static let oops = [
+    "BUG: kernel NULL pointer dereference, address: 0000000000000008", "#PF: supervisor write access in kernel mode",
+    "Oops: 0002 [#1] PREEMPT SMP NOPTI", "RIP: 0010:deeper+0x5/0x10 [die]", "Code: 00 00 <c7> 07 2a 00 00 00 c3",
+    "RDX: 0000000000000000 RSI: ffffffffc04b9098 RDI: 0000000000000008", "Call Trace:", " die_init+0x3b/0x1000 [die]",
+    "---[ end trace 0000000000000000 ]---",
+  ]
+
+  private func scene(_ ending: Ending, _ lines: [String], identifier: UInt64 = 0x3FFF_FFFF_FFFF_F204) -> Scene {
+    var scene = scene(ending, [:])
+    guard var memory = scene.memory as? SparseMemory else { return scene }
+    // Before the first record lies something else.
+    memory.store([UInt8](repeating: 0xAA, count: 64) + records(lines, longSize: 8, identifier: identifier), at: 0x3040)
+    scene.memory = memory
+    return scene
+  }
+
+  @Test(
+    "what the log says of an error before the panic is quoted",
+    arguments: [Ending.reset, .timedOut, .panicked, .unknown])
+  func errorBeforePanic(_ ending: Ending) {
+    let verdict = Investigator.verdict(on: scene(ending, Self.oops + ["\(Self.prefix)Fatal exception"]))
+    #expect(verdict.cause?.id == "guest.panic")
+    for words in [
+      "deeper+0x5/0x10 [die]", "with RDI 0x8", "called from die_init+0x3b/0x1000 [die]", "BUG: kernel NULL",
+    ] {
+      #expect(verdict.cause?.summary.contains(words) == true, "\(words)")
+      #expect(verdict.evidence.contains { $0.text.contains(words) })
+    }
+  }
+
+  @Test("the lines before a panic without an error are evidence, those of other memory are not")
+  func linesBeforePanic() {
+    let lines = ["a line of long ago", "one", "VFS: Cannot open root device", "three", "\(Self.prefix)VFS: Unable"]
+    let verdict = Investigator.verdict(on: scene(.timedOut, lines))
+    #expect(verdict.evidence.contains { $0.text.contains("\"one\", \"VFS: Cannot open root device\", \"three\"") })
+    #expect(verdict.cause?.summary.contains("VFS: Cannot") == false)
+    let broken = Investigator.verdict(on: scene(.timedOut, [0x3000: "two\0\0\0\0\0\(Self.prefix)VFS: Unable"]))
+    #expect(broken.cause?.id == "guest.panic")
+    #expect(!broken.evidence.contains { $0.text.contains("says before that") })
+  }
+
+  @Test("an error that was no panic is seen of a guest that stands still; a warning is not")
+  func errorWithoutPanic() {
+    let verdict = Investigator.verdict(on: scene(.timedOut, ["Freeing"] + Self.oops))
+    #expect(verdict.outcome == .undetermined)
+    #expect(verdict.cause == nil)
+    #expect(verdict.observations.contains { $0.text.contains("deeper+0x5/0x10") })
+    let lockup = Investigator.verdict(
+      on: scene(.stalled, ["x", "watchdog: BUG: soft lockup - CPU#0 stuck for 26s! [sh:1]"]))
+    #expect(lockup.observations.contains { $0.text.contains("soft lockup - CPU#0 stuck for 26s!") })
+    let old = [
+      "x", "BUG: unable to handle page fault for address: 00000042", "EIP: f+0x8/0x10 [m]", "---[ end trace 0 ]---",
+    ]
+    let words = "\"BUG: unable to handle page fault for address: 00000042\", \"EIP: f+0x8/0x10 [m]\""
+    #expect(Investigator.verdict(on: scene(.timedOut, old)).observations.contains { $0.text.contains(words) })
+    let warning = ["WARNING: CPU: 0 PID: 1 at a.c:1 f+0x1/0x2"] + Self.oops.dropFirst(3)
+    #expect(!Investigator.verdict(on: scene(.timedOut, warning)).observations.contains { $0.text.contains("deeper") })
+    let ended = Investigator.verdict(on: scene(.poweredOff, Self.oops))
+    #expect(!ended.observations.contains { $0.text.contains("deeper") })
+  }
+
   @Test(
     "how init ended is read from the status in the message",
     arguments: [

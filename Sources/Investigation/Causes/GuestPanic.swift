@@ -7,21 +7,25 @@ struct GuestPanic: SingleCause {
   static let title = "The guest's kernel panicked"
 
   private let message: Evidence?
+  /// What the kernel said of an error before.
+  private let error: Evidence?
   private let information: GuestPanicInformation?
 
   /// Whether the guest told QEMU.
   private let isReported: Bool
 
   /// - Parameter message: What a Linux kernel left in memory.
-  init?(_ scene: Scene, message: Evidence?) {
+  init?(_ scene: Scene, message: Evidence?, error: Evidence?) {
     guard scene.ending == .panicked else { return nil }
+    self.error = error
     self.message = message
     information = scene.panicInformation?.value
     isReported = true
   }
 
   /// A panic of which only the message in memory tells.
-  init(message: Evidence) {
+  init(message: Evidence, error: Evidence?) {
+    self.error = error
     self.message = message
     information = nil
     isReported = false
@@ -33,10 +37,10 @@ struct GuestPanic: SingleCause {
   var summary: String {
     if !isReported, let message {
       return
-        "\(message.text).\(endOfInit.map { " \($0.words)" } ?? "") Linux does not return from a panic: it waits for ever, or resets the machine (panic=)."
+        "\(message.text).\(endOfInit.map { " \($0.words)" } ?? "")\(errorWords) Linux does not return from a panic: it waits for ever, or resets the machine (panic=)."
     }
     let reason =
-      message.map { message in "\(message.text)\(endOfInit.map { ". \($0.words)" } ?? "")" }
+      message.map { message in "\(message.text)\(endOfInit.map { ". \($0.words)" } ?? ".")\(errorWords)" }
       ?? "What it panicked of is in its own log, on the console."
     guard case .hyperV(let parameters)? = information else {
       return "The guest told QEMU through the pvpanic device that its kernel panicked. \(reason)"
@@ -47,6 +51,7 @@ struct GuestPanic: SingleCause {
       + "its bug check, a blue screen, into P0."
   }
 
+  private var errorWords: String { error.map { " \($0.text)." } ?? "" }
   private var endOfInit: EndOfInit? { message.flatMap { EndOfInit($0.text) } }
 
   var remedies: [Remedy] {

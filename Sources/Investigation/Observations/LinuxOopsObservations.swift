@@ -5,18 +5,34 @@ import X86
 extension Scene {
   /// What the first account of a Linux kernel in the log says of its own registers; what follows one is its consequence.
   var linuxOopsObservations: [Evidence] {
-    for entry in log {
-      if case .linuxOops(let oops) = entry.value { return oops.words.map { Evidence($0, entry.source) } }
+    guard let (oops, source) = Self.firstOops(in: log) else { return [] }
+    return [Evidence(oops.words, source)]
+  }
+
+  /// The first account of an error, else of a warning.
+  static func firstOops(in log: [Sourced<QEMUMessage>]) -> (LinuxOops, Source)? {
+    let accounts = log.compactMap { entry -> (LinuxOops, Source)? in
+      if case .linuxOops(let oops) = entry.value { (oops, entry.source) } else { nil }
     }
-    return []
+    return accounts.first { $0.0.headline.map { $0.kind != .kernelWarning } ?? false } ?? accounts.first
   }
 }
 
 extension LinuxOops {
-  fileprivate var words: [String] {
-    guard let code, let instruction = try? Instruction.decode(code.atInstructionPointer, at: 0, mode: .long64) else {
-      return ["By its own account a Linux kernel was at \(place)"]
-    }
+  /// Whether the kernel tells of an error, after which it may not be able to go on, rather than warns.
+  var isError: Bool { headline.map { $0.kind != .kernelWarning && $0.kind != .taskHung } ?? false }
+
+  /// The account in a sentence.
+  var words: String {
+    let reason = headline.map { " (\($0.text.prefix(100)))" } ?? ""
+    let callers = calls.isEmpty ? "" : "; called from \(calls.prefix(4).joined(separator: ", "))"
+    return "By its own account a Linux kernel was at \(place)\(instructionWords)\(callers)\(reason)"
+  }
+
+  private var instructionWords: String {
+    guard let code,
+      let instruction = try? Instruction.decode(code.atInstructionPointer, at: 0, mode: .long64)
+    else { return "" }
     let inputs = instruction.inputs.compactMap { register in
       registers[register].map { "\(register.rawValue) \($0.hexadecimal)" }
     }
@@ -24,7 +40,7 @@ extension LinuxOops {
     // Such an address is counted from RIP, which the kernel names by its symbol alone.
     let text = instruction.isRelative ? "`\(instruction.mnemonic) …`" : "`\(instruction.text)`"
     let address = registers[.cr2].map { "; CR2 is \($0.hexadecimal)" } ?? ""
-    return ["By its own account a Linux kernel was at \(place), where the instruction is \(text)\(values)\(address)"]
+    return ", where the instruction is \(text)\(values)\(address)"
   }
 }
 

@@ -211,6 +211,8 @@ extension Statement {
         words:
           "A hypervisor is named below this system (\(text.prefix(60))): it is a virtual machine itself, so virtualization in it is nested"
       )
+    // The end of a panic, which repeats its message.
+    case .guestPanic where preceding.hasSuffix("---[ end "): nil
     case .guestPanic: StatementMeaning(side: .guest, words: "A Linux kernel panicked: \(text.prefix(120))")
     case .guestOops where text.contains("[#") || text.lowercased().hasPrefix("kernel bug at "):
       StatementMeaning(

@@ -22,6 +22,7 @@ public struct Statement: Hashable, Sendable {
     case unhandledMSRRead, unhandledMSRWrite, ignoredMSR, unexpectedExit, exchangeAsWrite, invalidVMCSHint
     case nestedPagingOn, nestedPagingOff, seamcallFailed, unstableTSC, mitigationNote
     case machineCheck, memoryFailure, outOfMemory, kernelOops, generalProtectionInHost, softLockup, splitLock
+    case kernelWarning, taskHung
     // The guest's kernel or programs, or a machine that is a guest
     case trapInProgram, illegalInstruction, missingLevel, hypervisorBelow, guestPanic, guestOops
     // Monitors other than QEMU, and other hypervisors and emulators
@@ -122,11 +123,14 @@ extension Statement {
     ("mce: killing ", .memoryFailure), ("hardware memory corruption", .memoryFailure),
     ("out of memory: killed process", .outOfMemory),
     ("out of memory: kill process", .outOfMemory), ("bug: unable to handle", .kernelOops),
-    ("unable to handle kernel", .kernelOops), ("oops: ", .guestOops), ("kernel bug at ", .guestOops),
+    ("unable to handle kernel", .kernelOops), ("bug: kernel null pointer dereference", .guestOops),
+    ("stack guard page was hit", .guestOops), ("bug: scheduling while atomic", .guestOops), ("oops: ", .guestOops),
+    ("kernel bug at ", .guestOops),
     ("invalid opcode: 0000 [#", .guestOops), ("divide error: 0000 [#", .guestOops),
     ("double fault: 0000 [#", .guestOops),
     ("general protection fault, probably for", .generalProtectionInHost),
     ("general protection fault: ", .generalProtectionInHost), ("soft lockup - cpu", .softLockup),
+    ("warning: cpu: ", .kernelWarning), ("info: task ", .taskHung),
     ("split lock detection: #ac", .splitLock), ("split_lock", .splitLock),
     // The guest
     ("trap invalid opcode ip:", .trapInProgram), ("trap divide error ip:", .trapInProgram),

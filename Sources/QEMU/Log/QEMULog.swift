@@ -103,12 +103,15 @@ private struct QEMULogParser {
   private var brokenLine: LogLine?
   /// A dump in the form of qemu-kvm.
   private var oldDump: KVMShowRegs?
+  /// The first words of a Linux kernel on what the account of its registers will be about, and their line.
+  private var headline: (statement: Statement, line: Int)?
   /// A dump of another program.
   private var printed = PrintedDumpParser()
 
   mutating func take(_ line: LogLine) {
     if takeCommandLine(line) || continueEntry(line) || takeOldDump(line) { return }
-    if let message = QEMUMessage(line) ?? QEMUMessage(hostLog: line) {
+    if var message = QEMUMessage(line) ?? QEMUMessage(hostLog: line) {
+      joinHeadline(&message, line.number)
       // Lines of a console or of the host's log may stand inside a dump, and so may another vCPU's error.
       switch message {
       case .statement: printed.hear(line)
@@ -123,6 +126,21 @@ private struct QEMULogParser {
       return
     }
     takeDump(line)
+  }
+
+  /// How many lines may stand between a headline and the account: the modules and the processor are named there.
+  private static let longestHead = 16
+
+  private mutating func joinHeadline(_ message: inout QEMUMessage, _ line: Int) {
+    if let headline, line - headline.line > Self.longestHead { self.headline = nil }
+    switch message {
+    case .statement(let statement) where headline == nil && statement.isHeadlineOfOops: headline = (statement, line)
+    case .linuxOops(var oops):
+      oops.headline = headline?.statement
+      message = .linuxOops(oops)
+      headline = nil
+    default: break
+    }
   }
 
   /// Gives a line to QEMU's form of dumps first: others may have its names, but not its digits.
