@@ -94,7 +94,9 @@ public struct Investigator {
     if conclusion.outcome != .ended {
       if verdict.fault == nil { verdict.observations += scene.textScreenObservations }
       verdict.observations += observations
-      if isDeathSuspected { verdict.missing += missing(isExplained: verdict.cause != nil) }
+      if isDeathSuspected, verdict.cause?.id != GuestPanic.id {
+        verdict.missing += missing(isExplained: verdict.cause != nil)
+      }
     }
     return verdict
   }

@@ -24,7 +24,8 @@ struct ExamineCommand: ParsableCommand {
       and kernels in Rust, Linux, Xen and GDB print them, traces (trace.dat, perf.data, or as trace-cmd, perf \
       or ftrace print them) and the guest's ELF file, in any order; each is recognised by its content, and may be compressed. \
       A case folder, as inquest run keeps it, holds all of that. Where a file has the command line, what -kernel names is taken too, unless it has changed since. \
-      Several files are of one death.
+      Several files are of one death. Memory is taken from dumps (dump-guest-memory: ELF or kdump), and from a copy of it (pmemsave) \
+      as FILE@ADDRESS, where ADDRESS is that of its first byte.
 
       inquest examine case-20261128T082604-4711 --redact --save for-a-colleague
       """)

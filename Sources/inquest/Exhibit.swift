@@ -40,6 +40,8 @@ enum Exhibit {
       } catch {
         throw Failure(error.description)
       }
+    } else if let form = UnreadForm(bytes) {
+      throw Failure(form.words)
     } else {
       let trace = KVMTrace(text: bytes)
       let log = QEMULog.parse(
@@ -133,6 +135,10 @@ extension Scene {
       }
       if let folder = try MemoryFolder(at: file) {
         take(try MemoryDump(folder.images, of: file))
+        continue
+      }
+      if let raw = RawMemoryArgument(withAddress: file) {
+        take(try MemoryDump(rawMemory: [raw]))
         continue
       }
       let input = try FileInput(fileAt: file)

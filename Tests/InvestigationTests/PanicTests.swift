@@ -116,6 +116,16 @@ struct PanicTests {
     }
   }
 
+  @Test("a dump does not show EFER: the kernel's data is found all the same where it may not be executed")
+  func withoutEFER() {
+    var scene = scene(.unknown, Self.oops + ["\(Self.prefix)Fatal exception"])
+    guard var memory = scene.memory as? SparseMemory else { return }
+    memory.store(UInt64(1) << 63 | 0x83, at: 0x8000)
+    scene.memory = memory
+    scene.processors[0].state.efer = nil
+    #expect(Investigator.verdict(on: scene).cause?.id == "guest.panic")
+  }
+
   @Test("the lines before a panic without an error are evidence, those of other memory are not")
   func linesBeforePanic() {
     let lines = ["a line of long ago", "one", "VFS: Cannot open root device", "three", "\(Self.prefix)VFS: Unable"]

@@ -71,7 +71,9 @@ extension Scene {
     }
     guard let memory else { return nil }
     return processors.lazy.compactMap { processor -> LinuxAccount? in
-      let rules = rules(of: walker, for: processor.state)
+      var rules = rules(of: walker, for: processor.state)
+      // No dump shows EFER. The kernel sets NXE before it maps its data without execution, and is only looked for here.
+      rules.executeDisableEnabled = rules.executeDisableEnabled ?? true
       guard let paging = Paging(processor.state, rules: rules),
         let search = LinuxImageSearch(of: processor.state, by: paging, in: memory)
       else { return nil }

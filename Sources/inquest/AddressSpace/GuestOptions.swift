@@ -1,6 +1,7 @@
 import ArgumentParser
 import Capture
 import Files
+import FoundationEssentials
 import GuestMemory
 import Investigation
 import QEMU
@@ -119,11 +120,17 @@ struct RawMemoryArgument: ExpressibleByArgument {
     guard let base = HexadecimalArgument(argument: String(argument[argument.index(after: at)...])) else { return nil }
     (path, self.base) = (String(argument[..<at]), base.value)
   }
+
+  /// Nil where no address is given, or a file has the whole of it for its name.
+  init?(withAddress argument: String) {
+    guard argument.contains("@"), !FileManager.default.fileExists(atPath: argument) else { return nil }
+    self.init(argument: argument)
+  }
 }
 
 extension MemoryDump {
   /// Memory out of the files that were named; the earlier ones count where they overlap.
-  fileprivate init(rawMemory arguments: [RawMemoryArgument]) throws(Failure) {
+  init(rawMemory arguments: [RawMemoryArgument]) throws(Failure) {
     var images: [MemoryImage] = []
     for argument in arguments {
       images.append(MemoryImage(try FileInput(fileAt: argument.path).memory, at: PhysicalAddress(argument.base)))

@@ -13,6 +13,15 @@ struct UnusableFile: Sendable, CustomTestStringConvertible {
     UnusableFile(testDescription: "empty") { try $0.write([], to: "empty.log") },
     UnusableFile(testDescription: "a single byte") { try $0.write([0], to: "byte") },
     UnusableFile(testDescription: "binary garbage") { try $0.write(garbage, to: "garbage.bin") },
+    UnusableFile(testDescription: "a migration stream") {
+      try $0.write(Array("QEVM".utf8) + [0, 0, 0, 3] + garbage, to: "state.mig")
+    },
+    UnusableFile(testDescription: "what virsh save writes") {
+      try $0.write(Array("LibvirtQemudSave".utf8) + garbage, to: "domain.save")
+    },
+    UnusableFile(testDescription: "a copy of physical memory") {
+      try $0.write(garbage + [UInt8](repeating: 0, count: 2 << 20), to: "memory.bin")
+    },
     UnusableFile(testDescription: "a picture") {
       try $0.write([0xFF, 0xD8, 0xFF, 0xE0, 0, 16] + Array("JFIF".utf8) + garbage, to: "photo.jpg")
     },
