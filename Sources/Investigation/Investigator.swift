@@ -68,7 +68,7 @@ public struct Investigator {
       verdict.ending = "\(conclusion.sentence.dropLast()), while it ran a guest of its own."
     }
     verdict.evidence = conclusion.evidence
-    let linux = scene.linuxAccount
+    let linux = scene.linuxAccount ?? scene.linuxAccountInLog
     if conclusion.outcome != .died, let linux, let message = linux.panic {
       explain(message, linux, &verdict)
     } else if conclusion.outcome == .died {
@@ -328,6 +328,9 @@ extension Investigator {
     if scene.ending == .reset {
       verdict.outcome = .died
       verdict.ending = "The guest's kernel panicked. \(conclusion.sentence)"
+    } else if scene.processors.isEmpty {
+      verdict.outcome = .died
+      verdict.ending = "The guest's kernel panicked, by its own account."
     } else {
       verdict.outcome = .hung
       verdict.ending = "The guest's kernel panicked: \(howItWasMet)goes on with nothing that it was to do."

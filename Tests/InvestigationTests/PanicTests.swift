@@ -126,6 +126,38 @@ struct PanicTests {
     #expect(Investigator.verdict(on: scene).cause?.id == "guest.panic")
   }
 
+  @Test(
+    "of a text a panic is the guest's where the kernel says that it runs in a virtual machine",
+    arguments: [true, false])
+  func inText(_ isVirtual: Bool) {
+    let name = isVirtual ? "QEMU Standard PC (i440FX + PIIX, 1996), BIOS 1.16.2" : "Dell Inc. PowerEdge R640/0H28RR"
+    let lines = Self.oops[..<3] + ["Hardware name: \(name)"] + Self.oops[3...] + ["\(Self.prefix)Fatal exception"]
+    var scene = Scene()
+    scene.log = Sourced.messages(
+      of: QEMULog.parse(lines.map { "[    2.070000] \($0)" }.joined(separator: "\n")), named: "serial.log")
+    let verdict = Investigator.verdict(on: scene)
+    #expect((verdict.cause?.id == "guest.panic") == isVirtual)
+    #expect(verdict.cause?.summary.contains("deeper+0x5/0x10 [die]") ?? !isVirtual)
+    #expect((verdict.outcome == .undetermined) == !isVirtual)
+  }
+
+  @Test("a processor that cannot go on, in a dump alone, is dead or as good as that; in a log it may have gone on")
+  func cannotGoOn() {
+    var scene = scene(.unknown, [:])
+    guard var memory = scene.memory as? SparseMemory else { return }
+    memory.store([0xCC], at: 0x10_0010)  // int3
+    scene.memory = memory
+    scene.processors[0].state.efer = nil
+    scene.processors[0].state.idtr.limit = 0
+    scene.processors[0].source = .file("guest.elf")
+    let verdict = Investigator.verdict(on: scene)
+    #expect(verdict.outcome == .died)
+    #expect(verdict.cause?.id == "instruction.trap")
+    #expect(verdict.cause?.confidence == .likely)
+    scene.processors[0].source = .log(name: "qemu.log", line: 1)
+    #expect(Investigator.verdict(on: scene).outcome == .undetermined)
+  }
+
   @Test("the lines before a panic without an error are evidence, those of other memory are not")
   func linesBeforePanic() {
     let lines = ["a line of long ago", "one", "VFS: Cannot open root device", "three", "\(Self.prefix)VFS: Unable"]

@@ -99,3 +99,25 @@ extension LinuxAccount {
     (panic, error) = (nil, Evidence(words, .guestMemory))
   }
 }
+
+extension Scene {
+  /// What a log alone says of a Linux kernel that panicked, if it says too that it ran in a virtual machine: it may be the host's otherwise.
+  var linuxAccountInLog: LinuxAccount? {
+    guard ending == .unknown, processors.isEmpty, trace.isEmpty,
+      statement(.virtualHardware) != nil || statement(.hypervisorBelow) != nil,
+      let panic = log.first(where: { $0.value.isPanic }), case .statement(let statement) = panic.value
+    else { return nil }
+    let error = Self.firstOops(in: log).flatMap { $0.0.isError ? Evidence($0.0.words, $0.1) : nil }
+    return LinuxAccount(
+      panic: Evidence("A Linux kernel in a virtual machine says: \"\(statement.text.prefix(160))\"", panic.source),
+      error: error)
+  }
+}
+
+extension QEMUMessage {
+  /// Whether a line is a panic's first, not its end, which repeats the message.
+  fileprivate var isPanic: Bool {
+    guard case .statement(let statement) = self else { return false }
+    return statement.kind == .guestPanic && !statement.preceding.hasSuffix("---[ end ")
+  }
+}

@@ -61,6 +61,13 @@ extension Scene {
       return concludedShutdown(isTripleFault: reenacted?.certainException != nil && delivery?.end == .tripleFault)
     }
     guard ending == .reset else {
+      if let processor, cannotGoOn(processor) {
+        return Conclusion(
+          outcome: .died,
+          sentence:
+            "The guest's next instruction faults, and the fault cannot be delivered (a triple fault): it stands where it died, or dies as soon as it goes on.",
+          isTripleFault: true)
+      }
       let sentence =
         trace.isEmpty ? "Nothing here shows how the guest ended." : "The trace shows no death."
       return Conclusion(outcome: .undetermined, sentence: sentence)
@@ -80,6 +87,23 @@ extension Scene {
       ?? Conclusion(
         outcome: .undetermined,
         sentence: "The guest was reset. Whether it asked for that or died of a triple fault, nothing here tells.")
+  }
+
+  /// Whether registers and memory of one dump, for which the guest stood still, leave the processor no way to go on, and it did not just ask for a
+  /// reset.
+  ///
+  /// No dump shows EFER. Where NXE was not set, even fewer pages could be used.
+  private func cannotGoOn(_ processor: ObservedProcessor) -> Bool {
+    guard case .file = processor.source, ending == .unknown, trace.isEmpty, log.isEmpty, memory != nil,
+      processors.allSatisfy({ portWrite(of: $0) == nil })
+    else { return false }
+    var lenient = processor
+    if processor.state.efer == nil {
+      lenient.state.efer = processor.state.mode == .long64 ? [.longModeEnable, .longModeActive] : []
+      lenient.state.efer?.insert(.executeDisableEnable)
+    }
+    let (next, delivery) = reenact(lenient)
+    return next.certainException != nil && delivery?.end == .tripleFault
   }
 
   /// What the registers say where QEMU had shut down: a guest that wrote to a port before may have asked for that, by a way that is not

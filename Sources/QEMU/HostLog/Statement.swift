@@ -24,7 +24,7 @@ public struct Statement: Hashable, Sendable {
     case machineCheck, memoryFailure, outOfMemory, kernelOops, generalProtectionInHost, softLockup, splitLock
     case kernelWarning, taskHung
     // The guest's kernel or programs, or a machine that is a guest
-    case trapInProgram, illegalInstruction, missingLevel, hypervisorBelow, guestPanic, guestOops
+    case trapInProgram, illegalInstruction, missingLevel, hypervisorBelow, virtualHardware, guestPanic, guestOops
     // Monitors other than QEMU, and other hypervisors and emulators
     case shutdownExit, processCrashed, exitStatusZero, virtualBox, bochs, xenEntryFailed
     case tripleFaultElsewhere, gateRefused, refusedByBochs, unexpectedTrap
@@ -136,6 +136,10 @@ extension Statement {
     ("trap invalid opcode ip:", .trapInProgram), ("trap divide error ip:", .trapInProgram),
     ("illegal instruction (core dumped)", .illegalInstruction), ("does not support x86-64-v", .missingLevel),
     ("hypervisor vendor:", .hypervisorBelow), ("hypervisor detected:", .hypervisorBelow),
+    // drivers/firmware/dmi_scan.c: dmi_format_ids, as each oops has it; QEMU's and others' SMBIOS tables
+    ("hardware name: qemu ", .virtualHardware), ("hardware name: red hat kvm", .virtualHardware),
+    ("hardware name: vmware", .virtualHardware), ("hardware name: innotek gmbh virtualbox", .virtualHardware),
+    ("hardware name: xen hvm domu", .virtualHardware),
     // Firecracker src/vmm, cloud-hypervisor hypervisor/src/kvm, crosvm; arch/x86/mm/fault.c: show_signal_msg
     ("kvm_exit_shutdown", .shutdownExit), ("guest likely triple-faulted", .shutdownExit),
     ("vcpuexit::shutdown", .shutdownExit), ("exit reason: shutdown", .shutdownExit), ("segfault at ", .processCrashed),
