@@ -12,6 +12,27 @@ struct PrintedDumpTests {
     return try #require(dumps.count == 1 ? dumps.first : nil, "\(dumps.count) dumps")
   }
 
+  @Test("FreeBSD names its registers in words")
+  func freeBSD() throws {
+    let text = """
+      Fatal trap 12: page fault while in kernel mode
+      cpuid = 2; apic id = 02
+      fault virtual address\t= 0x28
+      fault code\t\t= supervisor read data, page not present
+      instruction pointer\t= 0x20:0xffffffff80bd1a2e
+      stack pointer\t        = 0x28:0xfffffe00c55b7a10
+      frame pointer\t        = 0x28:0xfffffe00c55b7a70
+      code segment\t\t= base rx0, limit 0xfffff, type 0x1b
+      """
+    let dumps = QEMULog.parse(text).compactMap { if case .registerDump(let dump) = $0.message { dump } else { nil } }
+    let dump = try #require(dumps.first)
+    #expect(dump[.rip] == 0xFFFF_FFFF_80BD_1A2E)
+    #expect(dump[.rsp] == 0xFFFF_FE00_C55B_7A10)
+    #expect(dump[.rbp] == 0xFFFF_FE00_C55B_7A70)
+    #expect(dump[.cr2] == 0x28)
+    #expect(dump.exception?.vector == .pageFault)
+  }
+
   @Test("Bochs: the tables are not known, everything else is")
   func bochs() throws {
     let text = """

@@ -118,6 +118,8 @@ struct PrintedDumpParser {
       isLongCode = true
     } else if scanner.skip(past: "Accessed Address: "), scanner.skip(past: "0x") {
       announcedAddress = scanner.hex()?.value
+    } else if scanner.skip(past: "fault virtual address"), scanner.skip(past: "= 0x") {
+      announcedAddress = scanner.hex()?.value
     } else if scanner.skip(past: "Error Code: ") {
       announcedCode = PrintedException.errorCode(of: scanner.text())
     } else if scanner.skip(past: "Exception Type - ") {

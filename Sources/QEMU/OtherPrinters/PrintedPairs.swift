@@ -34,7 +34,7 @@ struct PrintedPairs {
       let end = bytes[index...].firstIndex { !Self.isOfName($0) } ?? bytes.endIndex
       let word = String(decoding: bytes[index..<end], as: UTF8.self).lowercased()
       var scanner = LineScanner(bytes[end...])
-      if let name = PrintedName(word), var pair = Self.value(of: name, &scanner) {
+      if let name = PrintedName(word) ?? Self.longName(word, &scanner), var pair = Self.value(of: name, &scanner) {
         pair.isAlone = isFirst && name.canBeginAlone || pair.selector != nil
         pairs.append(pair)
         index = scanner.rest.startIndex
@@ -52,6 +52,17 @@ struct PrintedPairs {
   static func isOfBochs(_ line: LogLine) -> Bool {
     var scanner = LineScanner(line.bytes)
     return scanner.skip(past: "[CPU") && scanner.skip(past: "] | ")
+  }
+
+  /// A name of several words, of which `word` is the first: `instruction pointer	= 0x20:0xffffffff80bd1a2e` (FreeBSD
+  /// sys/amd64/amd64/trap.c: trap_fatal, 14).
+  private static func longName(_ word: String, _ scanner: inout LineScanner) -> PrintedName? {
+    switch word {
+    case "instruction" where scanner.skip(" pointer"): .number(.rip)
+    case "stack" where scanner.skip(" pointer"): .number(.rsp)
+    case "frame" where scanner.skip(" pointer"): .number(.rbp)
+    default: nil
+    }
   }
 
   private static func isOfName(_ byte: UInt8) -> Bool {
@@ -128,7 +139,7 @@ struct PrintedPairs {
 
   /// `0060:[<c0123456>]`, `e008:[<ffff82d08023b2f8>]`, `0018:ffffffffb4c03e40`.
   private static func pointer(_ name: PrintedName, _ scanner: inout LineScanner) -> PrintedPair? {
-    guard name == .number(.rip) || name == .number(.rsp) else { return nil }
+    guard [.number(.rip), .number(.rsp), .number(.rbp)].contains(name) else { return nil }
     var copy = scanner
     _ = copy.skip("0x")
     guard let selector = copy.hex(), selector.digits <= 4, copy.skip(":") else { return nil }
