@@ -73,6 +73,8 @@ public struct Investigator {
       explain(message, linux, &verdict)
     } else if conclusion.outcome == .died {
       explain(&verdict, linux)
+    } else if conclusion.outcome == .undetermined, let cause = LoggedPanic(scene) {
+      verdict.take(cause)
     } else if let hang = Hang(scene), let cause = kernelNotLoaded(hang) ?? hang.cause {
       explain(cause, &verdict)
     } else if conclusion.outcome == .undetermined, let fault = scene.suspectedFault {

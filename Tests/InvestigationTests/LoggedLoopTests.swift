@@ -48,6 +48,34 @@ struct LoggedLoopTests {
 
 
     """
+  /// `mov $port, %dx` in front of the loop, which leads to it.
+  private static func port(_ port: UInt16) -> String {
+    let bytes = [port & 0xFF, port >> 8].map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }
+    return
+      "----------------\nIN: main\n0x00100010:  66 ba \(bytes.joined(separator: " "))              movw     $0x1f7, %dx\n\n"
+  }
+  private static let otherPort =
+    "----------------\nIN: main\n0x00100018:  ba f7 01 00 00           movl     $0x1f7, %edx\n\n"
+  private static let pollOfMemory = """
+    ----------------
+    IN: main
+    0x00100014:  ec                       inb      %dx, %al
+    0x00100015:  83 38 00                 cmpl     $0, (%rax)
+    0x00100018:  74 fa                    je       0x100014
+
+
+    """
+  private static let panic = """
+    ----------------
+    IN: main
+    0x00100057:  b0 01                    movb     $1, %al
+    0x00100059:  66 ba 05 05              movw     $0x505, %dx
+    0x0010005d:  ee                       outb     %al, %dx
+    0x0010005e:  fa                       cli
+    0x0010005f:  f4                       hlt
+
+
+    """
   private static let interrupt = """
     Servicing hardware INT=0x20
          0: v=20 e=0000 i=0 cpl=0 IP=0008:0000000000100031 pc=0000000000100031 SP=0010:000000000014afe0 env->regs[R_EAX]=0000000000105010
@@ -76,6 +104,11 @@ struct LoggedLoopTests {
     ("a loop that looks at memory", off + spin, "hang.spin"),
     ("the same with interrupts on", off + on + spin, nil),
     ("a device may yet answer", off + poll, nil),
+    ("a device that does not answer", off + port(0x1F7) + poll, "hang.poll"),
+    ("the same with interrupts on", off + on + port(0x1F7) + poll, "hang.poll"),
+    ("the keyboard", off + port(0x64) + poll, nil),
+    ("a port from elsewhere", off + otherPort + poll, nil),
+    ("a loop that memory ends", off + port(0x1F7) + pollOfMemory, nil),
     ("an interrupt came", off + jump + interrupt, nil),
     ("a block that leads on", off + jump + on, nil),
     ("zeroes without an end", off + zeroes(blocks: 3), "execution.zeroes"),
@@ -94,6 +127,22 @@ struct LoggedLoopTests {
   @Test("a log that may have been cut off, and one of several processors, tell nothing")
   func unknownEnds() {
     #expect(verdict(Self.off + Self.jump, isEnded: false).cause == nil)
+    #expect(verdict(Self.port(0x1F7) + Self.poll, isEnded: false).cause == nil)
     #expect(verdict(Self.off + Self.jump, command: "qemu-system-x86_64 -smp 2 -kernel k.elf").cause == nil)
+  }
+
+  @Test("a panic that is told to pvpanic is one where there is such a device, and where nothing follows")
+  func panic() {
+    let command = "qemu-system-x86_64 -device pvpanic"
+    let panicked = verdict(Self.off + Self.panic, command: command, isEnded: false)
+    #expect(panicked.cause?.id == "guest.panic")
+    #expect(panicked.cause?.confidence == .likely)
+    #expect(panicked.outcome == .undetermined)
+    #expect(verdict(Self.panic, command: command + ",ioport=0x505").cause?.id == "guest.panic")
+    #expect(verdict(Self.panic, command: command + ",ioport=0x600", isEnded: false).cause == nil)
+    #expect(verdict(Self.panic, command: "qemu-system-x86_64", isEnded: false).cause == nil)
+    #expect(verdict(Self.panic + Self.on, command: command, isEnded: false).cause == nil)
+    let crashLoaded = Self.panic.replacing("b0 01 ", with: "b0 02 ")
+    #expect(verdict(crashLoaded, command: command, isEnded: false).cause == nil)
   }
 }

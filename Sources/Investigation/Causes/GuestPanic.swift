@@ -59,12 +59,14 @@ struct GuestPanic: SingleCause {
       kind: .commandLine, change: "-cpu with what init was built for; whether it is that, a run with -cpu max shows",
       reason: "A program for x86-64-v2 or v3 raises #UD on models without those features, such as qemu64.",
       available: nil)
-    return (endOfInit?.isIllegalInstruction == true ? [processor] : []) + [
-      .guest(
-        "mend what its message says",
-        "The kernel found the fault itself: the processor and the host did what they were to do.")
-    ]
+    return (endOfInit?.isIllegalInstruction == true ? [processor] : []) + Self.remedies
   }
+
+  static let remedies: [Remedy] = [
+    .guest(
+      "mend what its message says",
+      "The kernel found the fault itself: the processor and the host did what they were to do.")
+  ]
 
   static let manual = """
     The guest's kernel panicked and said so through QEMU's pvpanic device: no exception was lost, no fault of the processor or the host. The

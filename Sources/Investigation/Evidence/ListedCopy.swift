@@ -27,52 +27,13 @@ extension Scene {
 }
 
 extension ListedCopy {
-  /// What registers hold in a block of code, as far as it loads them with constants.
-  private struct Constants {
-    private var values: [Int: UInt64] = [:]
-
-    subscript(number: Int) -> UInt64? { values[number] }
-
-    mutating func take(_ instruction: Instruction) {
-      let target = instruction.operands.first
-      let constant = target.flatMap { _ in Self.constant(of: instruction) }
-      for operand in instruction.operands where operand.isWrite {
-        if case .register(let register) = operand.value { forget(register) }
-      }
-      if case .register(.general(let number, let bits))? = target?.value, bits >= 32, let constant {
-        values[number] = bits == 32 ? constant & 0xFFFF_FFFF : constant
-      }
-    }
-
-    private mutating func forget(_ register: Register) {
-      switch register {
-      case .general(let number, _), .highByte(let number): values[number] = nil
-      default: break
-      }
-    }
-
-    /// What MOV, LEA with RIP, or XOR of a register with itself puts into its first operand.
-    private static func constant(of instruction: Instruction) -> UInt64? {
-      guard instruction.operands.count >= 2 else { return nil }
-      let source = instruction.operands[1]
-      switch (instruction.mnemonic, source.value) {
-      case ("mov", .immediate(let value)): return value
-      case ("xor", _): return source.value == instruction.operands[0].value ? 0 : nil
-      case ("lea", .memory(let reference)):
-        guard case .instructionPointer? = reference.base, reference.index == nil else { return nil }
-        return instruction.address &+ UInt64(instruction.length) &+ UInt64(bitPattern: reference.displacement)
-      default: return nil
-      }
-    }
-  }
-
   /// The copies of one listing, in its order: upward, as with RFLAGS.DF clear.
   fileprivate static func all(in listing: CodeListing, _ state: ProcessorState) -> [Self] {
-    var constants = Constants()
+    var constants = ListedConstants()
     var copies: [Self] = []
     for line in listing.lines {
       guard let instruction = try? Instruction.decode(line.bytes, at: line.address, mode: state.mode) else { continue }
-      if instruction.isRepeatedStore, let start = constants[7], let count = constants[1] {
+      if instruction.isRepeatedStore, let start = constants.register(7), let count = constants.register(1) {
         let (size, isTooLarge) = count.multipliedReportingOverflow(by: UInt64(instruction.operandWidth / 8))
         let first = state.mode == .long64 ? start : start &+ state.es.base
         let (end, wraps) = first.addingReportingOverflow(size)

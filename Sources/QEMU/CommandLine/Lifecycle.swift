@@ -85,6 +85,12 @@ extension QEMUCommandLine {
     return nil
   }
 
+  /// The port of the pvpanic device, where there is one and it can be told (hw/misc/pvpanic-isa.c, 7.2).
+  public var panicPort: UInt16? {
+    let devices = options(named: "device").map { OptionProperties($0.value ?? "", impliedKey: "driver") }
+    return devices.first { $0["driver"] == "pvpanic" }.flatMap { port($0["ioport"], default: 0x505) }
+  }
+
   private func port(_ text: String?, default value: UInt16) -> UInt16? {
     guard let text else { return value }
     if text.hasPrefix("0x") || text.hasPrefix("0X") { return UInt16(text.dropFirst(2), radix: 16) }

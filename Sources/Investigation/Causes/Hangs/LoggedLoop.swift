@@ -2,13 +2,15 @@ import GuestImage
 import QEMU
 import X86
 
-/// `hang.self-loop`, `hang.interrupts-off`, `hang.spin` or `execution.zeroes` by a log of `-d int,in_asm` that ends with a block from which nothing leads on.
+/// `hang.self-loop`, `hang.interrupts-off`, `hang.spin`, `hang.poll` or `execution.zeroes` by a log of `-d int,in_asm` that ends with a block from which nothing leads on.
 ///
 /// TCG lists a block right before it is executed for the first time, and logs each interrupt and exception. Where a log ends with a block that can
 /// only go on to itself, the guest was in it until QEMU was ended.
 struct LoggedLoop: CauseOfHang {
   private enum End {
     case selfLoop, halt, spin
+    /// A device at this port is asked.
+    case poll(UInt16)
     /// So many bytes up to the end of the log are zero.
     case zeroes(Int)
 
@@ -17,6 +19,7 @@ struct LoggedLoop: CauseOfHang {
       case .selfLoop: (SelfLoop.id, SelfLoop.title)
       case .halt: (HaltedForGood.id, HaltedForGood.title)
       case .spin: (SpinLoop.id, SpinLoop.title)
+      case .poll: (PollLoop.id, PollLoop.title)
       case .zeroes: (ExecutingZeroes.id, ExecutingZeroes.title)
       }
     }
@@ -36,10 +39,10 @@ struct LoggedLoop: CauseOfHang {
   init?(_ hang: Hang) {
     let scene = hang.scene
     guard scene.memory == nil, scene.trace.isEmpty,
-      let entry = scene.log.last(where: { !$0.value.isStatement }), case .codeListing(let listing) = entry.value,
-      listing.isOfGuest, let block = listing.instructions, let last = block.last, let first = block.first
+      let (listing, source) = scene.lastListing, let block = listing.instructions, let last = block.last,
+      let first = block.first
     else { return nil }
-    (self.last, source) = (last, entry.source)
+    (self.last, self.source) = (last, source)
     if let count = scene.zeroes(upTo: listing), count >= Self.fewestZeroes {
       end = .zeroes(count)
       return
@@ -53,6 +56,8 @@ struct LoggedLoop: CauseOfHang {
       block.dropLast().allSatisfy(\.onlyLooks)
     {
       end = .spin
+    } else if let port = scene.polledPort(block), !ShortLoop.Access.port(port).mayAnswerLater {
+      end = .poll(port)
     } else {
       return nil
     }
@@ -72,6 +77,9 @@ struct LoggedLoop: CauseOfHang {
     case .halt:
       return
         "The log ends with a block that ends in \(place). \(rest), and nothing that was listed since the last CLI turns interrupts on."
+    case .poll(let port):
+      return
+        "The log ends with a loop that ends in \(place), and that does nothing but ask port \(port.hexadecimal). It had not answered otherwise when QEMU was ended."
     case .spin:
       return
         "The log ends with a loop that ends in \(place), and that only looks at memory. \(rest), and nothing that was listed since the last CLI turns them on."
@@ -97,6 +105,7 @@ struct LoggedLoop: CauseOfHang {
           "load the code before it is jumped to, or check the address: the first block of zeroes in the log follows the jump",
           "What was never loaded is zero.")
       ]
+    case .poll: PollLoop.remedies
     case .spin:
       [.guest("STI before the loop, if a handler is to change what it waits for", "With interrupts off none runs.")]
     }
@@ -138,13 +147,9 @@ extension Scene {
   }
 }
 
-extension QEMUMessage {
-  fileprivate var isStatement: Bool { if case .statement = self { true } else { false } }
-}
-
 extension CodeListing {
   /// The instructions of the block, in the mode in which each has just the bytes of its line; nil where none has.
-  fileprivate var instructions: [Instruction]? {
+  var instructions: [Instruction]? {
     let bytes = lines.flatMap(\.bytes)
     guard let start = lines.first?.address, bytes.count <= 4096 else { return nil }
     let modes: [ProcessorMode] = [.long64, .protected(bits: 32), .protected(bits: 16)]
@@ -171,7 +176,43 @@ extension CodeListing {
   }
 }
 
+extension Scene {
+  /// The only port that a block asks which can go on to itself alone as long as the answer is the same; nil for every other block.
+  ///
+  /// The port may come from the block before, where that leads there.
+  fileprivate func polledPort(_ block: [Instruction]) -> UInt16? {
+    guard let first = block.first, let last = block.last, last.mnemonic.hasPrefix("j"),
+      last.branchTarget == first.address,
+      block.dropLast().allSatisfy({ $0.onlyLooks || $0.mnemonic == "in" }), !block.contains(where: \.comparesMemory)
+    else { return nil }
+    let listings = log.suffix(Self.mostBetween).compactMap { entry -> [Instruction]? in
+      if case .codeListing(let listing) = entry.value, listing.isOfGuest { listing.instructions } else { nil }
+    }
+    var constants = ListedConstants()
+    if let before = listings.dropLast().last, let end = before.last,
+      end.branchTarget == first.address || end.address &+ UInt64(end.length) == first.address
+    {
+      before.forEach { constants.take($0) }
+    }
+    // Twice: what the second round finds is what every later one finds.
+    var ports: Set<UInt16?> = []
+    for round in 0..<2 {
+      for instruction in block {
+        if round == 1, instruction.mnemonic == "in" { ports.insert(instruction.port(constants)) }
+        constants.take(instruction)
+      }
+    }
+    return ports.count == 1 ? ports.first ?? nil : nil
+  }
+
+  /// Among how many entries of the log the last two blocks are looked for.
+  private static let mostBetween = 8
+}
+
 extension Instruction {
+  /// Whether what it finds in memory may end a loop.
+  fileprivate var comparesMemory: Bool { !mnemonic.hasPrefix("mov") && !memoryOperands.isEmpty && mnemonic != "lea" }
+
   /// Whether it does no more than look at memory and registers.
   fileprivate var onlyLooks: Bool {
     mnemonic != "in" && ShortLoop.harmless.contains(mnemonic)

@@ -62,13 +62,13 @@ struct PollLoop: CauseOfHang, SingleCause {
       + "processor was there."
   }
 
-  var remedies: [Remedy] {
-    [
-      .guest(
-        "give the wait an end: count, or look at a clock, and report that the device does not answer",
-        "A device that is not there, or not set up, never answers as the loop expects; ask first whether it is there.")
-    ]
-  }
+  var remedies: [Remedy] { Self.remedies }
+
+  static let remedies: [Remedy] = [
+    .guest(
+      "give the wait an end: count, or look at a clock, and report that the device does not answer",
+      "A device that is not there, or not set up, never answers as the loop expects; ask first whether it is there.")
+  ]
 
   static let manual = """
     A loop reads a port or a device's register until it changes, and it does not change. `inquest run --stall SECONDS` looks at the guest
@@ -100,7 +100,7 @@ extension ShortLoop.Access {
   ]
 
   /// Whether it is a clock, or where input comes from.
-  fileprivate var mayAnswerLater: Bool {
+  var mayAnswerLater: Bool {
     switch self {
     case .port(let port): Self.patient.contains { $0.contains(port) }
     // HPET and local APIC.
