@@ -10,11 +10,10 @@ import X86
 struct SecondRunAgreementTests {
   /// An image with code at 1 MiB and four words of data at 2 MiB, of which the file has the first.
   private static func image(code: [UInt8] = farReturn) -> GuestImage? {
-    try? GuestImage(
-      elf([
-        Segment(at: FlatGuest.code, flags: 5, contents: padded(code), size: 32),
-        Segment(at: data, flags: 6, contents: [1, 0, 0, 0, 0, 0, 0, 0], size: 32),
-      ]))
+    try? GuestImage(of: [
+      SmallSegment(at: FlatGuest.code, flags: 5, contents: padded(code), size: 32),
+      SmallSegment(at: data, flags: 6, contents: [1, 0, 0, 0, 0, 0, 0, 0], size: 32),
+    ])
   }
   private static func padded(_ code: [UInt8]) -> [UInt8] { code + [UInt8](repeating: 0x90, count: 32 - code.count) }
   private static let farReturn: [UInt8] = [0xCB]
@@ -130,32 +129,4 @@ struct SecondRunAgreementTests {
       SecondRunAgreement(scene, with: Story.processor(guest.state), in: guest.memory).disagreement
         == "there CR4 is 0x1000, and the first run's processor refuses bit 12")
   }
-}
-
-// MARK: An image
-
-private struct Segment {
-  var at: UInt64
-  var flags: UInt32
-  var contents: [UInt8]
-  var size: UInt64
-}
-
-/// A 64-bit ELF file of these segments, which starts at the first.
-private func elf(_ segments: [Segment]) -> [UInt8] {
-  func little(_ value: some FixedWidthInteger) -> [UInt8] {
-    (0..<value.bitWidth / 8).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) }
-  }
-  var file: [UInt8] = [0x7F, 0x45, 0x4C, 0x46, 2, 1, 1] + [UInt8](repeating: 0, count: 9)
-  file += little(UInt16(2)) + little(UInt16(62)) + little(UInt32(1)) + little(segments.first?.at ?? 0)
-  file += little(UInt64(64)) + little(UInt64(0)) + little(UInt32(0)) + little(UInt16(64)) + little(UInt16(56))
-  file += little(UInt16(segments.count)) + little(UInt16(64)) + little(UInt16(0)) + little(UInt16(0))
-  var offset = UInt64(64 + 56 * segments.count)
-  for segment in segments {
-    let size = UInt64(segment.contents.count)
-    file += little(UInt32(1)) + little(segment.flags) + little(offset) + little(segment.at) + little(segment.at)
-    file += little(size) + little(segment.size) + little(UInt64(8))
-    offset += size
-  }
-  return file + segments.flatMap(\.contents)
 }

@@ -32,7 +32,7 @@ struct StrayExecution: CauseOfDeath {
     guard let access = fault.exception.access, access.access.kind != .fetch,
       access.address.rawValue == state.generalPurpose.rax, fault.instruction.map({ $0.bytes == [0, 0] }) ?? true
     else { return nil }
-    if let place {
+    if let place, !place.isMemory || fault.instruction != nil || place.isEntry {
       reason = .place(place)
     } else if fault.instruction != nil, state.currentPrivilegeLevel == 0, !StrayPlace.isBeyondMemory(state, in: scene) {
       reason = .zeroes
@@ -144,6 +144,10 @@ struct StrayPlace {
 
   /// Whether there is RAM.
   var isMemory: Bool { !PCMemory.vgaWindow.contains(pointer) && exceeded == nil }
+
+  /// Whether it is a place as an entry point has, and not one where code is copied to: into the first MiB trampolines are, and behind the first byte of
+  /// a page some of that code has been executed. Where RAX cannot be written, the first zeroes that are executed fail already.
+  var isEntry: Bool { pointer & 0xFFF == 0 && pointer >= 1 << 20 }
 
   var words: String {
     let place =
