@@ -48,13 +48,25 @@ private actor UserView {
     self.monitor = .some(consume monitor)
     return line
   }
+
+  /// Waits until QEMU gives this name to what the guest does.
+  func awaitState(_ state: String, within time: Duration) async throws {
+    let deadline = ContinuousClock.now + time
+    while try await !execute("query-status").contains("\"\(state)\""), .now < deadline {
+      try await Task.sleep(for: .milliseconds(20))
+    }
+    let found = try await execute("query-status")
+    #expect(found.contains("\"\(state)\""), "\(found)")
+  }
 }
 
 /// Attaches to a user's QEMU by one of those ways.
 ///
-/// - Parameter state: What the guest must be found to do afterwards.
+/// - Parameters:
+///   - first: What the guest must have come to before; nil attaches at once.
+///   - state: What the guest must be found to do afterwards.
 private func attachElsewhere(
-  by door: OtherDoor, to command: [String], options: [String] = [], state: String,
+  by door: OtherDoor, to command: [String], options: [String] = [], first: String? = nil, state: String,
   whileAttached: @escaping @Sendable (UserView, RunningCommand) async throws -> Void = { _, _ in }
 ) async throws -> FinishedCommand {
   let folder = try Folder()
@@ -63,6 +75,7 @@ private func attachElsewhere(
   let result = Finished()
   _ = try await Command(words[0], Array(words.dropFirst())).run { qemu in
     let user = try await UserView(path: folder.path("v"), of: qemu)
+    if let first { try await user.awaitState(first, within: .seconds(60)) }
     let environment = ["XDG_STATE_HOME": folder.path("state")]
     let finished = try await inquest(["attach", "\(qemu.processID)"] + options, environment: environment) { running in
       try await running.awaitErrors("not to be had")
@@ -70,11 +83,7 @@ private func attachElsewhere(
     }
     await result.set(finished)
     // A gdbstub answers before it lets the guest go.
-    for _ in 0..<100 where try await !user.execute("query-status").contains("\"\(state)\"") {
-      try await Task.sleep(for: .milliseconds(20))
-    }
-    let found = try await user.execute("query-status")
-    #expect(found.contains("\"\(state)\""), "\(found)")
+    try await user.awaitState(state, within: .seconds(2))
     try qemu.send(.kill)
   }
   return try #require(await result.finished)
@@ -102,7 +111,7 @@ private func explainDeath(
   let guest = try ExampleGuest("nx-not-enabled").command(
     accelerator: accelerator, ["-no-reboot", "-no-shutdown"] + more)
   let finished = try await attachElsewhere(
-    by: door, to: guest, state: "shutdown",
+    by: door, to: guest, first: more.isEmpty ? "shutdown" : nil, state: "shutdown",
     whileAttached: { user, _ in if !more.isEmpty { _ = try await user.execute("cont") } })
   #expect(finished.status == 3, "\(finished)")
   #expect(finished.standardOutput.contains("paging.reserved-bit"), "\(finished)")
