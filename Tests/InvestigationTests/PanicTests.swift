@@ -120,7 +120,10 @@ struct PanicTests {
   func withoutEFER() {
     var scene = scene(.unknown, Self.oops + ["\(Self.prefix)Fatal exception"])
     guard var memory = scene.memory as? SparseMemory else { return }
-    memory.store(UInt64(1) << 63 | 0x83, at: 0x8000)
+    // Nor MAXPHYADDR, and tables may lie above what every processor has.
+    memory.insert(page: [UInt8](repeating: 0, count: 4096), at: PhysicalAddress(0x80_0000_8000))
+    memory.store(UInt64(0x80_0000_8003), at: 0x7000 + 510 * 8)
+    memory.store(UInt64(1) << 63 | 0x83, at: 0x80_0000_8000)
     scene.memory = memory
     scene.processors[0].state.efer = nil
     #expect(Investigator.verdict(on: scene).cause?.id == "guest.panic")

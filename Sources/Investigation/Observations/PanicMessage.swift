@@ -72,8 +72,9 @@ extension Scene {
     guard let memory else { return nil }
     return processors.lazy.compactMap { processor -> LinuxAccount? in
       var rules = rules(of: walker, for: processor.state)
-      // No dump shows EFER. The kernel sets NXE before it maps its data without execution, and is only looked for here.
+      // No dump shows EFER or MAXPHYADDR. The kernel is only looked for here: it uses what it has found to be there.
       rules.executeDisableEnabled = rules.executeDisableEnabled ?? true
+      rules.maximumPhysicalAddressBits = rules.maximumPhysicalAddressBits ?? 52
       guard let paging = Paging(processor.state, rules: rules),
         let search = LinuxImageSearch(of: processor.state, by: paging, in: memory)
       else { return nil }

@@ -23,7 +23,7 @@ struct InLabLinuxEndsTests {
     #expect(finished.status == 3, "\(finished)")
     #expect(verdict.outcome == "died", "\(finished)")
     #expect(verdict.cause?.id == "guest.panic")
-    #expect(verdict.evidence.contains { $0.text.contains("Please append a correct") }, "\(verdict)")
+    #expect(verdict.evidence.contains { $0.text.contains("log says before that") }, "\(verdict)")
     #expect(verdict.fault == nil)
     #expect(verdict.warnings.isEmpty)
     #expect(verdict.cause?.summary.contains("\"VFS: Unable to mount root fs on unknown-block(0,0)\"") == true)
