@@ -25,6 +25,7 @@ struct SecondRunAgreementTests {
     guest.memory.store(padded(farReturn), at: FlatGuest.code)
     guest.memory.store(0x33_0010_0000, at: FlatGuest.stack)
     guest.memory.store(1, at: data)
+    guest.memory.store(4, at: data + 24)
     return guest
   }
 
@@ -102,6 +103,19 @@ struct SecondRunAgreementTests {
     var scene = first.scene(.kvm)
     scene.image = Self.image()
     #expect(SecondRunAgreement(scene, with: Story.processor(first.state), in: second.memory).disagreement == nil)
+  }
+
+  @Test("an image that neither has written to does not tell how far they got")
+  func untouchedImage() {
+    var first = Self.guest()
+    first.memory.store(0, at: Self.data + 24)
+    var second = first
+    second.memory.store(7, at: FlatGuest.stack + 16)
+    var scene = first.scene(.kvm)
+    scene.image = Self.image()
+    #expect(
+      SecondRunAgreement(scene, with: Story.processor(first.state), in: second.memory).disagreement
+        == "its stack differs there")
   }
 
   @Test("where neither has a stack, the image alone tells")

@@ -139,9 +139,10 @@ private struct Comparison {
   private static let partSize: UInt64 = 0x1_0000
 
   /// Whether one run has written to a word of the image that the other has left as it was loaded. A word that both have written may well hold
-  /// another value each time. An image that has nothing to write to is always the same.
+  /// another value each time. An image that nobody has written to tells nothing.
   private var imageProgress: Progress {
     guard isImageWhereItIsLinked, let image = first.image else { return .unknown }
+    var isWritten = false
     for segment in image.segments where segment.isWritable {
       let size = min(segment.memorySize, Self.mostCompared)
       for offset in stride(from: 0, to: size, by: UInt64.Stride(Self.partSize)) {
@@ -150,15 +151,15 @@ private struct Comparison {
         guard let one = try? first.memory?.bytes(at: start, count: count),
           let other = try? second.memory?.bytes(at: start, count: count)
         else { return .unknown }
-        guard one != other else { continue }
         let loaded = image.bytes(atPhysical: start, count: count)
         guard loaded.count == count else { return .unknown }
-        if let place = Self.unevenWord(one, other, loaded) {
+        if one != other, let place = Self.unevenWord(one, other, loaded) {
           return .differs(PhysicalAddress(start.rawValue &+ UInt64(place)))
         }
+        isWritten = isWritten || one != loaded
       }
     }
-    return .same
+    return isWritten ? .same : .unknown
   }
 
   /// Whether the image's code is at the physical address that it is linked for, in both memories.

@@ -69,7 +69,7 @@ struct InLabRunTests {
       $INQUEST run --no-trace --verify --no-save --format json -o $RESULTS/other -- \
         \(try ExampleGuest("msr-not-there").laboratoryCommand(cpu: "qemu64")) 2>> $RESULTS/messages
       $INQUEST run --no-trace --verify --no-save --format json -o $RESULTS/firmware -- \
-        \(try ExampleGuest("gdt-limit").laboratoryCommand(cpu: "qemu64")) 2>> $RESULTS/messages
+        \(try ExampleGuest("far-jump-to-no-code").laboratoryCommand(cpu: "qemu64")) 2>> $RESULTS/messages
       """, options: ["--npt", "1"])
     func verdict(_ name: String) throws -> VerdictDocument {
       try VerdictDocument(try job.text(of: name), of: job.finished, sourceLocation: #_sourceLocation)
