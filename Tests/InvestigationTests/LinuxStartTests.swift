@@ -43,6 +43,7 @@ struct LinuxStartTests {
   func cutShort() {
     #expect(cause(file: Self.file(size: 8 << 20))?.id == "boot.kernel-cut-short")
     #expect(cause(megabytes: 512, file: Self.file(size: 8 << 20))?.id == "boot.kernel-cut-short")
+    #expect(cause(file: Self.file(size: 8 << 20))?.confidence == .likely)
   }
 
   @Test("the header in memory does where the file is not known")

@@ -9,7 +9,7 @@ struct BadSelector: CauseOfDeath, SingleCause {
   private let fault: FirstFault
   private let selector: SegmentSelector
   private let violation: SelectorViolation
-  /// Who has loaded the busy TSS that is refused: a clause. Nil where it is no such.
+  /// Why the TSS that is refused is busy: a sentence. Nil where it is no such.
   private let holder: String?
 
   init?(_ fault: FirstFault, in scene: Scene) {
@@ -22,7 +22,7 @@ struct BadSelector: CauseOfDeath, SingleCause {
 
   var summary: String {
     "\(fault.instructionName) \(deed) the selector \(selector.rawValue.hexadecimal), \(violation.words(selector, fault.state)): "
-      + "\(fault.exception.name).\(holder.map { " A TSS that is busy was loaded before: \($0)." } ?? "")\(mistake?.words ?? "")"
+      + "\(fault.exception.name).\(holder.map { " \($0)." } ?? "")\(mistake?.words ?? "")"
   }
 
   /// LTR marks a descriptor as busy, and refuses one that is (SDM vol. 2, LTR).
@@ -34,9 +34,11 @@ struct BadSelector: CauseOfDeath, SingleCause {
     func has(_ other: ProcessorState) -> Bool {
       other.tr.base & 0xFFFF_FFFF == descriptor.base & 0xFFFF_FFFF && !other.tr.selector.isNull
     }
-    if has(state) { return "this processor's TR has it already" }
+    let before = "A TSS that is busy was loaded before"
+    if has(state) { return "\(before): this processor's TR has it already" }
     let other = scene.processors.first { $0.state != state && has($0.state) }
-    return other.map { "TR of processor \($0.index) has it" } ?? "LTR was executed with it before"
+    return other.map { "\(before): TR of processor \($0.index) has it" }
+      ?? "The TSS is busy: LTR was executed with it before, or the descriptor was written so (8BH)"
   }
 
   private var deed: String {
@@ -56,7 +58,7 @@ struct BadSelector: CauseOfDeath, SingleCause {
     if holder != nil {
       return [
         .guest(
-          "give each processor a TSS and a descriptor of its own, and load it once; to load it again, write type 9 (89H) into the descriptor first",
+          "write type 9 (89H) into the descriptor, not 11 (8BH); give each processor a TSS and a descriptor of its own, and load it once, or write 89H again first",
           "LTR marks the descriptor as busy.")
       ]
     }

@@ -19,12 +19,14 @@ struct PageNotMapped: PageFaultCause, SingleCause {
     meant = Self.meant(fault, access.address, scene)
   }
 
+  private static let topOfAddresses: UInt64 = 0xFFFF_FFFF_8000_0000
+
   /// An absolute address of 32 bits is extended by its sign (SDM vol. 2, 2.2.1.3). Kernels at the top of the address space mean it so; one below
-  /// 4 GiB where the machine has something is likely to be meant as it stands.
+  /// 4 GiB where the machine has something is likely to be meant as it stands, by code that does not itself run at the top.
   private static func meant(_ fault: FirstFault, _ address: LinearAddress, _ scene: Scene) -> (UInt64, String)? {
     guard let state = fault.state, state.mode == .long64, let memory = fault.operand(at: address)?.memory,
-      memory.base == nil, memory.index == nil, address.rawValue >= 0xFFFF_FFFF_8000_0000,
-      scene.image?.place(of: address.rawValue) == nil
+      memory.base == nil, memory.index == nil, address.rawValue >= topOfAddresses,
+      state.instructionAddress.rawValue < topOfAddresses, scene.image?.place(of: address.rawValue) == nil
     else { return nil }
     let low = PhysicalAddress(address.rawValue & 0xFFFF_FFFF)
     guard let range = scene.memoryMap?.ranges.first(where: { $0.first <= low && low <= $0.last }) else { return nil }

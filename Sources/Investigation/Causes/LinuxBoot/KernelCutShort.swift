@@ -5,15 +5,14 @@ import X86
 struct KernelCutShort: SingleCause, JudgedCause {
   static let id = "boot.kernel-cut-short"
   static let title = "The Linux kernel's file is cut short"
-  let confidence: Confidence
+  /// The file is cut short; that the guest died of it, and not of something else on its way there, nothing proves.
+  let confidence = Confidence.likely
   private let file: LinuxKernelFile
   private let source: Source
 
   init?(_ start: LinuxStart) {
     guard let file = start.file, file.isCutShort else { return nil }
     (self.file, source) = (file, start.source)
-    // Registers that KVM has reset do not tell where the guest was.
-    confidence = start.processors.isEmpty ? .likely : .proven
   }
 
   private var missing: UInt64 { file.header.leastFileSize - file.size }
