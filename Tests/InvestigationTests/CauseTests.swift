@@ -279,8 +279,22 @@ struct Mistake: Sendable, CustomTestStringConvertible {
       guest.state.generalPurpose.rcx = 5
     },
     Mistake(
+      "a dividend that was not sign-extended", [0xF7, 0xF9], .divideError, "arithmetic.divide-error",
+      ["more than the sign of the lower"]
+    ) { guest in
+      guest.state.generalPurpose.rax = 0xFFFF_FFFF
+      guest.state.generalPurpose.rdx = 5
+      guest.state.generalPurpose.rcx = 5
+    },
+    Mistake(
+      "an upper half of one byte", [0xF6, 0xF1], .divideError, "arithmetic.divide-error", ["(AH, or what is left"]
+    ) { guest in
+      guest.state.generalPurpose.rax = 0x1234
+      guest.state.generalPurpose.rcx = 5
+    },
+    Mistake(
       "the least number divided by -1", [0xF7, 0xF9], .divideError, "arithmetic.divide-error",
-      ["`idiv ecx`", "does not fit"]
+      ["`idiv ecx` divides the least number", "does not fit"]
     ) { guest in
       guest.state.generalPurpose.rax = 0x8000_0000
       guest.state.generalPurpose.rdx = 0xFFFF_FFFF
