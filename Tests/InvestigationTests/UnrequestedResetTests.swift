@@ -34,9 +34,11 @@ struct UnrequestedResetTests {
     #expect(verdict.cause?.confidence == .likely)
   }
 
-  @Test("an instruction that raises nothing leaves an interrupt, where interrupts are on")
-  func interrupt() {
-    let halted = scene([0xEB, 0xFE], before: [0x90, 0x90, 0xF4]) { $0.state.rflags = Self.withInterrupts }
+  @Test(
+    "an instruction that raises nothing leaves an interrupt, where interrupts are on",
+    arguments: [[0xEB, 0xFE], [0xF3, 0x90]] as [[UInt8]])  // JMP to itself, PAUSE
+  func interrupt(_ instruction: [UInt8]) {
+    let halted = scene(instruction, before: [0x90, 0x90, 0xF4]) { $0.state.rflags = Self.withInterrupts }
     let cause = Investigator.verdict(on: halted).cause
     #expect(cause?.id.hasPrefix("interrupt.") == true)
     #expect(cause?.confidence == .likely)

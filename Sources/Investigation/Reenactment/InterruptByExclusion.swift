@@ -5,10 +5,13 @@ import X86
 struct InterruptByExclusion {
   let exception: RaisedException
 
+  /// By Zydis' names: what every processor has, and PAUSE, which is a NOP to those without it (SDM vol. 2, PAUSE).
+  private static let extensions: Set<String> = ["BASE", "PAUSE"]
+
   /// Nil where interrupts are off, where the instruction may raise something, or where an interrupt may well have a handler.
   init?(of processor: ObservedProcessor, next: NextInstruction, in scene: Scene) {
     guard processor.state.rflags.contains(.interruptEnable), next.doubt == nil, next.exceptions.isEmpty,
-      let instruction = next.instruction, instruction.isaExtension == "BASE",
+      let instruction = next.instruction, Self.extensions.contains(instruction.isaExtension),
       !instruction.isPrivileged || instruction.mnemonic == "hlt",
       SystemCallUnderPVM(ReportedFailure(scene: scene, processor: processor, next: next)) == nil
     else { return nil }
