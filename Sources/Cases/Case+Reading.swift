@@ -31,7 +31,9 @@ extension Case {
       shutdownCause: document.shutdownCause.map(ShutdownCause.init(rawValue:)),
       askedOver: document.askedOver.flatMap(AttachedGuest.Door.init)?.rawValue ?? GuestScene.usualDoor)
     scene.kernelFile = try document.kernelFile?.file
-    scene.registersOfSecondRun = try folder.text(of: .registersOfSecondRun)
+    scene.secondRun = try folder.text(of: .registersOfSecondRun).map { text in
+      SecondRunRegisters(text: text, wentOn: document.secondRunWentOn ?? false)
+    }
     let contents = try folder.bytes(of: .image)
     self.init(
       inquestVersion: document.inquest, created: document.created,

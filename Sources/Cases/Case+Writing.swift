@@ -28,7 +28,7 @@ extension Case {
     try write(CaseDocument(record).json, to: .document)
     try write(Array(verdict.utf8), to: .verdict)
     if let registers = scene.registers { try write(Array(registers.utf8), to: .registers) }
-    if let registers = scene.registersOfSecondRun { try write(Array(registers.utf8), to: .registersOfSecondRun) }
+    if let run = scene.secondRun { try write(Array(run.text.utf8), to: .registersOfSecondRun) }
     if let map = scene.memory.map { try write(Array(map.monitorText.utf8), to: .memoryMap) }
     if !scene.standardError.isEmpty { try write(scene.standardError, to: .standardError) }
     if !scene.log.isEmpty { try write(scene.log, to: .log) }

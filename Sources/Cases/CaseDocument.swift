@@ -22,6 +22,7 @@ struct CaseDocument: Codable {
   var askedOver: String?
   var qemu: QEMUDocument?
   var logsTripleFaults: Bool
+  var secondRunWentOn: Bool?
   var trace: TraceDocument
   var memory: Case.MemoryExtent
   var image: ImageDocument?
@@ -68,6 +69,7 @@ extension CaseDocument {
     askedOver = record.scene.askedOver == GuestScene.usualDoor ? nil : record.scene.askedOver
     qemu = record.scene.identity.map(QEMUDocument.init)
     logsTripleFaults = record.scene.logsTripleFaults
+    secondRunWentOn = record.scene.secondRun?.wentOn
     trace = TraceDocument(record.scene.recording)
     memory = record.memory
     image = record.image.map {

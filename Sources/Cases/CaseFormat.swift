@@ -37,7 +37,8 @@ public enum CaseFormat {
     /// The most bytes that are read of it.
     var limit: Int {
       switch self {
-      case .document, .verdict, .registers, .registersOfSecondRun, .memoryMap, .standardError, .log, .interruptLog,
+      case .document, .verdict, .registers, .registersOfSecondRun, .memoryMap,
+        .standardError, .log, .interruptLog,
         .samples, .textScreen:
         16 << 20
       case .trace: 1 << 30
@@ -49,7 +50,8 @@ public enum CaseFormat {
     /// Whether names and addresses can be replaced in it without harm.
     var isText: Bool {
       switch self {
-      case .document, .verdict, .registers, .registersOfSecondRun, .memoryMap, .standardError, .log, .interruptLog,
+      case .document, .verdict, .registers, .registersOfSecondRun, .memoryMap,
+        .standardError, .log, .interruptLog,
         .samples, .textScreen:
         true
       case .trace, .memory, .image: false

@@ -443,11 +443,18 @@ extension Investigator {
   /// What speaks for registers of a second run.
   private var secondRun: [Evidence] {
     guard isOfSecondRun, let processor else { return [] }
+    let end =
+      scene.secondRunWentOn
+      ? "which went on: TCG lets pass what the first run's processor refuses. At this instruction its"
+      : "which ended in a triple fault too. Its"
+    let instruction =
+      scene.secondRunWentOn
+      ? "the first run's processor fails at it, with either memory"
+      : "the same instruction fails in the same way in both"
     return [
       Evidence(
-        "KVM has cleared the registers. These are of a second run under TCG, which ended in a triple fault too. Its GDT and IDT are, byte "
-          + "for byte, what the first run left in memory; the same instruction fails in the same way in both, and nothing shows that one got further "
-          + "than the other", processor.source)
+        "KVM has cleared the registers. These are of a second run under TCG, \(end) GDT and IDT are, byte for byte, what the first run left in "
+          + "memory; \(instruction), and nothing shows that one got further than the other", processor.source)
     ]
   }
 

@@ -101,6 +101,7 @@ struct CheckCommand: ParsableCommand {
       outcome = try GuestRun(commandLine, options: options).run { moment, guest in
         let scene = Scene(guest, of: commandLine, image: image)
         if let name = moment.name(in: scene) { looks.append(.init(moment: name, checkup: checkup(scene))) }
+        return .carryOn
       } examine: { guest in
         looks.append(contentsOf: end(Scene(guest, of: commandLine, image: image)))
         return .end

@@ -65,8 +65,9 @@ extension Scene {
         .registers("\(guest.askedOver): info registers")
       }
     }
-    if let registers = guest.registersOfSecondRun {
-      processorsOfSecondRun = ObservedProcessor.all(in: QEMULog.parse(registers)) { _ in
+    if let run = guest.secondRun {
+      secondRunWentOn = run.wentOn
+      processorsOfSecondRun = ObservedProcessor.all(in: QEMULog.parse(run.text)) { _ in
         .registers("QMP: info registers, in a second run under TCG")
       }
     }

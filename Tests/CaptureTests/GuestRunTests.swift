@@ -59,6 +59,38 @@ import X86
     }
   }
 
+  // MARK: Looks
+
+  @Test func `a loop is stopped at its breakpoints in turn, as often as is wanted, and then goes on`() throws {
+    var options = options()
+    options.breakpoints = [LinearAddress(0x7C06), LinearAddress(0x7C09)]
+    options.visitsPerBreakpoint = 3
+    var visits: [GuestMoment] = []
+    func run(until most: Int) throws -> GuestEnding {
+      visits = []
+      return try BootSector.loop.withFile { file in
+        try GuestRun(command(file, ["-accel", "tcg"]), options: options).run(look: { moment, _ in
+          visits.append(moment)
+          return visits.count == most ? .end : .carryOn
+        }) { _ in .end }.ending
+      }
+    }
+    #expect(try run(until: .max) == .exited(status: 85))
+    #expect(visits == (0..<3).flatMap { _ in options.breakpoints.map(GuestMoment.reached) })
+    #expect(try run(until: 2) == .exited(status: 0))
+    #expect(visits.count == 2)
+  }
+
+  @Test func `TCG lists the code that it comes to`() throws {
+    var options = options()
+    options.listsCode = true
+    let log = try run(.loop, ["-accel", "tcg"], options: options).outcome.scene.log
+    let listings = QEMULog.parse(utf8: log).compactMap { entry in
+      if case .codeListing(let listing) = entry.message { listing } else { nil }
+    }
+    #expect(listings.contains { $0.lines.contains { $0.address == 0x7C06 && $0.bytes == [0x0F, 0x22, 0xC0] } })
+  }
+
   // MARK: Ends that QEMU makes
 
   @Test(arguments: [

@@ -30,7 +30,7 @@ struct CaseFolderTests {
     #expect(read.scene.ending == .reset)
     #expect(read.scene.identity == record.scene.identity)
     #expect(read.scene.registers == record.scene.registers)
-    #expect(read.scene.registersOfSecondRun == record.scene.registersOfSecondRun)
+    #expect(read.scene.secondRun == record.scene.secondRun)
     #expect(read.scene.log == record.scene.log)
     #expect(read.scene.standardError == record.scene.standardError)
     #expect(read.scene.textScreen == record.scene.textScreen)

@@ -53,7 +53,7 @@ struct SampleCase {
       standardError: [0xFF, 0x41, 0x0A], textScreen: ["SeaBIOS", "", "  No bootable device."],
       memory: CapturedMemory(map: Self.map, keptIn: memory),
       recording: .recorded(Self.recording), shutdownCause: .guestReset)
-    scene.registersOfSecondRun = "EAX=00000002\r\n"
+    scene.secondRun = SecondRunRegisters(text: "EAX=00000002\r\n", wentOn: true)
     record = Case(
       inquestVersion: "0.1", created: "2026-11-28T08:26:04Z",
       commandLine: QEMUCommandLine(

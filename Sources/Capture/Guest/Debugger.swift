@@ -5,13 +5,16 @@ import X86
 /// The other end of the gdbstub of a QEMU that is run here, for breakpoints only: the guest is stopped and set going, and
 /// read, over QMP.
 final class Debugger {
-  /// The processor's debug registers, DR0 to DR3.
-  private static let mostBreakpoints = 4
+  /// DR0 to DR3: as many breakpoints as KVM takes.
+  static let debugRegisters = 4
 
   /// What QEMU inherits; nil once it has.
   private(set) var stub: OwnedDescriptor?
   private let connection: GDBConnection
-  private var breakpoints: Set<LinearAddress> = []
+  /// How many visits are left of each breakpoint.
+  private var visits: [LinearAddress: Int] = [:]
+  /// Those that were taken out to let the guest past them, and come back when it is at another.
+  private var passed: [LinearAddress] = []
 
   init() throws(Errno) {
     let pair = try makeSocketPair()
@@ -23,21 +26,29 @@ final class Debugger {
   func closeStub() { stub = nil }
 
   /// Sets those of the breakpoints that QEMU takes; KVM of some hosts takes none.
-  func setBreakpoints(_ addresses: [LinearAddress]) {
+  ///
+  /// - Parameters:
+  ///   - limit: How many there may be.
+  ///   - visits: How often each is stopped at.
+  func setBreakpoints(_ addresses: [LinearAddress], limit: Int, visits: Int) {
     guard (try? connection.negotiate(within: qemuAnswerTime)) != nil else { return }
-    for address in addresses.prefix(Self.mostBreakpoints)
-    where (try? connection.order(.insertBreakpoint(at: address))) != nil {
-      breakpoints.insert(address)
-    }
+    for address in addresses.prefix(limit) where insert(address) { self.visits[address] = visits }
   }
 
-  /// Takes a breakpoint out: where one was hit, the guest would come to it again.
+  /// Lets the guest past a breakpoint that it stands at: it is taken out, or the guest would come to it again at once.
   ///
-  /// - Returns: Whether there was one.
-  func removeBreakpoint(at address: LinearAddress) -> Bool {
-    guard breakpoints.remove(address) != nil else { return false }
+  /// - Returns: Whether there is one.
+  func visit(_ address: LinearAddress) -> Bool {
+    guard let left = visits[address] else { return false }
+    for other in passed where other != address { _ = insert(other) }
+    passed = left > 1 ? [address] : []
+    visits[address] = left > 1 ? left - 1 : nil
     try? connection.order(.removeBreakpoint(at: address))
     return true
+  }
+
+  private func insert(_ address: LinearAddress) -> Bool {
+    (try? connection.order(.insertBreakpoint(at: address))) != nil
   }
 }
 

@@ -18,12 +18,16 @@ public struct GuestRun {
     public var stallTime: Duration?
     /// When to look at the running guest, from its start; it stands still while it is looked at.
     public var looks: [Duration] = []
-    /// Where to look at it when it first comes to an instruction at such an address; a processor has four debug registers,
-    /// so the first four count. Not possible where the command line has a gdbstub of its own.
+    /// Where to look at it when it comes to an instruction at such an address. Under KVM the first four count, for a processor has four debug
+    /// registers. Not possible where the command line has a gdbstub of its own.
     public var breakpoints: [LinearAddress] = []
+    /// How often it is looked at at each of them. After a visit the next one counts only once another has been visited.
+    public var visitsPerBreakpoint = 1
     /// Where TCG is to log all registers; only an instruction that begins a translation block is logged, such as the
     /// one after a MOV to CR0.
     public var loggedAddresses: [UInt64] = []
+    /// Whether TCG is to list in the log what code it comes to, up to 16 MiB of that.
+    public var listsCode = false
     /// Whether QEMU's standard error also goes to this process's, as it comes.
     public var forwardsStandardError = true
     /// Whether QEMU's standard output is kept in place of being this process's; its standard input is then empty.
@@ -58,12 +62,12 @@ public struct GuestRun {
   /// `examine` they do what they did before. Standard input and output are QEMU's.
   ///
   /// - Parameters:
-  ///   - look: Given the guest at each of ``Options/looks`` and ``Options/breakpoints``. It goes on afterwards.
+  ///   - look: Given the guest at each of ``Options/looks`` and ``Options/breakpoints``. Says whether it goes on afterwards.
   ///   - suspect: Whether a guest that was looked at like this over ``Options/stallTime`` may get nowhere, so that `examine` is to
   ///     judge it. Where it gives ``Resumption/carryOn``, the guest goes on.
   ///   - stay: Told where the doors are to a guest for which `examine` gave ``Resumption/stay``.
   public func run(
-    look: @escaping (GuestMoment, GuestScene) -> Void = { _, _ in },
+    look: @escaping (GuestMoment, GuestScene) -> Resumption = { _, _ in .carryOn },
     suspect: @escaping ([GuestSample]) -> Bool = { _ in false }, stay: @escaping (OpenDoors) -> Void = { _ in },
     examine: @escaping (GuestScene) -> Resumption
   ) throws(CaptureError) -> GuestOutcome {
@@ -82,7 +86,7 @@ public enum GuestMoment: Hashable, Sendable {
 
 /// What is done with a guest that is watched.
 private struct Visitors {
-  let look: (GuestMoment, GuestScene) -> Void
+  let look: (GuestMoment, GuestScene) -> Resumption
   let suspect: ([GuestSample]) -> Bool
   let stay: (OpenDoors) -> Void
   let examine: (GuestScene) -> Resumption
@@ -154,7 +158,7 @@ private final class GuestWatch {
     }
     let additions = Instrumentation(
       control: control.theirs.descriptor, ram: ram.map { ($0.descriptor.descriptor, $0.size) },
-      log: log?.writing.descriptor, loggedAddresses: run.options.loggedAddresses,
+      log: log?.writing.descriptor, loggedAddresses: run.options.loggedAddresses, listsCode: run.options.listsCode,
       gdbstub: debugger?.stub?.descriptor)
     let inherited = [control.theirs, ram?.descriptor, log?.writing, debugger?.stub].compactMap { $0?.descriptor }
     do throws(Errno) {
@@ -165,7 +169,8 @@ private final class GuestWatch {
       debugger?.closeStub()
       return QEMUSession(
         process: process, control: control.ours, standardOutput: console?.reading, standardError: errors.reading,
-        log: log?.reading, signals: signals, forwardsErrors: run.options.forwardsStandardError)
+        log: log?.reading, keepingOfLog: run.options.listsCode ? QEMUSession.plentyOfCode : QEMUSession.usualLog,
+        signals: signals, forwardsErrors: run.options.forwardsStandardError)
     } catch {
       throw .cannotStart(program: command.program, errno: error.rawValue)
     }
@@ -178,7 +183,9 @@ private final class GuestWatch {
       }
       return finish(session.terminate(asking: false), beforeStart: true)
     }
-    debugger?.setBreakpoints(run.options.breakpoints)
+    debugger?.setBreakpoints(
+      run.options.breakpoints, limit: identity?.usesKVM == false ? .max : Debugger.debugRegisters,
+      visits: run.options.visitsPerBreakpoint)
     if !run.commandLine.startsPaused { _ = try? session.execute(.cont) }
     let start = ContinuousClock.now
     let deadline = run.options.timeLimit.map { start + $0 }
@@ -197,7 +204,7 @@ private final class GuestWatch {
           return finish(freeze(.timedOut, visitors))
         }
         looks.removeFirst()
-        lookAtRunningGuest { visitors.look(.ranFor(time), $0) }
+        if let end = lookAtRunningGuest({ visitors.look(.ranFor(time), $0) }) { return finish(end) }
       case .controlLost:
         _ = session.terminate(asking: false)
         throw .controlLost(program: run.commandLine.program)
@@ -415,27 +422,30 @@ private final class GuestWatch {
     }
   }
 
-  /// Shows a guest that has come to a breakpoint, which is then taken out, and sets it going again.
-  private func lookAtBreakpoint(_ debugger: Debugger, _ look: (GuestMoment, GuestScene) -> Void) -> ProcessEnd? {
-    _ = show(.stopped(.debug)) { scene in
+  /// Shows a guest that has come to a breakpoint, and sets it going again.
+  private func lookAtBreakpoint(
+    _ debugger: Debugger, _ look: (GuestMoment, GuestScene) -> Resumption
+  ) -> ProcessEnd? {
+    let resumption = show(.stopped(.debug)) { scene in
       let addresses = RegisterDump.all(in: scene.registers ?? "").compactMap { $0.state?.instructionAddress }
-      for address in addresses where debugger.removeBreakpoint(at: address) { look(.reached(address), scene) }
-      return .carryOn
+      let answers = addresses.filter(debugger.visit).map { look(.reached($0), scene) }
+      return answers.contains(.end) ? .end : .carryOn
     }
+    if resumption == .end { return session.terminate() }
     _ = try? session.execute(.cont)
+    // It has come on, however long that looked like standing still.
+    stall?.restart()
     return nil
   }
 
   /// Shows a guest that runs, and sets it going again; one that the user has stopped stays stopped.
-  private func lookAtRunningGuest(_ look: (GuestScene) -> Void) {
-    guard lastFreeze == nil, isIn(.running) else { return }
+  private func lookAtRunningGuest(_ look: (GuestScene) -> Resumption) -> ProcessEnd? {
+    guard lastFreeze == nil, isIn(.running) else { return nil }
     _ = try? session.execute(.stop)
-    _ = show(.stopped(.paused)) { scene in
-      look(scene)
-      return .carryOn
-    }
+    if show(.stopped(.paused), look) == .end { return session.terminate() }
     // What it came to in the meantime, if anything, is an event that is still to be read.
     if isIn(.paused) { _ = try? session.execute(.cont) }
+    return nil
   }
 
   // MARK: Scenes

@@ -1,5 +1,15 @@
 public import QEMU
 
+/// What a second run of a guest, under TCG, had in its registers.
+public struct SecondRunRegisters: Hashable, Sendable {
+  /// The monitor's `info registers -a`.
+  public var text: String
+  /// Whether TCG went on from there, past an instruction that the processor of the first run refuses; false at a triple fault.
+  public var wentOn: Bool
+
+  public init(text: String, wentOn: Bool) { (self.text, self.wentOn) = (text, wentOn) }
+}
+
 /// What can be known of a guest at the moment it stopped, or after QEMU has gone.
 public struct GuestScene {
   public let ending: GuestEnding
@@ -9,9 +19,9 @@ public struct GuestScene {
   public let identity: GuestIdentity?
   /// The monitor's `info registers -a`; nil once QEMU has gone.
   public let registers: String?
-  /// The monitor's `info registers -a` of the same guest at its death in a second run, under TCG: where KVM clears the registers, and the memory of
-  /// both runs agrees. Nil where no such run was made.
-  public var registersOfSecondRun: String?
+  /// The registers of the same guest in a second run, under TCG: where KVM clears them, and the memory of both runs agrees. Nil where no such run
+  /// was made.
+  public var secondRun: SecondRunRegisters?
   /// Under TCG the first thing to read registers from when QEMU has gone: the log, with a dump of all registers at each
   /// address of ``GuestRun/Options/loggedAddresses`` and at each reset. Empty where the user has QEMU's log.
   public let log: [UInt8]

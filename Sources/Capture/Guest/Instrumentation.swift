@@ -10,10 +10,11 @@ struct Instrumentation {
   ///   - ram: descriptor and size of what shall be the guest's RAM; nil leaves RAM to QEMU.
   ///   - log: the descriptor that QEMU's log goes to; nil leaves logging to the user.
   ///   - loggedAddresses: where TCG logs all registers.
+  ///   - listsCode: whether TCG logs the code that it comes to.
   ///   - gdbstub: the descriptor of a connected socket for a debugger; nil for none.
   init(
     control: FileDescriptor, ram: (descriptor: FileDescriptor, size: Int)?, log: FileDescriptor?,
-    loggedAddresses: [UInt64], gdbstub: FileDescriptor? = nil
+    loggedAddresses: [UInt64], listsCode: Bool = false, gdbstub: FileDescriptor? = nil
   ) {
     arguments += ["-chardev", "socket,id=inquest,fd=\(control.rawValue)", "-mon", "chardev=inquest,mode=control"]
     // Stopped until the tracepoints are on; then `cont`, unless the user wants it stopped too.
@@ -21,7 +22,7 @@ struct Instrumentation {
     // A guest that resets or powers off is frozen; what the user wanted to happen then, Inquest does afterwards.
     arguments += ["-action", "reboot=shutdown,shutdown=pause"]
     if let ram { addRAM(ram.descriptor, ram.size) }
-    if let log { addLog(log, loggedAddresses) }
+    if let log { addLog(log, loggedAddresses, listsCode) }
     if let gdbstub {
       arguments += ["-chardev", "socket,id=inquest-gdb,fd=\(gdbstub.rawValue)", "-gdb", "chardev:inquest-gdb"]
     }
@@ -35,12 +36,12 @@ struct Instrumentation {
 
   /// `cpu_reset` makes TCG say "Triple fault" (target/i386/tcg/excp_helper.c: check_exception); `-dfilter` holds for
   /// `cpu` only (measured with 7.2).
-  private mutating func addLog(_ descriptor: FileDescriptor, _ addresses: [UInt64]) {
-    if addresses.isEmpty {
-      arguments += ["-d", "cpu_reset"]
-    } else {
+  private mutating func addLog(_ descriptor: FileDescriptor, _ addresses: [UInt64], _ listsCode: Bool) {
+    let items = (addresses.isEmpty ? [] : ["cpu"]) + (listsCode ? ["in_asm"] : []) + ["cpu_reset"]
+    arguments += ["-d", items.joined(separator: ",")]
+    if !addresses.isEmpty {
       let ranges = addresses.map { "0x\(String($0, radix: 16))..0x\(String($0, radix: 16))" }
-      arguments += ["-d", "cpu,cpu_reset", "-dfilter", ranges.joined(separator: ",")]
+      arguments += ["-dfilter", ranges.joined(separator: ",")]
     }
     arguments += ["-D", path(descriptor)]
   }

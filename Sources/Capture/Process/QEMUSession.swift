@@ -6,9 +6,11 @@ import SystemPackage
 ///
 /// One thread waits for all of them at once, so that nothing QEMU says can block it while another thing is awaited.
 final class QEMUSession: QMPSession {
-  /// A guest that runs into a logged address again and again slows down by logging: after this much the registers are
-  /// logged at resets only.
-  private static let plentyOfLog = 4 << 20
+  /// How much of the log is kept, in bytes. A guest that runs into a logged address again and again slows down by logging: after four times this
+  /// the registers are logged at resets only.
+  static let usualLog = 1 << 20
+  /// The same where code is listed; some 60 bytes an instruction, of which each is listed once or a few times.
+  static let plentyOfCode = 16 << 20
 
   /// What there is to react to.
   enum Activity {
@@ -42,7 +44,7 @@ final class QEMUSession: QMPSession {
 
   init(
     process: ChildProcess, control: OwnedDescriptor, standardOutput: OwnedDescriptor?, standardError: OwnedDescriptor,
-    log: OwnedDescriptor?, signals: InterruptSignals, forwardsErrors: Bool
+    log: OwnedDescriptor?, keepingOfLog logSize: Int = usualLog, signals: InterruptSignals, forwardsErrors: Bool
   ) {
     self.process = process
     self.control = QMPChannel(control)
@@ -53,7 +55,7 @@ final class QEMUSession: QMPSession {
     self.forwardsErrors = forwardsErrors
     self.standardOutput = ByteTail(limit: 64 << 10)
     self.standardError = ByteTail(limit: 256 << 10)
-    self.log = ByteTail(limit: 1 << 20)
+    self.log = ByteTail(limit: logSize)
     self.interruptLog = ByteTail(limit: 1 << 20)
   }
 
@@ -177,10 +179,12 @@ final class QEMUSession: QMPSession {
     }
   }
 
+  private var mostLogged: Int { max(log.limit, 4 * Self.usualLog) }
+
   private func hearLog() {
     if isLoggingInterrupts { return logPipe.drain(through: &buffer) { interruptLog.append($0) } }
     logPipe.drain(through: &buffer) { log.append($0) }
-    guard log.total > Self.plentyOfLog, !isLogReduced else { return }
+    guard log.total > mostLogged, !isLogReduced else { return }
     isLogReduced = true
     control.sendUnanswered(.monitor("log cpu_reset"))
   }

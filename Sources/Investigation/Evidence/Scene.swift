@@ -13,8 +13,10 @@ public struct Scene {
   public var accelerator: Sourced<Accelerator>?
   /// The vCPUs at the end; empty where nothing shows their registers.
   public var processors: [ObservedProcessor]
-  /// The vCPUs at the death of the same guest in a second run, under TCG, whose memory agrees with this one's.
+  /// The vCPUs of the same guest in a second run, under TCG, whose memory agrees with this one's: at its death, or where it went on.
   public var processorsOfSecondRun: [ObservedProcessor]
+  /// Whether that run went on, past an instruction that the processor of this one refuses.
+  public var secondRunWentOn: Bool
   /// The vCPUs at an earlier moment, with what moment that was.
   public var samples: [ObservedProcessor]
   /// The guest at several moments while it ran, oldest first, over the time in which it was to make progress.
@@ -55,6 +57,7 @@ public struct Scene {
     self.ending = ending
     processors = []
     processorsOfSecondRun = []
+    secondRunWentOn = false
     samples = []
     watched = []
     trace = []

@@ -7,8 +7,10 @@ public import X86
 /// differ from run to run, and KVM sets RFLAGS.RF in the frame of a fault that it injects, which TCG does not (Linux arch/x86/kvm/x86.c:
 /// inject_pending_event, 6.1; target/i386/tcg/seg_helper.c: do_interrupt64, 7.2).
 public struct SecondRunAgreement {
-  /// What speaks against it; nil where nothing does.
+  /// What speaks against it, or that nothing tells how far each run got; nil where neither is so.
   public let disagreement: String?
+  /// What speaks against it; nil where nothing does.
+  let contradiction: String?
 
   /// - Parameters:
   ///   - scene: What is known of the first run, with its memory.
@@ -16,9 +18,10 @@ public struct SecondRunAgreement {
   ///   - memory: What the second run left.
   public init(_ scene: Scene, with processor: ObservedProcessor, in memory: any PhysicalMemory) {
     let comparison = Comparison(scene, processor, memory)
-    disagreement =
+    contradiction =
       comparison.refusedRegister ?? comparison.differingPart ?? comparison.differingEnd
       ?? comparison.differingProgress
+    disagreement = contradiction ?? comparison.lackOfMeasure
   }
 }
 
@@ -104,17 +107,16 @@ private struct Comparison {
 
   // MARK: How far it got
 
-  /// Code alone is the same in both memories wherever a run ended.
   var differingProgress: String? {
-    guard !isStackSame else { return nil }
-    switch imageProgress {
-    case .same: return nil
-    case .differs(let address):
-      return "its stack differs there, and one run has written to \(address.rawValue.hexadecimal), the other has not"
-    case .unknown where stacks.allSatisfy(\.isEmpty):
-      return "it has no stack, and nothing else tells how far each run got"
-    case .unknown: return "its stack differs there"
-    }
+    guard !isStackSame, case .differs(let address) = imageProgress else { return nil }
+    return "its stack differs there, and one run has written to \(address.rawValue.hexadecimal), the other has not"
+  }
+
+  /// Code alone is the same in both memories wherever a run ended.
+  var lackOfMeasure: String? {
+    guard !isStackSame, case .unknown = imageProgress else { return nil }
+    return stacks.allSatisfy(\.isEmpty)
+      ? "it has no stack, and nothing else tells how far each run got" : "its stack differs there"
   }
 
   /// How much of the stack is compared: return addresses and what is saved beside them.

@@ -60,10 +60,10 @@ final class Examination {
     let judgement = Judgement(scene, of: commandLine, image: image)
     guard let secondRun, secondRun.isOfUse(to: judgement.verdict, on: judgement.scene) else { return judgement }
     standardError.write("inquest: KVM has cleared the registers; the guest is run again under TCG, which keeps them\n")
-    switch secondRun.registers(agreeingWith: scene, judgement.scene) {
+    switch secondRun.registers(agreeingWith: judgement.scene) {
     case .registers(let registers):
       var scene = scene
-      scene.registersOfSecondRun = registers
+      scene.secondRun = registers
       return Judgement(scene, of: commandLine, image: image)
     case .none(let reason):
       standardError.write("inquest: that run does not help: \(reason)\n")
