@@ -8,6 +8,7 @@ struct HostDocument: Codable {
   var usesTwoDimensionalPaging: Fact<Bool>?
   var processorHasGiBPages: Fact<Bool>?
   var processorIsAMD: Fact<Bool>?
+  var ignoresUnknownMSRs: Fact<Bool>?
   var offers: Fact<[FeatureWordDocument]>?
   var kvmOffers: Fact<[FeatureWordDocument]>?
   var kvmParameters: [String: [String: String]] = [:]
@@ -26,6 +27,7 @@ struct HostDocument: Codable {
     usesTwoDimensionalPaging = host.usesTwoDimensionalPaging.map { Fact($0.value, $0.source) }
     processorHasGiBPages = host.processorHasGiBPages.map { Fact($0.value, $0.source) }
     processorIsAMD = host.processorIsAMD.map { Fact($0.value, $0.source) }
+    ignoresUnknownMSRs = host.ignoresUnknownMSRs.map { Fact($0.value, $0.source) }
     offers = host.offers.map { Fact(.init($0.value), $0.source) }
     kvmOffers = host.kvmOffers.map { Fact(.init($0.value), $0.source) }
   }
@@ -38,6 +40,7 @@ struct HostDocument: Codable {
       facts.usesTwoDimensionalPaging = usesTwoDimensionalPaging.map { Sourced($0.value, $0.origin) }
       facts.processorHasGiBPages = processorHasGiBPages.map { Sourced($0.value, $0.origin) }
       facts.processorIsAMD = processorIsAMD.map { Sourced($0.value, $0.origin) }
+      facts.ignoresUnknownMSRs = ignoresUnknownMSRs.map { Sourced($0.value, $0.origin) }
       if let offers { facts.offers = Sourced(try offers.value.report, offers.origin) }
       if let kvmOffers { facts.kvmOffers = Sourced(try kvmOffers.value.report, kvmOffers.origin) }
       return facts

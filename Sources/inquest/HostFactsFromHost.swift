@@ -13,6 +13,7 @@ extension HostFacts {
     kernelRelease = kvm.kernelRelease.map(Sourced.init)
     vendorModule = kvm.vendorModule.map(Sourced.init)
     usesTwoDimensionalPaging = kvm.usesTwoDimensionalPaging.map(Sourced.init)
+    ignoresUnknownMSRs = kvm.ignoresUnknownMSRs.map(Sourced.init)
     let processor = LinuxProcessor.current()
     processorHasGiBPages = processor.map { Sourced($0.has(.pdpe1gb), .host(LinuxProcessor.source)) }
     processorIsAMD = processor.map { Sourced($0.isAMD, .host(LinuxProcessor.source)) }

@@ -39,6 +39,7 @@ struct SampleCase {
     host.kernelRelease = Sourced("6.1.0", .host("/proc/sys/kernel/osrelease"))
     host.vendorModule = Sourced("kvm_intel", .host("/sys/module/kvm_intel"))
     host.processorIsAMD = Sourced(true, .host("/proc/cpuinfo"))
+    host.ignoresUnknownMSRs = Sourced(false, .host("/sys/module/kvm/parameters/ignore_msrs"))
     host.offers = Sourced([.pdpe1gb: true], .assumed("TCG of QEMU 7.2"))
     var scene = GuestScene(
       ending: .reset, moment: .now,

@@ -34,6 +34,15 @@ struct UnrequestedResetTests {
     #expect(verdict.cause?.confidence == .likely)
   }
 
+  @Test("an MSR that KVM does not know is no reason where it ignores those; a value may still be one")
+  func ignoredMSR() {
+    for (access, cause) in [([0x0F, 0x32], nil), ([0x0F, 0x30], "cpu.unknown-msr")] as [([UInt8], String?)] {
+      var observed = scene(access) { $0.state.generalPurpose.rcx = 0x19C }
+      observed.host.ignoresUnknownMSRs = Sourced(true, .host("/sys/module/kvm/parameters/ignore_msrs"))
+      #expect(Investigator.verdict(on: observed).cause?.id == cause)
+    }
+  }
+
   @Test(
     "an instruction that raises nothing leaves an interrupt, where interrupts are on",
     arguments: [[0xEB, 0xFE], [0xF3, 0x90]] as [[UInt8]])  // JMP to itself, PAUSE

@@ -179,6 +179,8 @@ public struct HostFacts: Hashable, Sendable {
   public var processorHasGiBPages: Sourced<Bool>?
   /// Whether the host's processor is AMD's or Hygon's.
   public var processorIsAMD: Sourced<Bool>?
+  /// Whether KVM reads 0 from an MSR that it does not know, in place of raising #GP, and drops writes to it (kvm.ignore_msrs).
+  public var ignoresUnknownMSRs: Sourced<Bool>?
   /// Features that the accelerator at work can give a guest, or cannot.
   public var offers: Sourced<FeatureReport>?
   /// The same of the host's KVM, whether or not it runs this guest.

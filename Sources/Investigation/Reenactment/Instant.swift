@@ -17,6 +17,8 @@ struct Instant {
   var isAMD: Bool?
   /// Whether kvm_pvm runs the guest, which has no paging but long mode's (measured with 6.18).
   var isUnderPVM = false
+  /// Whether an MSR that is not there reads as 0 and takes any value, as TCG has it, and KVM where its host wants that.
+  var ignoresUnknownMSRs = false
 }
 
 /// Who executes the guest's instructions, and so checks them.
@@ -40,7 +42,8 @@ extension Scene {
       state: processor.state, memory: memory ?? UnknownMemory(), paging: Paging(processor.state, rules: rules),
       executor: executor, has: { decision(on: $0).isOn },
       maximumPhysicalAddressBits: maximumPhysicalAddressBits?.value, isAMD: isAMD,
-      isUnderPVM: executor == .hardware && host.vendorModule?.value == "kvm_pvm")
+      isUnderPVM: executor == .hardware && host.vendorModule?.value == "kvm_pvm",
+      ignoresUnknownMSRs: executor == .tcg || executor == .hardware && host.ignoresUnknownMSRs?.value == true)
   }
 
   private var executor: Executor {

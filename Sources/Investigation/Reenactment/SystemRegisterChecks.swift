@@ -171,16 +171,19 @@ extension InstructionChecks {
     }
   }
 
-  /// Which MSRs there are, nothing at hand tells.
+  /// Which MSRs there are, nothing at hand tells. What KVM ignores it does not know: what it knows still has to take the value (Linux
+  /// arch/x86/kvm/x86.c: kvm_set_msr_ignored_check, 6.1).
   private mutating func checkMSR(write: UInt64?) {
     guard instant.executor != .tcg else { return }
     if let write { checkMSRValue(write) }
-    guard exceptions.last?.isCertain != true else { return }
+    guard exceptions.last?.isCertain != true, write != nil || !instant.ignoresUnknownMSRs else { return }
+    let refusals = [
+      instant.ignoresUnknownMSRs ? nil : "the processor has no such MSR",
+      write == nil ? nil : "it cannot take the value",
+    ]
     raise(
       .generalProtection(
-        .unknownMSR(index: msrIndex, write: write),
-        if: write == nil
-          ? "the processor has no such MSR" : "the processor has no such MSR, or it cannot take the value"))
+        .unknownMSR(index: msrIndex, write: write), if: refusals.compactMap(\.self).joined(separator: ", or ")))
   }
 
   /// Values that no processor takes: addresses that are not canonical (SDM vol. 2, WRMSR), memory types of the PAT that there are none of (SDM vol. 3,
