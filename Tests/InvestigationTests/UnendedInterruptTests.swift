@@ -95,4 +95,59 @@ struct UnendedInterruptTests {
       """
     #expect((judge(log: log).cause == nil) == (vector >= 0x40))
   }
+
+  private static let quietAPIC = LocalAPICState(cpu: 0, inService: [], requests: [])
+
+  private static func first(_ requests: UInt8, mask: UInt8, inService: UInt8, firstLine: UInt8 = 0) -> PICState {
+    PICState(
+      requests: requests, mask: mask, levelTriggered: 0, firstVector: 0x20, inService: inService, firstLine: firstLine)
+  }
+
+  private static func second(_ requests: UInt8 = 0, mask: UInt8 = 0xFF, inService: UInt8 = 0) -> PICState {
+    PICState(
+      requests: requests, mask: mask, levelTriggered: 0, firstVector: 0x28, inService: inService, isSecond: true)
+  }
+
+  @Test(
+    "the 8259 holds back what it has in service, and what comes after that",
+    arguments: [
+      // The timer's interrupt; a key behind the timer; a line of the second controller, of which only the first one was told.
+      [first(0x01, mask: 0xFE, inService: 0x01), second()],
+      [first(0x02, mask: 0xFC, inService: 0x01), second()],
+      [first(0x00, mask: 0xFB, inService: 0x00), second(0x01, mask: 0xFE, inService: 0x01)],
+      [first(0x04, mask: 0xFB, inService: 0x04), second(0x01, mask: 0xFE, inService: 0x00)],
+    ])
+  func pic(_ pics: [PICState]) {
+    let found = judge(Self.quietAPIC, pics: pics)
+    #expect(found.isSuspected)
+    #expect(found.cause == "hang.interrupt-not-ended")
+  }
+
+  @Test(
+    "the 8259 delivers what nothing in service holds back",
+    arguments: [
+      [first(0x01, mask: 0xFE, inService: 0x00), second()],
+      [first(0x00, mask: 0xFE, inService: 0x01), second()],
+      // The timer comes before the keyboard, whose handler sent no end; masked, it holds back nothing in the special mask mode.
+      [first(0x02, mask: 0xFC, inService: 0x02), second()],
+      [first(0x02, mask: 0xFD, inService: 0x01), second()],
+      // After a rotation line 1 comes first.
+      [first(0x01, mask: 0xFC, inService: 0x01, firstLine: 1), second()],
+      [first(0x00, mask: 0xFB, inService: 0x00), second(0x02, mask: 0xFC, inService: 0x02)],
+      [first(0x01, mask: 0xFE, inService: 0x01)],
+    ])
+  func picOpen(_ pics: [PICState]) {
+    #expect(judge(Self.quietAPIC, pics: pics) == (false, nil))
+  }
+
+  @Test("what the local APIC may deliver gets a guest on whose 8259 delivers nothing")
+  func picAndOthers() {
+    let pics = [Self.first(0x01, mask: 0xFE, inService: 0x01), Self.second()]
+    var apic = Self.quietAPIC
+    apic.timerVector = 0x30
+    #expect(judge(apic, pics: pics).cause == nil)
+    #expect(
+      judge(Self.quietAPIC, pics: pics, pins: [IOAPICPin(number: 2, entry: 0x40, isRequested: false)]).cause == nil)
+    #expect(judge(Self.quietAPIC, interruptsOn: false, pics: pics).cause == "hang.interrupts-off")
+  }
 }

@@ -2,16 +2,16 @@ import KVM
 import QEMU
 import X86
 
-/// `hang.interrupt-not-ended`: the local APIC delivers nothing more, for an interrupt in service is never ended.
+/// `hang.interrupt-not-ended`: the local APIC, or the 8259, delivers nothing more, for an interrupt in service is never ended.
 struct UnendedInterrupt: CauseOfHang, SingleCause {
   static let id = "hang.interrupt-not-ended"
   static let title = "An interrupt that was never ended"
   /// One of a higher priority may yet come.
   let confidence = Confidence.likely
-  private let vector: UInt8
-  private let waiting: [UInt8]
+  private let blocked: BlockedInterrupts
   private let looks: Int
-  private let door: Source
+
+  private var vector: UInt8 { blocked.vector }
 
   /// Each processor that was started waits for an interrupt that one and the same vector in service keeps from it, or is halted with
   /// interrupts off.
@@ -19,31 +19,44 @@ struct UnendedInterrupt: CauseOfHang, SingleCause {
     let moments = hang.scene.watched
     guard moments.count >= WatchedMoment.leastLooks else { return nil }
     let started = hang.started.map(\.processor)
-    let blocked = BlockedInterrupts.all(in: moments)
-    guard let first = started.lazy.compactMap({ blocked[$0.index] }).first,
+    let held = BlockedInterrupts.all(in: moments)
+    guard let first = started.lazy.compactMap({ held[$0.index] }).first,
       started.allSatisfy({ processor in
-        guard let reason = blocked[processor.index] else {
+        guard let reason = held[processor.index] else {
           return processor.state.isHalted == true && !processor.state.rflags.contains(.interruptEnable)
         }
-        return hang.waits(processor) && !hang.scene.hasDelivered(above: reason.vector)
+        return hang.waits(processor)
+          && (reason.controller == .pic || !hang.scene.hasDelivered(above: reason.vector))
       })
     else { return nil }
-    vector = first.vector
-    waiting = first.waiting.sorted()
+    blocked = first
     looks = moments.count
-    door = .registers("monitor: info lapic")
   }
 
-  private var waitingWords: String { waiting.map(\.hexadecimal).joined(separator: ", ") }
+  private var waitingWords: String { blocked.waiting.sorted().map(\.hexadecimal).joined(separator: ", ") }
 
   var summary: String {
-    "The local APIC has interrupt \(vector.hexadecimal) in service, and nobody ends it: the EOI register was not written since. Interrupts of its "
+    guard blocked.controller == .localAPIC else {
+      return
+        "The 8259 has interrupt \(vector.hexadecimal) in service (IRQ \(blocked.line ?? 0)), and nobody ends it: no end of interrupt was sent since. Neither "
+        + "that interrupt nor one of a lower priority is delivered before that, \(waitingWords) waits, and no other is turned on. Interrupts are on "
+        + "(RFLAGS.IF is 1), but none can come."
+    }
+    return
+      "The local APIC has interrupt \(vector.hexadecimal) in service, and nobody ends it: the EOI register was not written since. Interrupts of its "
       + "priority class and of lower ones are not delivered before that, and \(waitingWords) waits. Interrupts are on (RFLAGS.IF is 1), but none "
       + "of those can come."
   }
 
   var remedies: [Remedy] {
-    [
+    guard blocked.controller == .localAPIC else {
+      return [
+        .guest(
+          "have the handler of vector \(vector.hexadecimal) send the end of interrupt before it returns: 20H to port 20H, and for IRQ 8 to 15 to port A0H, "
+            + "too", "The processor's IRET does not tell the 8259 that an interrupt was served.")
+      ]
+    }
+    return [
       .guest(
         "have the handler of vector \(vector.hexadecimal) write 0 to the local APIC's EOI register (offset B0H; MSR 80BH in x2APIC mode) before it "
           + "returns",
@@ -52,28 +65,34 @@ struct UnendedInterrupt: CauseOfHang, SingleCause {
   }
 
   var evidence: [Evidence] {
-    [Evidence("At \(looks) looks of \(looks): ISR has \(vector.hexadecimal), IRR has \(waitingWords)", door)]
+    [
+      Evidence(
+        "At \(looks) looks of \(looks): ISR has \(vector.hexadecimal), IRR has \(waitingWords)",
+        .registers(blocked.controller == .localAPIC ? "monitor: info lapic" : "monitor: info pic"))
+    ]
   }
 
   static let manual = """
     The local APIC keeps each interrupt that it delivered in service (ISR) until the guest writes to its EOI register. As long as it is there,
     nothing of the same or a lower priority class is delivered. A guest that waits for such an interrupt waits for ever, in HLT or in a loop,
-    with interrupts on.
+    with interrupts on. So does the 8259 with its lines: IRQ 0 is the first, IRQ 8 to 15 come in the place of IRQ 2.
 
     ## How to recognise it
 
-    `info lapic` in QEMU's monitor: ISR shows the vector, whenever one looks, and IRR those that wait.
+    `info lapic` in QEMU's monitor: ISR shows the vector, whenever one looks, and IRR those that wait. `info pic` shows the same of the 8259s:
+    a bit in `isr`, and one at or above it in `irr` that is not in `imr`.
 
     ## Why
 
-    A handler that returns without EOI; one that sends the end of interrupt to the 8259 (port 20H) for an interrupt of the local APIC; a way out
+    A handler that returns without EOI: the timer ticks once, the keyboard gives one key; one that sends the end of interrupt to the 8259 (port 20H) for an interrupt of the local APIC; a way out
     of a handler, such as a switch to another thread, that leaves it out; a handler that waits with interrupts on for a lower one.
 
     ## The cure
 
-    Write 0 to offset B0H of the local APIC's registers before the handler returns, once for each interrupt.
+    Write 0 to offset B0H of the local APIC's registers before the handler returns, once for each interrupt. Of the 8259: write 20H to port 20H,
+    and for IRQ 8 to 15 to port A0H first.
 
-    SDM vol. 3, 11.8.4, 11.8.5.
+    SDM vol. 3, 11.8.4, 11.8.5; Intel 8259A.
     """
 }
 
@@ -103,10 +122,18 @@ extension Scene {
   }
 }
 
-/// Interrupts that a processor's local APIC held back whenever it was looked at.
-struct BlockedInterrupts {
+/// Interrupts that were held back from a processor whenever it was looked at.
+struct BlockedInterrupts: Hashable {
+  /// What holds them back.
+  enum Controller {
+    case localAPIC, pic
+  }
+
+  let controller: Controller
   /// In service all the while.
   let vector: UInt8
+  /// Its line of the 8259.
+  var line: UInt8?
   /// Those that waited all the while.
   let waiting: Set<UInt8>
 
@@ -119,20 +146,72 @@ struct BlockedInterrupts {
       var waiting = apic.requests
       let isBlocked = moments.allSatisfy { moment in
         guard let now = moment.localAPICs.first(where: { $0.cpu == apic.cpu }), now.obstacle == vector,
-          let processor = moment.processors.first(where: { $0.index == apic.cpu }),
-          processor.state.rflags.contains(.interruptEnable), !moment.mayInterrupt(apic.cpu, above: vector)
+          moment.hasInterruptsOn(apic.cpu), !moment.mayInterrupt(apic.cpu, above: vector)
         else { return false }
         waiting.formIntersection(now.requests)
         return true
       }
       waiting = waiting.filter { $0 >= 16 && $0 >> 4 <= vector >> 4 }
-      if isBlocked, !waiting.isEmpty { blocked[apic.cpu] = BlockedInterrupts(vector: vector, waiting: waiting) }
+      if isBlocked, !waiting.isEmpty {
+        blocked[apic.cpu] = BlockedInterrupts(controller: .localAPIC, vector: vector, waiting: waiting)
+      }
     }
+    if blocked.isEmpty, let (cpu, interrupts) = ofPIC(in: moments) { blocked[cpu] = interrupts }
     return blocked
   }
+
+  /// The same of the 8259s, which interrupt one processor: here the only one that was started.
+  private static func ofPIC(in moments: [WatchedMoment]) -> (Int, BlockedInterrupts)? {
+    let looks = moments.map { moment in
+      let started = moment.processors.filter { !$0.waitsForStart }
+      guard started.count == 1, let cpu = started.first?.index, moment.hasInterruptsOn(cpu),
+        !moment.mayInterruptBesidesPIC(cpu)
+      else { return nil as (cpu: Int, interrupts: BlockedInterrupts)? }
+      return blockedByPIC(moment.interruptControllers).map { (cpu, $0) }
+    }
+    guard let first = looks.first ?? nil else { return nil }
+    var waiting = first.interrupts.waiting
+    for look in looks {
+      guard let look, look.cpu == first.cpu, look.interrupts.vector == first.interrupts.vector else { return nil }
+      waiting.formIntersection(look.interrupts.waiting)
+    }
+    let interrupts = first.interrupts
+    guard !waiting.isEmpty else { return nil }
+    return (
+      first.cpu,
+      BlockedInterrupts(controller: .pic, vector: interrupts.vector, line: interrupts.line, waiting: waiting)
+    )
+  }
+
+  /// Nil where a line can still come, or none waits. The second controller comes through line 2 of the first.
+  private static func blockedByPIC(_ controllers: [PICState]) -> BlockedInterrupts? {
+    guard controllers.count == 2, let first = controllers.first(where: { !$0.isSecond }),
+      let second = controllers.first(where: \.isSecond)
+    else { return nil }
+    let open = first.openLines.filter { $0 != cascade }
+    let isCascadeOpen = first.openLines.contains(cascade) && !second.openLines.isEmpty
+    let holder = first.waitingLines.isEmpty ? second : first
+    guard open.isEmpty, !isCascadeOpen, let line = holder.lineInService else { return nil }
+    return BlockedInterrupts(
+      controller: .pic, vector: holder.firstVector &+ line, line: holder.isSecond ? line + 8 : line,
+      waiting: Set(holder.waitingLines.map { holder.firstVector &+ $0 }))
+  }
+
+  /// The line of the first 8259 through which the second asks.
+  private static let cascade: UInt8 = 2
 }
 
 extension WatchedMoment {
+  fileprivate func hasInterruptsOn(_ cpu: Int) -> Bool {
+    processors.first { $0.index == cpu }?.state.rflags.contains(.interruptEnable) == true
+  }
+
+  /// Whether something but the 8259s is set up to interrupt a processor; true also where its local APIC is not known.
+  fileprivate func mayInterruptBesidesPIC(_ cpu: Int) -> Bool {
+    guard let apic = localAPICs.first(where: { $0.cpu == cpu }) else { return true }
+    return apic.timerVector != nil || !apic.requests.isEmpty || pins.contains { !$0.isMasked }
+  }
+
   /// Whether something is set up to interrupt a processor in spite of a vector in service: an 8259, of which the local APIC's priorities
   /// know nothing (ExtINT), its timer, or a pin of an I/O APIC. True also where the 8259s are not known.
   fileprivate func mayInterrupt(_ cpu: Int, above vector: UInt8) -> Bool {
