@@ -21,9 +21,9 @@ extension Scene {
       copy.source)
   }
 
-  /// Exceptions that the log names without the line that TCG prints of each in protected mode (target/i386/tcg/seg_helper.c:
+  /// Exceptions that the log names at its end, without the line that TCG prints of each in protected mode (target/i386/tcg/seg_helper.c:
   /// do_interrupt_all, 7.2): they came in real mode, unless somebody left the lines out.
-  private var checksWithoutLines: [Evidence] {
+  var repeatedCheck: (vector: ExceptionVector, count: Int, source: Source)? {
     let checks = log.reversed().prefix { entry in
       switch entry.value {
       case .exceptionCheck(nil, _), .hardwareInterrupt: true
@@ -33,11 +33,16 @@ extension Scene {
     .filter { if case .exceptionCheck = $0.value { true } else { false } }
     guard checks.count >= 3, let first = checks.last, case .exceptionCheck(_, let vector) = first.value,
       checks.allSatisfy({ $0.value == first.value })
-    else { return [] }
+    else { return nil }
+    return (vector, checks.count, first.source)
+  }
+
+  private var checksWithoutLines: [Evidence] {
+    guard let (vector, count, source) = repeatedCheck else { return [] }
     return [
       Evidence(
-        "\(vector.name) was raised \(checks.count) times, one after another, and QEMU printed no line `v=\(vector.rawValue.hexadecimalByte) …` of any: it does so in protected mode only. So they came in real mode, unless the lines were left out: "
-          + "an instruction that raises it again whenever its handler returns to it", first.source)
+        "\(vector.name) was raised \(count) times, one after another, and QEMU printed no line `v=\(vector.rawValue.hexadecimalByte) …` of any: it does so in protected mode only. So they came in real mode, unless the lines were left out: "
+          + "an instruction that raises it again whenever its handler returns to it", source)
     ]
   }
 }

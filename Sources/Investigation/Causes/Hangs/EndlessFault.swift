@@ -1,3 +1,4 @@
+import GuestImage
 import KVM
 import QEMU
 import X86
@@ -32,8 +33,44 @@ struct EndlessFault: CauseOfHang, SingleCause {
   let confidence = Confidence.likely
 
   init?(_ hang: Hang) {
-    guard let (fault, evidence) = Self.recorded(hang.scene) ?? Self.seen(hang.scene) else { return nil }
+    guard
+      let (fault, evidence) = Self.recorded(hang.scene) ?? Self.seen(hang.scene) ?? Self.unavoidable(hang)
+        ?? Self.recordedInRealMode(hang.scene)
+    else { return nil }
     (self.fault, self.evidence) = (fault, [evidence])
+  }
+
+  /// A fault that the next instruction raises for certain, and whose handler only returns to it. The one processor that runs was at no look
+  /// anywhere else.
+  private static func unavoidable(_ hang: Hang) -> (Event, Evidence)? {
+    guard hang.started.count == 1, let index = hang.started.first?.processor.index else { return nil }
+    let watched = hang.scene.watched.compactMap { $0.processors.first { $0.index == index } }
+    let looks = watched.isEmpty ? hang.started.map(\.processor) : watched
+    var found: (event: Event, handler: ReturningHandler, processor: ObservedProcessor)?
+    for processor in looks where found == nil {
+      let instant = hang.scene.instant(of: processor)
+      guard let exception = NextInstruction(at: instant).certainException,
+        let handler = ReturningHandler(of: exception.vector, at: instant)
+      else { continue }
+      let event = Event(
+        vector: exception.vector, errorCode: exception.errorCode,
+        instructionPointer: processor.state.instructionAddress.rawValue, address: exception.access?.address.rawValue,
+        registers: processor.state.generalPurpose)
+      found = (event, handler, processor)
+    }
+    guard let (event, handler, processor) = found,
+      looks.allSatisfy({ look in
+        let pointer = look.state.instructionAddress
+        return handler.contains(pointer)
+          || pointer.rawValue == event.instructionPointer && look.state.generalPurpose == event.registers
+      })
+    else { return nil }
+    let code = handler.code.map { "`\($0.text)`" }.joined(separator: ", ")
+    return (
+      event,
+      Evidence(
+        "The handler of \(event.vector.name) at \(handler.entry.rawValue.hexadecimal) is \(code)", processor.source)
+    )
   }
 
   private static func recorded(_ scene: Scene) -> (Event, Evidence)? {
@@ -42,6 +79,16 @@ struct EndlessFault: CauseOfHang, SingleCause {
     guard let last = events.last else { return nil }
     let count = events.reversed().prefix { $0.value == last.value }.count
     return count < least ? nil : (last.value, Evidence("\(last.value.words) \(count) times in a row", last.source))
+  }
+
+  /// How often a log must name one that has no line of its own, and so no place.
+  private static let leastInRealMode = 1024
+
+  /// Of real mode's exceptions TCG logs the vector alone. An emulator of what the processor lacks has one after another, too: of x87 by #NM.
+  private static func recordedInRealMode(_ scene: Scene) -> (Event, Evidence)? {
+    guard let (vector, count, source) = scene.repeatedCheck, count >= leastInRealMode, vector != .deviceNotAvailable
+    else { return nil }
+    return (Event(vector: vector), Evidence("\(vector.name) \(count) times in a row", source))
   }
 
   /// At how many looks a page fault must have been found raised and about to be raised again.
@@ -122,7 +169,7 @@ struct EndlessFault: CauseOfHang, SingleCause {
   var remedies: [Remedy] {
     [
       .guest(
-        "let the handler mend the reason (map the page), skip the instruction, or stop and report",
+        "let the handler mend the reason\(fault.vector == .pageFault ? " (map the page)" : ""), skip the instruction, or stop and report",
         "For a fault, the return address is the instruction that raised it.")
     ]
   }
@@ -135,12 +182,14 @@ extension EndlessFault {
     ## How to recognise it
 
     The trace, or the log of `-d int`, shows one vector at one RIP, dozens of times in a row. In the registers, CR2 already holds the address that
-    the next instruction is about to fail at.
+    the next instruction is about to fail at. Or the handler, as it lies in memory, does no more than return: a bare IRET, or one behind the end of
+    an interrupt.
 
     ## Why
 
     A handler of #PF that does not map the page, or maps it in other tables than those in force, or does not flush the TLB after changing an
-    entry that was present; a handler of #UD or #NM that does not skip or enable anything.
+    entry that was present; a handler of #UD or #NM that does not skip or enable anything. One handler for all vectors that only returns, which
+    does for interrupts and not for faults; firmware has such a one for real mode's exceptions.
 
     ## The cure
 
