@@ -60,3 +60,57 @@ struct StrayExecutionTests {
     #expect(cause.map { $0.confidence == .likely } != false)
   }
 }
+
+/// Guests that were looked at while they went on through nothing.
+@Suite("going on through nothing")
+struct LostInNothingTests {
+  /// What is said of a guest that was seen at these places, of which all but the page at 100000H is zeroes, or none where it is beyond 2 MiB.
+  private func judge(
+    _ pointers: [UInt64], change: (inout SmallGuest) -> Void = { _ in },
+    atLast: (inout ProcessorState) -> Void = { _ in }
+  ) -> (isSuspected: Bool, cause: String?) {
+    var guest = SmallGuest()
+    guest.memory.store([0xFF, 0xD0], at: 0x10_0000)
+    for page in UInt64(0x20)..<0x30 {
+      #expect(guest.memory.insert(page: [UInt8](repeating: 0, count: 4096), at: PhysicalAddress(page << 12)))
+      #expect(guest.memory.insert(hole: .unbacked, at: PhysicalAddress(0x20_0000 + page << 12)))
+      #expect(guest.memory.insert(hole: .device, at: PhysicalAddress(0x30_0000 + page << 12)))
+    }
+    change(&guest)
+    var scene = guest.scene
+    scene.ending = .stalled
+    scene.log = []
+    scene.watched = pointers.map { pointer in
+      var state = guest.state
+      state.rip = pointer
+      if pointer == pointers.last { atLast(&state) }
+      return WatchedMoment(processors: [Story.processor(state)])
+    }
+    scene.processors = scene.watched.last?.processors ?? []
+    return (Hang.isSuspected(scene.watched), Investigator.verdict(on: scene).cause?.id)
+  }
+
+  private static let steps = (UInt64(0)..<9).map { $0 << 12 + 0x800 }
+
+  @Test("RIP alone changes, where there is no memory, or zeroes")
+  func lost() {
+    let outside = judge(Self.steps.map { 0x22_0000 + $0 })
+    #expect(outside.isSuspected)
+    #expect(outside.cause == "execution.outside-ram")
+    let zeroes = judge(Self.steps.map { 0x2_0000 + $0 })
+    #expect(zeroes.isSuspected)
+    #expect(zeroes.cause == "execution.zeroes")
+  }
+
+  @Test("one that was seen among code, or whose registers change, is not lost")
+  func goesOn() {
+    #expect(judge(Self.steps.map { 0x2_0000 + $0 } + [0x10_0000]).cause == nil)
+    let changing = judge(Self.steps.map { 0x22_0000 + $0 }) { _ in
+    } atLast: {
+      $0.generalPurpose.rbx = 1
+    }
+    #expect(!changing.isSuspected)
+    // A device may well have code.
+    #expect(judge(Self.steps.map { 0x32_0000 + $0 }).cause == nil)
+  }
+}

@@ -85,7 +85,7 @@ struct FetchOutsideMemory: SingleCause {
     ## How to recognise it
 
     `KVM internal error. Suberror: 1`, with `Code=` all `??`; under TCG `Trying to execute code outside RAM or ROM`. `inquest walk RIP` shows
-    where RIP leads.
+    where RIP leads. Where TCG reads zeroes, it executes them and goes on, slowly, without a word: the guest hangs.
 
     ## Why
 

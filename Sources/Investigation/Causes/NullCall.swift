@@ -26,15 +26,8 @@ struct NullCall: PageFaultCause, SingleCause {
 
   /// What a call left on the stack.
   private var caller: String {
-    guard let instant = fault.instant, instant.state.mode == .long64 else { return "" }
-    let pointer = LinearAddress(instant.state.generalPurpose.rsp)
-    let bytes = instant.bytes(at: pointer, count: 8, for: PageAccess(.read, by: .supervisor))
-    guard bytes.count == 8 else { return "" }
-    let address = UInt64(littleEndian: bytes[...])
-    guard case .physical = instant.translate(LinearAddress(address), for: PageAccess(.fetch, by: .supervisor)) else {
-      return ""
-    }
-    return " The stack's top, \(address.hexadecimal), lies in code: if it was a call, it comes from there."
+    guard let address = fault.instant?.callerOnStack else { return "" }
+    return " The stack's top, \(address.hexadecimal), lies behind a CALL: it comes from there."
   }
 
   var remedies: [Remedy] {

@@ -29,7 +29,8 @@ public struct Hang {
   static var causes: [any CauseOfHang.Type] {
     [
       KernelForAnotherProcessor.self, HaltedForGood.self, RepeatedControlRegisterWrite.self, EndlessFault.self,
-      InterruptStorm.self, UnendedInterrupt.self, SelfLoop.self, ZeroesOfRealMode.self, SpinLoop.self, PollLoop.self,
+      InterruptStorm.self, UnendedInterrupt.self, SelfLoop.self, ZeroesOfRealMode.self, LostInNothing.self,
+      SpinLoop.self, PollLoop.self,
     ]
   }
 
@@ -50,7 +51,7 @@ extension Hang {
   private static let fewPages = 4
 
   /// Whether a guest that was seen like this may get nowhere: each processor that was started is halted for good, or was only
-  /// seen in a few pages, or a few segments of real mode. A processor that waits for interrupts in HLT gets on, unless its local APIC
+  /// seen in a few pages, or a few segments of real mode, or RIP alone has changed, as in memory full of zeroes. A processor that waits for interrupts in HLT gets on, unless its local APIC
   /// holds them back.
   public static func isSuspected(_ moments: [WatchedMoment]) -> Bool {
     let states = moments.flatMap(\.processors).filter { !$0.waitsForStart }
@@ -63,6 +64,9 @@ extension Hang {
       // Real mode's code may go round in a whole segment (``ZeroesOfRealMode``).
       Set(looks.map { ($0.state.mode == .real ? $0.state.cs.base : $0.state.instructionAddress.rawValue) >> 12 })
     }
-    return !isIdle && pages.values.allSatisfy { $0.count <= fewPages }
+    return !isIdle
+      && pages.allSatisfy { index, pages in
+        pages.count <= fewPages || Set(states.filter { $0.index == index }.map(\.state.generalPurpose)).count == 1
+      }
   }
 }

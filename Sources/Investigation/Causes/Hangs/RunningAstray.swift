@@ -2,7 +2,8 @@ import X86
 
 /// `execution.zeroes` or `execution.outside-ram` of a guest that still ran when its time was over: it need not hang, and does nothing that was meant.
 struct RunningAstray: JudgedCause {
-  private enum Place {
+  /// What is executed that is no code.
+  enum Place {
     case zeroes
     case outside(UnavailableMemory)
   }
@@ -21,7 +22,8 @@ struct RunningAstray: JudgedCause {
     (pointer, place) = found
   }
 
-  private static func place(of instant: Instant) -> (LinearAddress, Place)? {
+  /// Nil where there may be code.
+  static func place(of instant: Instant) -> (LinearAddress, Place)? {
     let state = instant.state
     guard state.mode != .real, state.mode != .virtual8086, state.isHalted != true else { return nil }
     let pointer = state.instructionAddress
