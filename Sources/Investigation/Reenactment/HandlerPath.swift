@@ -221,6 +221,14 @@ enum HandlerPath {
       return try paging.loadUInt64(at: address, for: instant.implicitRead, in: instant.memory)
     } catch {
       switch error.cause {
+      // Zeroes are read there under TCG (softmmu/memory.c: unassigned_mem_read, 7.2), all ones elsewhere: neither is a gate.
+      case .memory(let missing) where missing.reason == .unbacked && kind == .idtNotMapped:
+        throw blocked(
+          .gateType,
+          "its gate would lie at \(address.rawValue.hexadecimal), where there is no memory: IDTR's base is \(instant.state.idtr.base.rawValue.hexadecimal) (#GP)",
+          remedy:
+            "load IDTR with the table's address: LIDT takes a limit of 2 bytes and the base right behind it, in C a structure that is packed",
+          by: .generalProtection)
       case .memory: throw .doubt("the memory at \(error.address.rawValue.hexadecimal) is not known")
       case .walk(let walk):
         guard error.isDefinite else {

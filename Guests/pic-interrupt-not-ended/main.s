@@ -1,0 +1,56 @@
+# An interrupt of the 8259 that is never ended.
+#
+# The mistake: the timer's handler counts and returns; it does not send the end of interrupt.
+#
+# What happens: the interrupt stays in service, and the 8259 delivers neither it nor one of a lower priority any more: the first tick
+# was the last. The guest waits for more of them for ever, in HLT with interrupts on.
+#
+# Where: everywhere.
+#
+# The cure: 20H to port 20H before IRETQ.
+
+        .include "Boot/long.s"
+
+        .macro  send value, port
+        mov     $\value, %al
+        outb    %al, $\port
+        .endm
+
+        .code64
+        .globl  main
+main:
+        send    0x11, 0x20              # both controllers: vectors from 20H and 28H on, the timer alone
+        send    0x11, 0xa0
+        send    0x20, 0x21
+        send    0x28, 0xa1
+        send    0x04, 0x21
+        send    0x02, 0xa1
+        send    0x01, 0x21
+        send    0x01, 0xa1
+        send    0xfe, 0x21
+        send    0xff, 0xa1
+        send    0x34, 0x43              # the timer: 100 Hz
+        send    0x9b, 0x40
+        send    0x2e, 0x40
+        lidt    wholeIDT
+        setLongGate 32, tick
+        sti
+1:      hlt
+        cmpl    $3, ticks
+        jb      1b
+        endWell
+
+tick:   push    %rax
+        incl    ticks
+        .ifdef CURED
+        send    0x20, 0x20
+        .endif
+        pop     %rax
+        iretq
+
+        .data
+        .balign 8
+wholeIDT:
+        .word   48 * 16 - 1
+        .quad   idt
+ticks:  .long   0
