@@ -75,7 +75,7 @@ extension ReportedFailure {
       EntryToSMM.self,
       InvalidGuestState.self, InvalidVMCB.self, ContradictoryExit.self, DeliveryToDevice.self, SystemCallUnderPVM.self,
       ReturnFromSMM.self,
-      RegistersRefused.self, RefusedFetch.self, MultibootAddresses.self,
+      RegistersRefused.self, RefusedFetch.self, MultibootAddresses.self, NoTaskUnderTCG.self,
     ]
   }
 
