@@ -125,7 +125,7 @@ extension DecodingError {
   /// What Zydis does not know may be an instruction of a later processor.
   fileprivate func exception(of bytes: [UInt8], in mode: ProcessorMode) -> RaisedException {
     switch self {
-    case .undefined where mode == .long64 && bytes.first.map(Self.undefinedIn64BitMode.contains) == true:
+    case .undefined where mode == .long64 && Self.opcode(of: bytes).map(Self.undefinedIn64BitMode.contains) == true:
       RaisedException(.invalidOpcode, .noInstruction(self))
     case .tooLong: .generalProtection(.noInstruction(self))
     case .undefined:
@@ -138,8 +138,15 @@ extension DecodingError {
 extension DecodingError {
   /// Opcodes that 64-bit mode took away for good (SDM vol. 2, table A-2: i64).
   private static let undefinedIn64BitMode: Set<UInt8> = [
-    0x06, 0x07, 0x0E, 0x16, 0x17, 0x1E, 0x1F, 0x27, 0x2F, 0x37, 0x3F, 0x60, 0x61, 0x9A, 0xCE, 0xEA,
+    0x06, 0x07, 0x0E, 0x16, 0x17, 0x1E, 0x1F, 0x27, 0x2F, 0x37, 0x3F, 0x60, 0x61, 0x82, 0x9A, 0xCE, 0xD4, 0xD5, 0xEA,
   ]
+
+  /// The first byte behind the prefixes (SDM vol. 2, 2.1.1, 2.2.1).
+  private static func opcode(of bytes: [UInt8]) -> UInt8? {
+    bytes.first { !prefixes.contains($0) && $0 & 0xF0 != 0x40 }
+  }
+
+  private static let prefixes: Set<UInt8> = [0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65, 0x66, 0x67, 0xF0, 0xF2, 0xF3]
 }
 
 extension NextInstruction {
