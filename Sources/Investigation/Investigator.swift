@@ -291,6 +291,7 @@ extension Investigator {
   private var notAsMeant: (any JudgedCause)? {
     guard isSameDeath, level.isFirst, let processor else { return nil }
     return LongModeTablesInPAE(processor, in: scene) ?? LinuxStart(scene)?.cause
+      ?? CodeOfOtherMode(processor, in: scene)
   }
 
   /// Of a guest that was stopped while it ran; registers of a moment that nothing tells are no sign of a hang.

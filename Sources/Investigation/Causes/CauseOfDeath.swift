@@ -58,7 +58,7 @@ enum Causes {
   /// The manual: a page for each cause, in the order of their names.
   static var manual: [ManualPage] {
     (all.flatMap { $0.manuals } + Hang.causes.flatMap { $0.manuals } + FetchOutsideMemory.manuals
-      + LongModeTablesInPAE.manuals + KernelCutShort.manuals + KernelWithoutRoom.manuals
+      + LongModeTablesInPAE.manuals + CodeOfOtherMode.manuals + KernelCutShort.manuals + KernelWithoutRoom.manuals
       + GuestPanic.manuals
       + UnsupportedEmulation.manuals + ReportedFailure.causes.flatMap { $0.manuals }
       + RefusedEmulation.manuals + LoggedFault.causes.flatMap { $0.manuals })

@@ -12,7 +12,7 @@ extension UnderTCG {
     static let undecided: Set<String> = [
       "assumed-memory", "slide-through-zeroes", "user-touches-kernel", "no-handler-for-timer", "int80-without-gate",
       "gate-type", "idt-of-protected-mode", "wrong-cr3", "v86-interrupt", "gate-privilege", "code-overwritten",
-      "breakpoint-without-gate", "long-mode-not-enabled",
+      "breakpoint-without-gate", "long-mode-not-enabled", "code-of-64-bits", "code-of-32-bits",
     ]
 
     @Test("no wrong cause is named", arguments: deaths)
