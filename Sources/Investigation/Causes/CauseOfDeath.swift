@@ -88,7 +88,7 @@ enum Causes {
       TrapInstruction.self, DebugException.self, UndefinedInstruction.self,
       PrivilegedInstruction.self, BadReturnFrame.self, NonCanonicalStack.self, NonCanonicalAddress.self,
       MisalignedOperand.self,
-      DivideError.self,
+      DivideError.self, FloatingPointError.self,
       SegmentAccess.self, TaskNotSwitchable.self, CallGateStack.self, BadCodeSelector.self, BadSelector.self,
       PICNotRemapped.self,
       UndeliverableInterrupt.self,

@@ -20,7 +20,8 @@ struct InstructionChecks {
   mutating func run() {
     let checks: [(inout Self) -> Void] = [
       { $0.checkPurpose() }, { $0.checkFeatures() }, { $0.checkEnableBits() }, { $0.checkPrivilege() },
-      { $0.checkSystemCall() }, { $0.checkSystemRegisters() }, { $0.checkDivision() }, { $0.checkOperands() },
+      { $0.checkSystemCall() }, { $0.checkSystemRegisters() }, { $0.checkDivision() },
+      { $0.checkPendingFloatingPoint() }, { $0.checkOperands() },
       { $0.checkSelectors() },
       { $0.checkBranchTarget() }, { $0.checkInterrupt() },
     ]
@@ -73,6 +74,21 @@ struct InstructionChecks {
     guard !(lower...max(lower, upper)).contains(signed(index)) || upper < lower else { return }
     raise(RaisedException(.boundRange, .outOfBounds(index: signed(index), lower: lower, upper: upper)))
   }
+
+  /// An x87 instruction that waits raises what one before left pending, if CR0.NE asks for #MF (SDM vol. 3, 6.15; vol. 1, 8.7.1). FSW is not looked at.
+  private mutating func checkPendingFloatingPoint() {
+    guard instruction.isaExtension == "X87", !Self.withoutWaiting.contains(instruction.mnemonic),
+      state.cr0.contains(.numericError)
+    else { return }
+    raise(
+      RaisedException(
+        .x87FloatingPoint, .floatingPoint, if: "FSW has an exception pending that FCW does not mask"))
+  }
+
+  /// By Zydis' names (SDM vol. 1, 8.3.11).
+  private static let withoutWaiting: Set<String> = [
+    "fninit", "fnclex", "fnstsw", "fnstcw", "fnstenv", "fnsave", "fnop",
+  ]
 
   /// RSM is there in SMM only (SDM vol. 3, 31.3); TCG: translate.c, 7.2. What it loads lies in the save area, which was not looked at.
   private mutating func checkSystemManagement() {

@@ -37,6 +37,8 @@ struct RaisedException: Hashable {
     case misaligned(LinearAddress, Int)
     /// The quotient does not fit, or the divisor is 0.
     case division(byZero: Bool)
+    /// An x87 or SSE instruction met a numeric exception that is not masked.
+    case floatingPoint
     /// An operand's segment does not allow the access.
     case segment(SegmentRegister, SegmentViolation)
     /// A selector cannot be loaded.
@@ -93,6 +95,7 @@ struct RaisedException: Hashable {
   init?(untold recorded: RecordedException, isMemoryKnown: Bool) {
     switch recorded.vector {
     case .debug: self.init(.debug, .debug(.unknown))
+    case .x87FloatingPoint, .simdFloatingPoint: self.init(recorded.vector, .floatingPoint)
     // Nothing but BOUND raises it (SDM vol. 3, 6.15).
     case .boundRange where !isMemoryKnown: self.init(.boundRange, .onPurpose)
     default: return nil
