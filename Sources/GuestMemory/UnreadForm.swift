@@ -52,16 +52,21 @@ public struct UnreadForm: Hashable, Sendable {
     return true
   }
 
-  /// Whether one byte in eight is zero, of pages from all over the file: text has none.
+  /// Whether one byte in eight is zero, of pages from all over the file. Of text only UTF-16 has zeroes, one in two bytes at most, and no
+  /// other control characters than text has.
   private static func isBinary(_ bytes: Span<UInt8>) -> Bool {
-    var (zeroes, looked) = (0, 0)
+    var (zeroes, others, looked) = (0, 0, 0)
     let step = max(bytes.count / 64, 1)
     for start in stride(from: 0, to: bytes.count, by: step) {
       for offset in start..<min(start + 512, bytes.count) {
         looked += 1
-        if bytes[offset] == 0 { zeroes += 1 }
+        switch bytes[offset] {
+        case 0: zeroes += 1
+        case 0x01...0x06, 0x0E...0x1A, 0x1C...0x1F, 0x7F: others += 1
+        default: break
+        }
       }
     }
-    return zeroes * 8 > looked
+    return zeroes * 8 > looked && (others > 0 || zeroes * 5 > looked * 3)
   }
 }

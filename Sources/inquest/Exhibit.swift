@@ -42,17 +42,23 @@ enum Exhibit {
       }
     } else if let form = UnreadForm(bytes) {
       throw Failure(form.words)
+    } else if let text = PlainText.lines(of: bytes) {
+      self = try Self.text(text.span, name: name)
     } else {
-      let trace = KVMTrace(text: bytes)
-      let log = QEMULog.parse(
-        utf8: bytes.indices.map { bytes[$0] }, leavingOut: Set(trace.records.compactMap(\.line)))
-      guard !trace.records.isEmpty || !log.isEmpty else {
-        throw Failure(
-          "nothing in it is known: no KVM event, no register dump, no message or command line of QEMU, and it is no trace "
-            + "and no ELF file")
-      }
-      self = .text(trace, log, name: name)
+      self = try Self.text(bytes, name: name)
     }
+  }
+
+  private static func text(_ bytes: Span<UInt8>, name: String) throws(Failure) -> Self {
+    let trace = KVMTrace(text: bytes)
+    let log = QEMULog.parse(
+      utf8: bytes.indices.map { bytes[$0] }, leavingOut: Set(trace.records.compactMap(\.line)))
+    guard !trace.records.isEmpty || !log.isEmpty else {
+      throw Failure(
+        "nothing in it is known: no KVM event, no register dump, no message or command line of QEMU, and it is no trace "
+          + "and no ELF file")
+    }
+    return .text(trace, log, name: name)
   }
 
   /// Adds what the file tells to what is known.

@@ -65,6 +65,11 @@ private func dumps(_ text: [UInt8]) -> [RegisterDump] {
     ("broken at 80 columns", { eachLine($0) { wrapped($0, at: 80) } }),
     ("broken at the last blank before 72", { eachLine($0) { filled($0, to: 72) } }),
     ("escaped for a page", { escapedForPage($0) }),
+    ("escaped by Go's JSON", { $0.replacing("<", with: "\\u003c").replacing(">", with: "\\u003e") }),
+    (
+      "escaped for Markdown", { $0.replacing("<", with: "\\<").replacing(">", with: "\\>").replacing("=", with: "\\=") }
+    ),
+    ("breaks that are not the file's", { $0.replacing("\n", with: "\u{B}") }),
     ("with line breaks of HTML", { eachLine($0) { $0 + "<br />" } }),
     ("no-break spaces", { $0.replacing("  ", with: "\u{A0} ") }),
     ("quoted-printable", { eachLine($0) { quotedPrintable($0) } }),
@@ -91,6 +96,18 @@ private func dumps(_ text: [UInt8]) -> [RegisterDump] {
       let missing = found.flatMap(\.missing)
       #expect(missing.isEmpty, "\(file)")
     }
+  }
+
+  @Test("a dump whose lines were joined to one, with the error before it")
+  func joined() throws {
+    let text = try fixtureText("qemu/kvm-emulation-failure.log")
+    let joined = text.replacing("\n", with: " ")
+    #expect(dumps(joined).map(\.state) == dumps(text).map(\.state))
+    #expect(dumps(joined).map { $0.code?.bytes } == dumps(text).map { $0.code?.bytes })
+    let error = QEMULog.parse(joined + "\n").compactMap { entry -> KVMInternalError? in
+      if case .kvmInternalError(let error) = entry.message { error } else { nil }
+    }
+    #expect(error.count == 1)
   }
 
   /// Each vCPU's thread prints its error; the lines come mixed.

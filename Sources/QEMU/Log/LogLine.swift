@@ -6,7 +6,7 @@ struct LogLine {
   var number: Int
   var bytes: ArraySlice<UInt8>
 
-  /// The lines of `text`, ended by LF, CR LF or CR.
+  /// The lines of `text`, ended by LF, CR LF or CR; VT ends one, too, that is counted with the next.
   ///
   /// - Parameter others: Lines that are left out, counted from 1 by LF alone.
   static func lines(of text: [UInt8], leavingOut others: Set<Int> = []) -> LogLines {
@@ -24,8 +24,11 @@ struct LogLines: Sequence, IteratorProtocol {
   private let others: Set<Int>
   private var position = 0
   private var number = 0
+  private var isBehindSoftBreak = false
   /// How many ends of lines there were by LF alone.
   private var feeds = 0
+  /// The lines that a line was made of, but for the first.
+  private var following: ArraySlice<LogLine> = []
 
   /// How many lines may be joined to one.
   private static let mostJoined = 64
@@ -37,9 +40,13 @@ struct LogLines: Sequence, IteratorProtocol {
   }
 
   mutating func next() -> LogLine? {
+    if let line = following.popFirst() { return line }
     guard let first = nextOfText() else { return nil }
     let start = number
-    return LogLine(number: start, bytes: Self.content(isQuotedPrintable ? joined(first) : first))
+    let line = LogLine(number: start, bytes: Self.content(isQuotedPrintable ? joined(first) : first))
+    guard let lines = JoinedLines.parts(of: line) else { return line }
+    following = lines.dropFirst()
+    return lines.first
   }
 
   private mutating func nextOfText() -> ArraySlice<UInt8>? {
@@ -53,17 +60,19 @@ struct LogLines: Sequence, IteratorProtocol {
 
   private mutating func takeLine() -> ArraySlice<UInt8> {
     let start = position
-    while position < text.endIndex, text[position] != Byte.lineFeed, text[position] != Byte.carriageReturn {
-      position += 1
-    }
+    while position < text.endIndex, !Byte.endsLine(text[position]) { position += 1 }
     let end = position
-    if position < text.endIndex {
+    number += isBehindSoftBreak ? 0 : 1
+    isBehindSoftBreak = false
+    if position < text.endIndex, text[position] == Byte.verticalTab {
+      isBehindSoftBreak = true
+      position += 1
+    } else if position < text.endIndex {
       let endsInPair =
         text[position] == Byte.carriageReturn && position + 1 < text.endIndex && text[position + 1] == Byte.lineFeed
       if endsInPair || text[position] == Byte.lineFeed { feeds += 1 }
       position += endsInPair ? 2 : 1
     }
-    number += 1
     return text[start..<end]
   }
 
@@ -94,12 +103,17 @@ struct LogLines: Sequence, IteratorProtocol {
 enum Byte {
   static let lineFeed = UInt8(ascii: "\n")
   static let carriageReturn = UInt8(ascii: "\r")
+  static let verticalTab: UInt8 = 0x0B
   static let greater = UInt8(ascii: ">")
   static let less = UInt8(ascii: "<")
   static let bar = UInt8(ascii: "|")
   static let equals = UInt8(ascii: "=")
   static let question = UInt8(ascii: "?")
   static let backslash = UInt8(ascii: "\\")
+
+  static func endsLine(_ byte: UInt8) -> Bool {
+    byte == lineFeed || byte == carriageReturn || byte == Byte.verticalTab
+  }
 
   static func isBlank(_ byte: UInt8) -> Bool { byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") }
 

@@ -205,7 +205,7 @@ private struct QEMULogParser {
 
   /// Adds to the last entry what its next lines say.
   private mutating func continueEntry(_ line: LogLine) -> Bool {
-    guard let last = entries.indices.last, line.number > entries[last].lines.upperBound else { return false }
+    guard let last = entries.indices.last, line.number >= entries[last].lines.upperBound else { return false }
     let distance = line.number - entries[last].lines.upperBound
     switch entries[last].message {
     case .kvmInternalError(var error):
@@ -228,13 +228,13 @@ private struct QEMULogParser {
       guard distance <= Self.mostForeignLines, oops.take(line) else { return false }
       entries[last].message = .linuxOops(oops)
     case .codeListing(var listing):
-      guard distance == 1, listing.take(line) else { return false }
+      guard distance <= 1, listing.take(line) else { return false }
       entries[last].message = .codeListing(listing)
     case .multibootHeader(var header):
-      guard distance == 1, header.take(line) else { return false }
+      guard distance <= 1, header.take(line) else { return false }
       entries[last].message = .multibootHeader(header)
     case .processorListing(var listing):
-      guard distance == 1, listing.take(line) else { return false }
+      guard distance <= 1, listing.take(line) else { return false }
       entries[last].message = .processorListing(listing)
     default: return false
     }

@@ -43,14 +43,15 @@ enum TransferEncoding {
     return decoded[...]
   }
 
-  /// A line with the references that pages make of `<`, `>`, `&` and quotes, and with no-break spaces, as the bytes they stand for.
+  /// A line with the references that pages and logs make of `<`, `>`, `&`, `=` and quotes, and with no-break spaces, as the bytes they
+  /// stand for.
   static func decodingReferences(_ line: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
-    guard line.contains(where: { $0 == ampersand || $0 == noBreakSpace[0] }) else { return line }
+    guard line.contains(where: beginsReference) else { return line }
     var decoded: [UInt8] = []
     decoded.reserveCapacity(line.count)
     var rest = line
     while let first = rest.first {
-      let found = [ampersand, noBreakSpace[0]].contains(first) ? references.first { rest.starts(with: $0.text) } : nil
+      let found = beginsReference(first) ? references.first { rest.starts(with: $0.text) } : nil
       decoded.append(found?.byte ?? first)
       rest = rest.dropFirst(found?.text.count ?? 1)
     }
@@ -66,6 +67,10 @@ enum TransferEncoding {
 
   private static let breaks = ["<br>", "<br/>", "<br />", "<BR>"].map { Array($0.utf8) }
 
+  private static func beginsReference(_ byte: UInt8) -> Bool {
+    byte == ampersand || byte == noBreakSpace[0] || byte == Byte.backslash
+  }
+
   private static let ampersand = UInt8(ascii: "&")
   /// U+00A0 in UTF-8.
   private static let noBreakSpace: [UInt8] = [0xC2, 0xA0]
@@ -75,6 +80,12 @@ enum TransferEncoding {
     (Array("&lt;".utf8), Byte.less), (Array("&gt;".utf8), Byte.greater), (Array("&amp;".utf8), ampersand),
     (Array("&quot;".utf8), UInt8(ascii: "\"")), (Array("&#34;".utf8), UInt8(ascii: "\"")),
     (Array("&apos;".utf8), UInt8(ascii: "'")), (Array("&#39;".utf8), UInt8(ascii: "'")),
-    (Array("&#x27;".utf8), UInt8(ascii: "'")),
+    (Array("&#x27;".utf8), UInt8(ascii: "'")), (Array("&#60;".utf8), Byte.less), (Array("&#62;".utf8), Byte.greater),
+    (Array("&#x3c;".utf8), Byte.less), (Array("&#x3C;".utf8), Byte.less), (Array("&#x3e;".utf8), Byte.greater),
+    (Array("&#x3E;".utf8), Byte.greater), (Array("&#61;".utf8), Byte.equals), (Array("&#x3D;".utf8), Byte.equals),
+    // Go's encoding/json, and so Docker's and Kubernetes' logs (encode.go: appendString with escapeHTML).
+    (Array("\\u003c".utf8), Byte.less), (Array("\\u003e".utf8), Byte.greater), (Array("\\u0026".utf8), ampersand),
+    // Markdown, as editors write it.
+    (Array("\\<".utf8), Byte.less), (Array("\\>".utf8), Byte.greater), (Array("\\=".utf8), Byte.equals),
   ]
 }
