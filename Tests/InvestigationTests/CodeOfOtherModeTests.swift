@@ -53,6 +53,8 @@ struct CodeOfOtherModeTests {
   func shortCode() {
     #expect(cause(behind: Self.short) == "paging.not-present")
     #expect(cause(behind: Self.long + Self.short) == "paging.not-present")
+    // retfq
+    #expect(cause(behind: Self.long + [0x48, 0xCB]) == "paging.not-present")
   }
 
   @Test("code of 64 bits in 64-bit mode is, too")

@@ -64,7 +64,8 @@ struct CodeOfOtherMode: SingleCause, JudgedCause {
   private static func run(of symbol: Symbol, at instant: Instant) -> Run? {
     let count = Int(min(symbol.size, mostOfFunction))
     let bytes = instant.bytes(at: symbol.start, count: count, for: PageAccess(.read, by: .supervisor))
-    let (flags, length) = prefixes(in: bytes[...], at: symbol.start.rawValue)
+    let (instructions, length) = decoded(bytes[...], at: symbol.start.rawValue)
+    let flags = instructions.map(\.hasWidePrefix)
     let prefixed = flags.count(where: \.self)
     guard bytes.count == count, length + 15 > count, prefixed >= leastPrefixed, prefixed * 4 >= flags.count else {
       return nil
@@ -86,11 +87,15 @@ struct CodeOfOtherMode: SingleCause, JudgedCause {
     let bytes = code(before: end, count: count, at: instant)
     let base = end &- UInt64(bytes.count)
     let runs = bytes.indices.compactMap { offset -> Run? in
-      let (flags, length) = prefixes(in: bytes[offset...], at: base &+ UInt64(offset))
+      let (instructions, length) = decoded(bytes[offset...], at: base &+ UInt64(offset))
+      let flags = instructions.map(\.hasWidePrefix)
       let prefixed = flags.count(where: \.self)
       guard prefixed >= leastPrefixed, prefixed * 3 >= flags.count else { return nil }
       // The last instruction may reach beyond, where it is executed in part. Of other code in front only what lies there has prefixes.
-      let isUpToEnd = offset + length + 15 > bytes.count && flags.suffix(mostRecent).count(where: \.self) >= 2
+      // Behind a far transfer code of 32 bits may begin, as on the way out of long mode.
+      let isUpToEnd =
+        offset + length + 15 > bytes.count && flags.suffix(mostRecent).count(where: \.self) >= 2
+        && !instructions.suffix(mostRecent).contains(where: \.isFarBranch)
       return canEndBefore || isUpToEnd ? (base &+ UInt64(offset), flags.count, prefixed) : nil
     }
     return runs.max { $0.prefixed < $1.prefixed }
@@ -99,18 +104,20 @@ struct CodeOfOtherMode: SingleCause, JudgedCause {
   /// How many instructions right in front of RIP are looked at by themselves.
   private static let mostRecent = 4
 
-  /// Which of the instructions that bytes begin with have a REX.W prefix, and how long they are together.
-  private static func prefixes(in bytes: ArraySlice<UInt8>, at address: UInt64) -> (flags: [Bool], length: Int) {
-    var flags: [Bool] = []
+  /// The instructions of 64 bits that bytes begin with, and how long they are together.
+  private static func decoded(
+    _ bytes: ArraySlice<UInt8>, at address: UInt64
+  ) -> (instructions: [Instruction], length: Int) {
+    var instructions: [Instruction] = []
     var length = 0
     while length < bytes.count,
       let instruction = try? Instruction.decode(
         Array(bytes.dropFirst(length).prefix(15)), at: address &+ UInt64(length), mode: .long64)
     {
-      flags.append(instruction.hasWidePrefix)
+      instructions.append(instruction)
       length += instruction.length
     }
-    return (flags, length)
+    return (instructions, length)
   }
 
   /// Where the zeroes begin in which RIP is.
