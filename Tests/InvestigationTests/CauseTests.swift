@@ -93,6 +93,10 @@ struct Mistake: Sendable, CustomTestStringConvertible {
       ["RSP is 0x0", "never been set"]
     ) { $0.state.generalPurpose.rsp = 0 },
     Mistake(
+      "a stack that has grown down past address 0, found by a variable", [0x48, 0x8B, 0x44, 0x24, 0x08], .pageFault,
+      code: 0, "stack.not-mapped", ["RSP is 0xffffffffffffffd8", "past address 0"]
+    ) { $0.state.generalPurpose.rsp = 0xFFFF_FFFF_FFFF_FFD8 },
+    Mistake(
       "a write to a read-only page", [0x48, 0x89, 0x08], .pageFault, code: 3, "paging.read-only",
       ["writes to 0x200000", "R/W (bit 1) is clear in PDE 0x2000e1"]
     ) { guest in

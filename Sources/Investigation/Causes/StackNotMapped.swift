@@ -11,7 +11,8 @@ struct StackNotMapped: PageFaultCause, SingleCause {
 
   init?(_ fault: FirstFault, in scene: Scene) {
     guard let access = fault.exception.access, access.meetsNoPage,
-      fault.isStackAccess(access.address) || fault.looksLikePush(access)
+      fault.isStackAccess(access.address) || fault.isRelativeToStackPointer(access.address)
+        || fault.looksLikePush(access)
     else { return nil }
     (self.fault, self.access) = (fault, access)
   }
@@ -39,8 +40,8 @@ struct StackNotMapped: PageFaultCause, SingleCause {
 
 extension StackNotMapped {
   static let manual = """
-    The instruction pushes or pops, and RSP points to where nothing is mapped. Where memory is at hand, nothing is mapped right above either; a log alone
-    does not tell that from a stack that has overflowed (stack.overflow).
+    The instruction pushes or pops, or uses a variable right above RSP, and RSP points to where nothing is mapped. Where memory is at hand, nothing
+    is mapped right above either; a log alone does not tell that from a stack that has overflowed (stack.overflow).
 
     ## How to recognise it
 

@@ -58,6 +58,15 @@ struct FirstFault {
     return operand.memory?.base == .general(number: 4, bits: instruction?.stackWidth ?? 64)
   }
 
+  /// Whether an operand that is written relative to RSP, as a function's own variables are, lies near it.
+  func isRelativeToStackPointer(_ address: LinearAddress) -> Bool {
+    guard let memory = operand(at: address)?.memory, memory.index == nil, let instruction, let state else {
+      return false
+    }
+    return memory.segment == .ss && memory.base == .general(number: 4, bits: instruction.addressWidth)
+      && address.rawValue &- state.stackAddress < 0x1000
+  }
+
   /// Whether an instruction that nothing shows writes right where a push would.
   func looksLikePush(_ access: FailedAccess) -> Bool {
     guard instruction == nil, let state, access.access.kind == .write else { return false }
