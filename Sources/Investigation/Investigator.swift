@@ -79,8 +79,14 @@ public struct Investigator {
       explain(cause, &verdict)
     } else if conclusion.outcome == .undetermined, let fault = scene.suspectedFault {
       explain(fault, &verdict)
+      if conclusion.isSilent, verdict.cause != nil {
+        verdict.ending = "Nothing here shows how the guest ended; if it died of the last exception here, this is why."
+      }
     } else if conclusion.outcome == .undetermined, let cause = notAsMeant ?? RunningAstray(scene) {
       verdict.take(cause)
+      if conclusion.isSilent {
+        verdict.ending = "Nothing here reports how the guest ended, but what keeps it from getting on can be told."
+      }
     } else if conclusion.outcome == .undetermined, let cause = RefusedEmulation(scene) {
       verdict.take(cause)
     } else if conclusion.outcome == .undetermined, conclusion.isFailedEmulation, let processor, let reenacted,

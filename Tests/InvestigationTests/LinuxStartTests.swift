@@ -70,4 +70,20 @@ struct LinuxStartTests {
     #expect(cause(options: ["-bios", "OVMF.fd"])?.id != id)
     #expect(cause(file: nil)?.id != id)
   }
+
+  @Test("where nothing reports the end, the cause is not said to be unknown")
+  func silent() {
+    var state = Story.state(rip: 0x10_0022, efer: [])
+    state.cr0 = [.extensionType, .protectionEnable]
+    state.gdtr.base = LinearAddress(0x1_0100)
+    var scene = Scene()
+    scene.commandLine = QEMUCommandLine(program: "qemu-system-x86_64", arguments: ["-m", "64"])
+    scene.processors = [Story.processor(state)]
+    scene.kernelFile = Sourced(Self.file(), .image("bzImage"))
+    let verdict = Investigator.verdict(on: scene)
+    #expect(verdict.cause?.id == "boot.kernel-without-room" && verdict.outcome == .undetermined)
+    #expect(!verdict.ending.contains("Nothing here shows"))
+    scene.kernelFile = nil
+    #expect(Investigator.verdict(on: scene).ending == "Nothing here shows how the guest ended.")
+  }
 }

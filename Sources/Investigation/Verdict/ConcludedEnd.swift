@@ -1,4 +1,5 @@
 import KVM
+import QEMU
 import X86
 
 extension Scene {
@@ -70,7 +71,7 @@ extension Scene {
       }
       let sentence =
         trace.isEmpty ? "Nothing here shows how the guest ended." : "The trace shows no death."
-      return Conclusion(outcome: .undetermined, sentence: sentence)
+      return Conclusion(outcome: .undetermined, sentence: sentence, isSilent: trace.isEmpty)
     }
     if reenacted?.certainException != nil, delivery?.end == .tripleFault {
       return Conclusion(
@@ -94,7 +95,8 @@ extension Scene {
   ///
   /// No dump shows EFER. Where NXE was not set, even fewer pages could be used.
   private func cannotGoOn(_ processor: ObservedProcessor) -> Bool {
-    guard case .file = processor.source, ending == .unknown, trace.isEmpty, log.isEmpty, memory != nil,
+    guard case .file = processor.source, ending == .unknown, trace.isEmpty, log.allSatisfy(\.value.isOfStart),
+      memory != nil,
       processors.allSatisfy({ portWrite(of: $0) == nil })
     else { return false }
     var lenient = processor
@@ -164,6 +166,16 @@ extension Scene {
     case 0x64: value & 0xF1 == 0xF0
     case 0x92: value & 1 != 0
     case 0xCF9: value & 4 != 0
+    default: false
+    }
+  }
+}
+
+extension QEMUMessage {
+  /// Whether it says only with what the guest was started.
+  fileprivate var isOfStart: Bool {
+    switch self {
+    case .commandLine, .multibootHeader, .symbol, .processorListing: true
     default: false
     }
   }

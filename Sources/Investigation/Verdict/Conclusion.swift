@@ -17,6 +17,8 @@ struct Conclusion {
   var isTripleFault = false
   /// Whether a triple fault is only what is left when all else was excluded.
   var isSupposedTripleFault = false
+  /// Whether nothing at all tells of an end.
+  var isSilent = false
 }
 
 extension Scene {
