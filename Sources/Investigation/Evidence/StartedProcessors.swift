@@ -4,9 +4,13 @@ extension ObservedProcessor {
   /// Whether it is a further processor that the guest never started: as after a reset, or halted with interrupts off in the BIOS. SeaBIOS starts each
   /// once by itself and leaves it like that, in protected mode (src/fw/smp.c: smp_scan, 1.16; measured with QEMU 7.2).
   var waitsForStart: Bool {
-    guard !ResetObservations.isReset(state) else { return true }
-    return index > 0 && state.isHalted == true && !state.rflags.contains(.interruptEnable)
-      && state.mode == .protected(bits: 32) && PCMemory.bios.contains(state.instructionAddress.rawValue)
+    ResetObservations.isReset(state) || state.isHalted == true && isWhereFirmwareLeavesIt
+  }
+
+  /// A further processor with interrupts off in the BIOS.
+  fileprivate var isWhereFirmwareLeavesIt: Bool {
+    index > 0 && !state.rflags.contains(.interruptEnable) && state.mode == .protected(bits: 32)
+      && PCMemory.bios.contains(state.instructionAddress.rawValue)
   }
 }
 
@@ -15,12 +19,20 @@ extension Scene {
   /// never started are worth a line together.
   func processorObservations(first: ObservedProcessor?) -> [Evidence] {
     guard processors.count > 1 else { return processors.flatMap(observations) }
-    let started = processors.filter { !$0.waitsForStart || $0.index == first?.index }
+    let started = processors.filter { !waitsForStart($0) || $0.index == first?.index }
     let ordered = started.filter { $0.index == first?.index } + started.filter { $0.index != first?.index }
     let facts = ordered.flatMap { processor in
       observations(of: processor).map { Evidence(Self.named(processor.index, $0.text), $0.source) }
     }
-    return facts + waitingProcessors(processors.filter { $0.waitsForStart && $0.index != first?.index })
+    return facts + waitingProcessors(processors.filter { waitsForStart($0) && $0.index != first?.index })
+  }
+
+  /// A dump shows no halt, but the memory has the HLT (F4) that RIP is behind: with interrupts off nothing but a start leads past it.
+  private func waitsForStart(_ processor: ObservedProcessor) -> Bool {
+    if processor.waitsForStart { return true }
+    guard processor.state.isHalted == nil, processor.isWhereFirmwareLeavesIt, let memory else { return false }
+    let before = PhysicalAddress(processor.state.instructionAddress.rawValue &- 1)
+    return (try? memory.bytes(at: before, count: 1)) == [0xF4]
   }
 
   private static func named(_ index: Int, _ fact: String) -> String {

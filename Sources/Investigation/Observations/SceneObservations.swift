@@ -13,8 +13,10 @@ extension Scene {
     let entry = failedEntry.map {
       EntryFailureObservations(hardwareError: $0.value, $0.source, in: self, processor: processor).evidence
     }
-    return errors + (entry ?? []) + traceObservations + loggedFaultObservations + messageObservations
-      + statementObservations + linuxOopsObservations + hostDumpObservations + partialDumpObservations
+    return errors + (entry ?? []) + earlierErrors(than: processor) + traceObservations + loggedFaultObservations
+      + messageObservations
+      + statementObservations + linuxOopsObservations + hostDumpObservations
+      + partialDumpObservations
       + unusualMemoryObservations + interruptObservations + multibootObservations + otherArchitecture
   }
 
