@@ -272,6 +272,107 @@ struct PrintedDumpTests {
     ),
   ]
 
+  /// What kernels print of an exception, with what must be read of it.
+  private static let exceptions: [(text: String, vector: ExceptionVector, code: UInt32?, rip: UInt64, cr2: UInt64?)] = [
+    // NetBSD 10 and OpenBSD 6.3, sys/arch/amd64/amd64/trap.c: trap_print, trap
+    (
+      """
+      fatal page fault in supervisor mode
+      trap type 6 code 0x2 rip 0xffffffff80245a10 cs 0x8 rflags 0x10246 cr2 0x18 ilevel 0 rsp 0xffff9d813f6c1d10
+      """, .pageFault, 2, 0xFFFF_FFFF_8024_5A10, 0x18
+    ),
+    (
+      """
+      fatal protection fault in supervisor mode
+      trap type 4 code 0 rip ffffffff81345a10 cs 8 rflags 10246 cr2  7f7ff000 cpl 0 rsp ffffffff825109e0
+      """, .generalProtection, 0, 0xFFFF_FFFF_8134_5A10, 0x7F7F_F000
+    ),
+    // OpenBSD's ddb, sys/ddb/db_sym.c and arch/amd64/amd64/db_interface.c
+    (
+      """
+      kernel: page fault trap, code=0
+      rdi               0xffff800000012200
+      rsi                                0
+      rax                                0
+      rip               0xffffffff81345a10    attach+0x42
+      cs                               0x8
+      rsp               0xffffffff825109e0    end+0x3109e0
+      """, .pageFault, nil, 0xFFFF_FFFF_8134_5A10, nil
+    ),
+    // Zephyr 3.7, arch/x86/core/fatal.c: dump_page_fault, dump_regs
+    (
+      """
+      [00:00:00.010,000] <err> os: Page fault at address 0xdead1000 (error code 0x2)
+      [00:00:00.010,000] <err> os: Access violation: supervisor thread not allowed to write
+      [00:00:00.010,000] <err> os: RAX: 0x00000000dead1000 RBX: 0x0000000000000000 RCX: 0x0000000000000001
+      [00:00:00.010,000] <err> os: RSP: 0x0000000000119fd0 RFLAGS: 0x0000000000000246 CS: 0x0018
+      [00:00:00.010,000] <err> os: RIP: 0x00000000001012a4
+      """, .pageFault, 2, 0x10_12A4, 0xDEAD_1000
+    ),
+    // Nanos, src/x86_64/interrupt.c: print_frame
+    (
+      """
+       interrupt: 000000000000000e (Page fault)
+           frame: ffffc00000002000
+      error code: 0000000000000002
+         address: 0000000000000018
+
+         rax: 0000000000000018
+         rsp: ffffc00000a0fe10
+         rip: ffffffff80054a10 (main + 0000000000000021)
+      rflags: 0000000000010046
+      """, .pageFault, 2, 0xFFFF_FFFF_8005_4A10, 0x18
+    ),
+    // OSv, core/mmu.cc: vm_sigsegv
+    (
+      """
+      page fault outside application, addr: 0x0000000000000010
+      [registers]
+      RIP: 0x00000000403a1b20 <main+16>
+      RFL: 0x0000000000010246  CS:  0x0000000000000008  SS:  0x0000000000000010
+      """, .pageFault, nil, 0x403A_1B20, 0x10
+    ),
+    // illumos, uts/i86pc/os/trap.c: dumpregs
+    (
+      """
+      sched: #pf Page fault
+      Bad kernel fault at addr=0x18
+      cr2: 18 cr3: 1dc00000 cr8: 0
+              rdi:                0 rsi:                1 rdx:                0
+              trp:                e err:                2 rip: fffffffffb801a2c
+      """, .pageFault, 2, 0xFFFF_FFFF_FB80_1A2C, 0x18
+    ),
+    // A screen of one's own, of a few values
+    (
+      "PANIC: Page Fault\nFaulting address: 0x18\nError code: 0x0\nRIP: 0xffffffff80001234\n", .pageFault, 0,
+      0xFFFF_FFFF_8000_1234, 0x18
+    ),
+    (
+      "Exception 13 (General Protection Fault) err=0x18\n rip: 0x101a2c   cs: 0x8\n", .generalProtection, 0x18,
+      0x10_1A2C, nil
+    ),
+    (
+      "Interrupt 0xE fired! Error: 0x2\nEIP: 0x101a2c CS: 0x8 EFLAGS: 0x10046\nCR2: 0x18\n", .pageFault, 2, 0x10_1A2C,
+      0x18
+    ),
+    // CR2 that is printed behind is the register, whatever the words before it were about.
+    ("Page fault at 0x101a2c\nRIP: 0x101a2c CR2: 0x18 RSP: 0x7ff0\n", .pageFault, nil, 0x10_1A2C, 0x18),
+  ]
+
+  @Test("an exception with its code and its address, as kernels print it", arguments: exceptions.indices)
+  func exception(_ index: Int) throws {
+    let expected = Self.exceptions[index]
+    let dump = try dump(expected.text)
+    #expect(dump.exception == RegisterDump.Exception(vector: expected.vector, errorCode: expected.code))
+    #expect(dump[.rip] == expected.rip && dump[.cr2] == expected.cr2)
+  }
+
+  @Test("a vector of two digits that may be decimal is none")
+  func decimalVector() throws {
+    let dump = try dump("vector: 14, error: 2\nrax: 0x0 rbx: 0x1 rip: 0x101a2c rsp: 0x7ff0\n")
+    #expect(dump.exception == nil)
+  }
+
   @Test("names and values in many forms", arguments: forms)
   func values(_ form: (what: String, text: String, registers: [RegisterDump.Register: UInt64])) throws {
     let dump = try dump(form.text)
@@ -284,7 +385,7 @@ struct PrintedDumpTests {
     let texts = [
       "the flags: cs=1, es=2 are options\n", "kvm_cpuid: func 0 rax d rbx 756e6547 rcx 6c65746e rdx 49656e69\n",
       "rip: 1000 is where it died\n", "error: 5, vector: 3\n", "kvm_regs {", "kvm_regs { rax: ",
-      "InterruptStackFrame {}\n",
+      "InterruptStackFrame {}\n", "a page fault at address 0x18, and the return address: 0x10\nrax: 0x1\n",
     ]
     for text in texts {
       #expect(QEMULog.parse(text).allSatisfy { if case .registerDump = $0.message { false } else { true } }, "\(text)")

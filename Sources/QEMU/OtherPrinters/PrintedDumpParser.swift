@@ -16,6 +16,8 @@ struct PrintedDumpParser {
   /// Where a page fault was, and its error code, as a line before the registers said.
   private var announcedAddress: UInt64?
   private var announcedCode: UInt32?
+  /// CR2 in the dump is what words said, and the register itself may follow.
+  private var isAddressAnnounced = false
   /// The processor of Bochs is in a code segment with L set.
   private var isLongCode = false
   /// Registers follow that are not the guest's.
@@ -30,8 +32,9 @@ struct PrintedDumpParser {
   private static let mostStrangeLines = 6
   /// How far a dump may be from the words that name its exception.
   private static let farthestWords = 12
-  /// Fewer registers are a program's text.
+  /// Fewer registers are a program's text, unless it names an exception and where.
   private static let fewestRegisters = 4
+  private static let fewestOfException = 2
 
   mutating func takeFinished() -> [RegisterDump] {
     defer { finished = [] }
@@ -44,17 +47,30 @@ struct PrintedDumpParser {
     if takeStructure(line) { return true }
     if isOfHost { return false }
     if takeRow(line) || takeInstruction(line) || takeCode(line) { return true }
-    let pairs = PrintedPairs(line).pairs
+    let pairs = BSDTrap.pairs(of: line) ?? PrintedPairs(line).pairs
     let registers = pairs.count { !$0.isOfException }
-    if dump == nil, announced != nil, let code = pairs.first, code.name == .errorCode {
-      announcedCode = UInt32(truncatingIfNeeded: code.value)
-      return true
-    }
-    guard dump != nil && !pairs.isEmpty || registers >= 1 && pairs.count >= 2 || pairs.first?.isAlone == true else {
+    if dump == nil, registers == 0, takeAnnouncement(pairs, line.number) { return true }
+    let isBehindWords = isAnnounced(at: line.number) && registers >= 1
+    guard
+      dump != nil && !pairs.isEmpty || registers >= 1 && pairs.count >= 2 || isBehindWords
+        || pairs.first?.isAlone == true
+    else {
       passOver()
       return false
     }
     for pair in pairs { take(pair, line.number, isLone: registers < 2) }
+    return true
+  }
+
+  private func isAnnounced(at line: Int) -> Bool { announced.map { line - $0.line <= Self.farthestWords } ?? false }
+
+  /// What a line without registers says of the exception that follows: `Interrupt 0xE fired! Error: 0x2`.
+  private mutating func takeAnnouncement(_ pairs: [PrintedPair], _ line: Int) -> Bool {
+    if let vector = pairs.first(where: { $0.name == .vector }), vector.value < 32, announced == nil {
+      announced = (ExceptionVector(rawValue: UInt8(truncatingIfNeeded: vector.value)), line)
+    }
+    guard announced != nil, let code = pairs.first(where: { $0.name == .errorCode }) else { return false }
+    announcedCode = UInt32(truncatingIfNeeded: code.value)
     return true
   }
 
@@ -66,13 +82,14 @@ struct PrintedDumpParser {
 
   /// Ends the dump, if there is one.
   mutating func endDump() {
-    defer { (dump, structure, strangeLines, isLongCode) = (nil, nil, 0, false) }
+    defer { (dump, structure, strangeLines, isLongCode, isAddressAnnounced) = (nil, nil, 0, false, false) }
     guard var dump else { return }
     dump.width = dump.width ?? (dump[.r8] == nil ? .bits32 : .bits64)
-    guard
-      dump.registers.count + dump.segments.count >= Self.fewestRegisters
-        || dump.printer == .stackFrame && dump[.rip] != nil
-    else { return }
+    let shown = dump.registers.count + Set(dump.segments.keys).union(dump.selectors.keys).count
+    let isOfException = dump.exception != nil && dump[.rip] != nil && shown >= Self.fewestOfException
+    guard shown >= Self.fewestRegisters || isOfException || dump.printer == .stackFrame && dump[.rip] != nil else {
+      return
+    }
     finished.append(dump)
   }
 
@@ -91,6 +108,7 @@ struct PrintedDumpParser {
         new.exception = RegisterDump.Exception(vector: announced.vector, errorCode: announcedCode)
         if announced.vector == .pageFault, let announcedAddress {
           new.registers[.cr2] = .init(announcedAddress, line: announced.line)
+          isAddressAnnounced = true
         }
       }
       (announced, announcedAddress, announcedCode) = (nil, nil, nil)
@@ -129,11 +147,32 @@ struct PrintedDumpParser {
         .map { (ExceptionVector(rawValue: $0), line.number) }
     } else if let vector = PrintedException.vector(in: line) {
       noteDetails(LineScanner(line.bytes))
+      noteAddress(LineScanner(line.bytes))
       if dump == nil {
         announced = (vector, line.number)
       } else if dump?.exception == nil {
         dump?.exception = RegisterDump.Exception(vector: vector)
       }
+    } else if isAnnounced(at: line.number) {
+      noteAddress(LineScanner(line.bytes))
+    }
+  }
+
+  /// How programs name the address of a page fault, behind which a hexadecimal number follows: `addr: 0x18`, `address: 0000000000000018`.
+  private static let namesOfAddress: [StaticString] = [
+    "ddress 0x", "ddress: 0x", "ddress = 0x", "ddress=0x", "addr: 0x", "addr=0x", "addr 0x", "address: ",
+  ]
+
+  private mutating func noteAddress(_ line: LineScanner) {
+    var other = line
+    guard !other.skip(past: "nstruction"), !other.skip(past: "eturn") else { return }
+    for name in Self.namesOfAddress {
+      var scanner = line
+      guard scanner.skip(past: name), let number = scanner.hex(), number.digits > 1 || number.value == 0 else {
+        continue
+      }
+      announcedAddress = number.value
+      return
     }
   }
 
@@ -152,8 +191,13 @@ struct PrintedDumpParser {
 
   private mutating func take(_ pair: PrintedPair, _ line: Int, isLone: Bool) {
     if case .number(let register) = pair.name, let known = dump?[register], known != pair.value {
-      guard !isLone else { return }
-      endDump()
+      if register == .cr2, isAddressAnnounced {
+        dump?.registers[.cr2] = nil
+        isAddressAnnounced = false
+      } else {
+        guard !isLone else { return }
+        endDump()
+      }
     }
     begin(line)
     switch pair.name {

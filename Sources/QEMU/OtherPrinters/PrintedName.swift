@@ -15,10 +15,11 @@ enum PrintedName: Hashable {
     self = name
   }
 
-  /// Whether a line that begins with the register alone may begin an account, as GDB and the debugger of Bochs print it, one in a line.
+  /// Whether a line that begins with the register alone may begin an account, as GDB, the debugger of Bochs and those of the BSDs print it,
+  /// one in a line.
   var canBeginAlone: Bool {
     switch self {
-    case .number(.rax), .number(.rip): true
+    case .number(.rax), .number(.rip), .number(.rdi), .segment(.cs): true
     default: false
     }
   }
@@ -45,8 +46,11 @@ enum PrintedName: Hashable {
       table[register.rawValue.lowercased()] = .table(register)
       table[register.rawValue.lowercased() + "r"] = .table(register)
     }
-    for name in ["vector", "interrupt", "trapno", "int_no"] { table[name] = .vector }
-    for name in ["exceptiondata", "error", "err_code", "error_code", "errcode"] { table[name] = .errorCode }
+    // illumos: `trp:`, `err:`; Fuchsia: `errc:`.
+    for name in ["vector", "interrupt", "trapno", "int_no", "trp"] { table[name] = .vector }
+    for name in ["exceptiondata", "error", "err_code", "error_code", "errcode", "err", "errc"] {
+      table[name] = .errorCode
+    }
     return table
   }()
 }
@@ -97,7 +101,8 @@ enum PrintedException {
     ("page_fault", .pageFault), ("pagefault", .pageFault),
     ("gpf error", .generalProtection), ("general protection", .generalProtection),
     ("general_protection", .generalProtection),
-    ("double fault", .doubleFault), ("double_fault", .doubleFault), ("invalid opcode", .invalidOpcode),
+    ("protection fault", .generalProtection), ("double fault", .doubleFault), ("double_fault", .doubleFault),
+    ("invalid opcode", .invalidOpcode),
     ("invalid_opcode", .invalidOpcode), ("undefined opcode", .invalidOpcode), ("divide error", .divideError),
     ("divide by zero", .divideError), ("division by zero", .divideError), ("segment not present", .segmentNotPresent),
     ("invalid tss", .invalidTSS), ("stack-segment fault", .stackFault), ("stack segment fault", .stackFault),

@@ -6,6 +6,8 @@ struct PrintedPair {
   var value: UInt64
   /// Whether the value has 16 digits.
   var isWide = false
+  /// Whether the value is hexadecimal for sure: a vector of two digits, as `14`, may be decimal.
+  var isHexadecimal = true
   /// The selector in front of a pointer (`0008:`).
   var selector: UInt16?
   /// A segment that is shown with its descriptor.
@@ -34,7 +36,7 @@ struct PrintedPairs {
       let end = bytes[index...].firstIndex { !Self.isOfName($0) } ?? bytes.endIndex
       let word = String(decoding: bytes[index..<end], as: UTF8.self).lowercased()
       var scanner = LineScanner(bytes[end...])
-      if let name = PrintedName(word) ?? Self.longName(word, &scanner), var pair = Self.value(of: name, &scanner) {
+      if let name = Self.longName(word, &scanner) ?? PrintedName(word), var pair = Self.value(of: name, &scanner) {
         pair.isAlone = isFirst && name.canBeginAlone || pair.selector != nil
         pairs.append(pair)
         index = scanner.rest.startIndex
@@ -58,6 +60,9 @@ struct PrintedPairs {
   /// sys/amd64/amd64/trap.c: trap_fatal, 14).
   private static func longName(_ word: String, _ scanner: inout LineScanner) -> PrintedName? {
     switch word {
+    // Zephyr, Haiku, XNU, and most that print their own.
+    case "error" where scanner.skip(" code"): .errorCode
+    case "fault" where scanner.skip(" address"), "faulting" where scanner.skip(" address"): .number(.cr2)
     case "instruction" where scanner.skip(" pointer"): .number(.rip)
     case "stack" where scanner.skip(" pointer"): .number(.rsp)
     case "frame" where scanner.skip(" pointer"): .number(.rbp)
@@ -92,26 +97,28 @@ struct PrintedPairs {
     switch name {
     case .segment: return segment(name, &scanner)
     case .table: return table(name, &scanner)
-    case .vector: return number(name, &scanner).flatMap { $0.value > 0xFF ? nil : $0 }
-    case .errorCode: return number(name, &scanner).flatMap { $0.value > 0xFFFF_FFFF ? nil : $0 }
+    // A decimal number is not told from a hexadecimal one.
+    case .vector: return number(name, &scanner).flatMap { $0.value > 0xFF || !$0.isHexadecimal ? nil : $0 }
+    case .errorCode: return number(name, &scanner).flatMap { $0.value > 0xFFFF_FFFF || !$0.isHexadecimal ? nil : $0 }
     case .number: return pointer(name, &scanner) ?? number(name, &scanner)
     }
   }
 
-  /// `=`, `: `, ` - ` and ` = `; blanks alone only where `0x` follows.
+  /// `=`, `: `, ` - ` and ` = `; blanks alone only where `0x` or a zero follows.
   private static func separator(_ scanner: inout LineScanner) -> Bool {
     let before = scanner
     scanner.skipBlanks()
     let isMarked = scanner.skip("=") || scanner.skip(":") || scanner.skip("- ")
     scanner.skipBlanks()
     if isMarked { return true }
-    var copy = scanner
-    return scanner.rest.startIndex > before.rest.startIndex && copy.skip("0x")
+    var (copy, zero) = (scanner, scanner)
+    return scanner.rest.startIndex > before.rest.startIndex && (copy.skip("0x") || zero.skip("0") && zero.isAtEnd)
   }
 
   /// A number that ends with its word; Bochs's debugger and others put a mark between its halves.
-  private static func hex(_ scanner: inout LineScanner) -> (value: UInt64, digits: Int)? {
+  private static func hex(_ scanner: inout LineScanner) -> (value: UInt64, digits: Int, isCertain: Bool)? {
     let isPrefixed = scanner.skip("0x")
+    let start = scanner.rest
     var value: UInt64 = 0
     var digits = 0
     while let byte = scanner.rest.first {
@@ -127,14 +134,19 @@ struct PrintedPairs {
       scanner.skipByte()
     }
     if let next = scanner.rest.first, isOfName(next) { return nil }
-    return digits == 0 ? nil : (value, isPrefixed && digits < 8 ? 8 : digits)
+    guard digits > 0 else { return nil }
+    let isCertain =
+      isPrefixed || digits != 2 || start.first == UInt8(ascii: "0")
+      || start.prefix(digits).contains { !Byte.isDigit($0) }
+    return (value, isPrefixed && digits < 8 ? 8 : digits, isCertain)
   }
 
   private static func number(_ name: PrintedName, _ scanner: inout LineScanner) -> PrintedPair? {
     var copy = scanner
     guard let number = hex(&copy) else { return nil }
     scanner = copy
-    return PrintedPair(name: name, value: number.value, isWide: number.digits == 16)
+    return PrintedPair(
+      name: name, value: number.value, isWide: number.digits == 16, isHexadecimal: number.isCertain)
   }
 
   /// `0060:[<c0123456>]`, `e008:[<ffff82d08023b2f8>]`, `0018:ffffffffb4c03e40`.
