@@ -58,6 +58,7 @@ struct PrintedDumpObservationTests {
     "other monitors' words for a triple fault count as one, what may be said of anything does not",
     arguments: [
       ("A fault has occurred causing a virtual CPU to enter the shutdown state.", true),
+      ("(XEN) d3v0 Triple fault - invoking HVM shutdown action 1", true),
       (
         "'vm' was reset because an unrecoverable error occurred on a virtual processor that caused a triple fault.",
         true
@@ -182,6 +183,12 @@ struct PrintedDumpObservationTests {
       ESI: 00000000 EDI: 00000000 EBP: c15c3f48 ESP: c15c3f48
       """, ["#PF of address 0x42", "a null pointer, or one with a small offset"]
     ),
+    (
+      "Caught cap fault in send phase at address (nil)\nvm fault on data at address 0x18 with status 0x6\n",
+      ["a user write of a page that is not present", "no triple fault"]
+    ),
+    ("(XEN) domain_crash called from p2m-pod.c:1218\n", ["Xen ended the domain itself"]),
+    ("Unexpected exit reason on vcpu run: InternalError)\n", ["The monitor got KVM_EXIT_INTERNAL_ERROR"]),
     ("unexpected trap 14 from cpu 0 eip 80104b12 (cr2=0x7dfffffc)\n", ["xv6's kernel met #PF in its own code"]),
     (
       """
@@ -206,5 +213,33 @@ struct PrintedDumpObservationTests {
     for words in kernel.words {
       #expect(verdict.observations.contains { $0.text.contains(words) }, "\(words)")
     }
+  }
+
+  private static let bhyve: [(text: String, words: [String])] = [
+    (
+      "vm exit[1]\n\treason\t\tVMX\n\trip\t\t0x000000000010b3f2\n\tinst_length\t0\n\tstatus\t\t0\n"
+        + "\texit_reason\t33 (VM-entry failure due to invalid guest state)\n\tqualification\t0x0000000000000000\n",
+      ["vCPU 1 left the guest at RIP 0x10b3f2", "exit reason 33 (0x21)", "refused to enter the guest"]
+    ),
+    (
+      "vm exit[0]\n\treason\t\tSVM\n\trip\t\t0x000000000010b3f2\n\tinst_length\t0\n\texitcode\t0xffffffffffffffff\n",
+      ["VMEXIT_INVALID"]
+    ),
+    (
+      "vm exit[0]\n\treason\t\tSVM\n\trip\t\t0x10b3f2\n\texitcode\t0x400\n\texitinfo1\t0x100000004\n\texitinfo2\t0xfebd0000\n",
+      ["exit code 0x400", "EXITINFO2 0xfebd0000"]
+    ),
+    (
+      "Failed to emulate instruction sequence [ 0f1107 ] at 0x10b3f2\n",
+      ["0f 11 07, in 64-bit code `movups [rdi], xmm0`"]
+    ),
+    ("Failed to emulate instruction sequence [", ["of which it has no bytes"]),
+  ]
+
+  @Test("bhyve's words on an exit that it does not handle are told, and end the guest", arguments: bhyve)
+  func bhyveExit(_ log: (text: String, words: [String])) {
+    let verdict = verdict(log.text)
+    #expect(verdict.outcome == .died && verdict.cause == nil)
+    for words in log.words { #expect(verdict.observations.contains { $0.text.contains(words) }, "\(words)") }
   }
 }

@@ -42,7 +42,11 @@ import Testing
       "kvm_regs {",
       "StackFrame {", "rax: ", "rip: ", "RIP  - ", "EIP: 0060:[<", "_", "IOPL=0 id vip", "Exception Type - 0D(",
       "(unk. ctxt): ; ",
-      "gdt ", "gdtr=0:",
+      "gdt ", "gdtr=0:", "vm exit[", "]\n\trip\t\t", "exit_reason\t", "exitcode\t0x",
+      "Failed to emulate instruction sequence [ ",
+      "trap type ", " code ", "6", " rip ", "page fault", "address: ", "error code 0x", "Interrupt 0x",
+      "KVM_EXIT_INTERNAL_ERROR suberror",
+      "vcpu hit unknown error: ", "\u{B}", "\\u003c", "err=",
     ]
     for _ in 0..<2000 {
       let text = (0..<40).map { _ in pieces.randomElement(using: &generator) ?? "" }.joined()
@@ -52,6 +56,8 @@ import Testing
 
   @Test(arguments: [
     "EAX=00000000 ", "=", "'", "qemu-kvm -S \\\n", "-device\n", "CPU#1\n", "Code=0f ", "v=0e e=0000 ",
+    "vm exit[0]\n", "Page fault at address 0x18\n", "trap type 6 code 2 rip 1 cs 8\n", "RIP: 0x1\nPage fault\n",
+    "RAX=1 EIP=2 GDT=3 CR0=4 ",
     "kvm_regs {", "{", "rax: 1 rbx: 2\n", "StackFrame { a: ", "[CPU0  ] | CPU is in \n",
   ])
   func repetition(_ piece: String) {

@@ -15,7 +15,7 @@ extension Scene {
     }
     return errors + (entry ?? []) + earlierErrors(than: processor) + traceObservations + loggedFaultObservations
       + messageObservations
-      + statementObservations + linuxOopsObservations + hostDumpObservations
+      + statementObservations + bhyveObservations + linuxOopsObservations + hostDumpObservations
       + partialDumpObservations
       + unusualMemoryObservations + interruptObservations + multibootObservations + otherArchitecture
   }

@@ -277,6 +277,26 @@ extension Statement {
             "xv6's kernel met \(ExceptionVector(rawValue: number).name) in its own code, which it does not expect (\(text.prefix(100)))"
         )
       }
+    case .xenCrash:
+      StatementMeaning(
+        side: .none,
+        words:
+          "Xen ended the domain itself, at the place in its own source that it names (\(text.prefix(100))): no triple fault of the guest. What it says before tells why"
+      )
+    case .unexpectedVCPUExit where text.lowercased().contains(": internalerror"):
+      StatementMeaning(
+        side: .none,
+        words:
+          "The monitor got KVM_EXIT_INTERNAL_ERROR, and does not show which: KVM gave up on the guest, mostly on an instruction that it had to emulate. Under QEMU the same image would tell more: inquest run -- qemu-system-x86_64 …"
+      )
+    case .unexpectedVCPUExit:
+      StatementMeaning(
+        side: .none,
+        words:
+          "The monitor got an exit from KVM that it does not handle (\(text.suffix(60))), and stopped. Under QEMU the same image would tell more: inquest run -- qemu-system-x86_64 …"
+      )
+    case .threadFault:
+      StatementMeaning(side: .none, words: faultOfThread)
     case .xenEntryFailed:
       StatementMeaning(
         side: .none,
@@ -299,6 +319,18 @@ extension Statement {
     ]
     let start = text.lowercased()
     return words.first { start.hasPrefix($0.0) }?.1 ?? "something"
+  }
+
+  /// seL4 shows a fault of a thread that nobody handles, with the error code that the processor gave, on an x86 (src/arch/x86/kernel/vspace.c:
+  /// handleVMFault, 12.1).
+  private var faultOfThread: String {
+    let start =
+      "A microkernel says that a thread met a page fault, which no other handled (\(text.prefix(80))): no triple fault"
+    guard let status = text.split(separator: " ").last, status.hasPrefix("0x"),
+      let code = UInt32(status.dropFirst(2), radix: 16)
+    else { return start }
+    return
+      "\(start). If the processor is an x86, the status is the error code: \(PageFaultErrorCode(rawValue: code).sentence)"
   }
 
   /// The instruction whose bytes stand at the end of the line, as 64-bit code, and what it needs.

@@ -239,6 +239,7 @@ extension Sourced<QEMUMessage> {
         "KVM refused the registers that QEMU put \(operation): \(error)."
       case .executionOutsideMemory(let address):
         "QEMU gave up: code was to be executed at \(address.hexadecimal), outside RAM and ROM."
+      case .bhyveExit(let exit): exit.ending
       case .fatal(let reason): "QEMU gave up: \(reason)."
       default: nil
       }

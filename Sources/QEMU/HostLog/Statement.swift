@@ -26,7 +26,8 @@ public struct Statement: Hashable, Sendable {
     // The guest's kernel or programs, or a machine that is a guest
     case trapInProgram, illegalInstruction, missingLevel, hypervisorBelow, virtualHardware, guestPanic, guestOops
     // Monitors other than QEMU, and other hypervisors and emulators
-    case shutdownExit, processCrashed, exitStatusZero, virtualBox, bochs, xenEntryFailed
+    case shutdownExit, processCrashed, exitStatusZero, virtualBox, bochs, xenEntryFailed, xenCrash, threadFault
+    case unexpectedVCPUExit
     case tripleFaultElsewhere, gateRefused, refusedByBochs, unexpectedTrap
     /// #UD, with bytes behind it.
     case undefinedBytes
@@ -34,7 +35,7 @@ public struct Statement: Hashable, Sendable {
 }
 
 extension Statement {
-  /// Whether Bochs, VirtualBox, VMware or Hyper-V says that the guest met a triple fault (Bochs cpu/exception.cc, 2.3 to 3.0; VirtualBox
+  /// Whether Bochs, VirtualBox, VMware, Hyper-V or Xen says that the guest met a triple fault (Bochs cpu/exception.cc, 2.3 to 3.0; VirtualBox
   /// VINF_EM_TRIPLE_FAULT).
   public var isTripleFault: Bool {
     guard [.bochs, .virtualBox].contains(kind) else { return kind == .tripleFaultElsewhere }
@@ -142,10 +143,18 @@ extension Statement {
     ("hardware name: xen hvm domu", .virtualHardware),
     // Firecracker src/vmm, cloud-hypervisor hypervisor/src/kvm, crosvm; arch/x86/mm/fault.c: show_signal_msg
     ("kvm_exit_shutdown", .shutdownExit), ("guest likely triple-faulted", .shutdownExit),
+    // The crates' name of the KVM_EXIT_* follows (kvm-ioctls src/ioctls/vcpu.rs: VcpuExit)
+    ("unexpected exit reason on vcpu run: shutdown", .shutdownExit),
+    ("unexpected exit reason on vcpu run: ", .unexpectedVCPUExit),
     ("vcpuexit::shutdown", .shutdownExit), ("exit reason: shutdown", .shutdownExit), ("segfault at ", .processCrashed),
     ("exit status 0", .exitStatusZero),
     // VirtualBox VMMR3/VMMGuruMeditation.cpp, Bochs logio.cc, Xen arch/x86/hvm/vmx
     ("vinf_em_triple_fault", .tripleFaultElsewhere), ("guru meditation ", .virtualBox),
+    // Xen arch/x86/hvm/hvm.c: hvm_triple_fault, 4.2 to 4.20; include/xen/sched.h: domain_crash
+    ("triple fault - invoking hvm shutdown", .tripleFaultElsewhere), ("triple fault on vcpu", .tripleFaultElsewhere),
+    ("domain_crash called from ", .xenCrash), ("domain_crash_sync called from ", .xenCrash),
+    // seL4 src/api/faults.c: handleFaultReply; libsel4debug, debug_print_fault: print_fault
+    ("vm fault on data at address ", .threadFault), ("vm fault on code at address ", .threadFault),
     // VMware's msg.monitorevent.tripleFault, Hyper-V's event 18560
     ("causing a virtual cpu to enter the shutdown state", .tripleFaultElsewhere),
     ("unrecoverable error occurred on a virtual processor that caused a triple fault", .tripleFaultElsewhere),

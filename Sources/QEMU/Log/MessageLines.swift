@@ -6,6 +6,7 @@ private enum Phrase: CaseIterable {
   case interrupt, exceptionCheck, cpuReset, hardwareInterrupt, virtualInterrupt, tripleFault, smmEntered, smmLeft,
     nestedExit
   case unsupportedFeature, unknownModel, globalNotApplied, outsideMemory, fatal, registersRefused, unhandledExit
+  case otherInternalError, otherRunFailed
   case oldInternalError, failEntry, failEntryExit, failEntryReason
 
   var text: StaticString {
@@ -34,6 +35,8 @@ private enum Phrase: CaseIterable {
     case .registersRefused: "Failed to put registers "
     case .unhandledExit: "kvm: unhandled exit "
     case .oldInternalError: "KVM internal error.Suberror: "
+    case .otherInternalError: "KVM_EXIT_INTERNAL_ERROR"
+    case .otherRunFailed: "vcpu hit unknown error: "
     case .failEntry: "FailEntry("
     case .failEntryExit: "KVM_EXIT_FAIL_ENTRY"
     case .failEntryReason: "hardware_entry_failure_reason"
@@ -76,6 +79,7 @@ extension QEMUMessage {
     let message: Self? =
       switch phrase {
       case .internalError, .oldInternalError: rest.decimal().map { .kvmInternalError(KVMInternalError(suberror: $0)) }
+      case .otherInternalError: Self.otherInternalError(&rest)
       case .notifyExit: .kvmNotifyExit
       case .entryFailed: rest.prefixedHex().map { .kvmEntryFailed(hardwareError: $0) }
       case .failEntry, .failEntryReason: Self.failedEntry(&rest)
@@ -83,7 +87,8 @@ extension QEMUMessage {
       case .exceptionExit: Self.exceptionExit(&rest)
       case .unknownExit: rest.prefixedHex().map { .kvmUnknownExit(hardwareReason: $0) }
       case .unknownExitReason: rest.decimal().map { .kvmUnknownExitReason($0) }
-      case .runFailed: .kvmRunFailed(rest.text())
+      // crosvm src/crosvm/sys/linux/vcpu.rs: vcpu_loop.
+      case .runFailed, .otherRunFailed: .kvmRunFailed(rest.text())
       case .interrupt: InterruptLog(&rest, before: before).map { .interrupt($0) }
       case .exceptionCheck: Self.exceptionCheck(&rest)
       case .cpuReset: rest.decimal().map { .cpuReset(cpu: $0) }
@@ -114,6 +119,15 @@ extension QEMUMessage {
     var hexadecimal = rest
     let number = hexadecimal.skip("0x") ? hexadecimal.hex()?.value : rest.decimal().map { UInt64($0) }
     return number.flatMap { $0 == 0 ? nil : .kvmEntryFailed(hardwareError: $0) }
+  }
+
+  /// `KVM_EXIT_INTERNAL_ERROR suberror=1`, as small monitors print the fields of struct kvm_run.
+  private static func otherInternalError(_ rest: inout LineScanner) -> Self? {
+    guard rest.skip(past: "suberror") else { return nil }
+    while let byte = rest.rest.first, !Byte.isWord(byte) { rest.skipByte() }
+    var hexadecimal = rest
+    let number = hexadecimal.skip("0x") ? hexadecimal.hex().flatMap { Int(exactly: $0.value) } : rest.decimal()
+    return number.flatMap { $0 == 0 ? nil : .kvmInternalError(KVMInternalError(suberror: $0)) }
   }
 
   /// What qemu-kvm before 1.0 printed of a failed entry and of an unknown exit alike (qemu-kvm-x86.c: handle_unhandled): a failed entry

@@ -65,6 +65,8 @@ public enum QEMUMessage: Hashable, Sendable {
   case vmcs(VMCSDump)
   /// A VMCB that kvm_amd printed into the host's log.
   case vmcb(VMCBDump)
+  /// What bhyve printed of an exit that it does not handle.
+  case bhyveExit(BhyveExit)
   /// Instructions with their addresses, as a disassembler lists them.
   case codeListing(CodeListing)
   /// A Multiboot header that was printed beside the log.
@@ -224,6 +226,9 @@ private struct QEMULogParser {
     case .vmcb(var dump):
       guard distance <= Self.mostForeignLines, dump.take(line) else { return false }
       entries[last].message = .vmcb(dump)
+    case .bhyveExit(var exit):
+      guard distance <= 1, exit.take(line) else { return false }
+      entries[last].message = .bhyveExit(exit)
     case .linuxOops(var oops):
       guard distance <= Self.mostForeignLines, oops.take(line) else { return false }
       entries[last].message = .linuxOops(oops)
@@ -277,6 +282,8 @@ extension QEMUMessage {
       self = .vmcs(VMCSDump())
     } else if VMCBDump.begins(line) {
       self = .vmcb(VMCBDump())
+    } else if let exit = BhyveExit(line) {
+      self = .bhyveExit(exit)
     } else if let oops = LinuxOops(line) {
       self = .linuxOops(oops)
     } else if let header = MultibootHeader(line) {
