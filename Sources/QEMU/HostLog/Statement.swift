@@ -143,7 +143,7 @@ extension Statement {
     ("hardware name: xen hvm domu", .virtualHardware),
     // Firecracker src/vmm, cloud-hypervisor hypervisor/src/kvm, crosvm; arch/x86/mm/fault.c: show_signal_msg
     ("kvm_exit_shutdown", .shutdownExit), ("guest likely triple-faulted", .shutdownExit),
-    // The crates' name of the KVM_EXIT_* follows (kvm-ioctls src/ioctls/vcpu.rs: VcpuExit)
+    // Firecracker src/vmm: Vcpu::run_emulation; the name of the KVM_EXIT_* in kvm-ioctls follows (src/ioctls/vcpu.rs: VcpuExit)
     ("unexpected exit reason on vcpu run: shutdown", .shutdownExit),
     ("unexpected exit reason on vcpu run: ", .unexpectedVCPUExit),
     ("vcpuexit::shutdown", .shutdownExit), ("exit reason: shutdown", .shutdownExit), ("segfault at ", .processCrashed),
@@ -153,7 +153,7 @@ extension Statement {
     // Xen arch/x86/hvm/hvm.c: hvm_triple_fault, 4.2 to 4.20; include/xen/sched.h: domain_crash
     ("triple fault - invoking hvm shutdown", .tripleFaultElsewhere), ("triple fault on vcpu", .tripleFaultElsewhere),
     ("domain_crash called from ", .xenCrash), ("domain_crash_sync called from ", .xenCrash),
-    // seL4 src/api/faults.c: handleFaultReply; libsel4debug, debug_print_fault: print_fault
+    // seL4 src/kernel/faulthandler.c: print_fault, 12.1
     ("vm fault on data at address ", .threadFault), ("vm fault on code at address ", .threadFault),
     // VMware's msg.monitorevent.tripleFault, Hyper-V's event 18560
     ("causing a virtual cpu to enter the shutdown state", .tripleFaultElsewhere),
