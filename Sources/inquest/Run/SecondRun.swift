@@ -53,6 +53,7 @@ struct SecondRun {
     }
     let result = death ?? .none(Self.whyAlive(outcome.ending))
     guard case .none(let reason) = result else { return result }
+    if case .interrupted = outcome.ending { return result }
     let places = PassedRefusal.places(in: QEMULog.parse(utf8: outcome.scene.log), of: scene.image)
     return registersBeforeRefusal(at: places, agreeingWith: scene).map { .registers($0) } ?? .none(reason)
   }
