@@ -236,6 +236,22 @@ struct ProtectedModeTests {
   }
 }
 
+/// Two processors that cannot get on.
+@Suite("two processors")
+struct TwoProcessorTests {
+  @Test("the one that is not judged is named", arguments: [UInt8(0x0B), 0x1F])  // UD2, NOP
+  func both(opcode: UInt8) {
+    var guest = FlatGuest()
+    guest.memory.store([0x0F, 0x0B], at: FlatGuest.code)
+    guest.memory.store([0x0F, opcode, 0x00], at: FlatGuest.code + 0x40)
+    var scene = guest.scene(.kvm)
+    guest.state.rip += 0x40
+    scene.processors.append(ObservedProcessor(index: 1, state: guest.state, source: .registers("test")))
+    let facts = Investigator.verdict(on: scene).observations.map(\.text)
+    #expect(facts.contains { $0.hasPrefix("Processor 1 cannot get on either") } == (opcode == 0x0B))
+  }
+}
+
 /// A guest in flat protected mode without paging, whose IDT is empty.
 struct FlatGuest {
   static let idt: UInt64 = 0x4000

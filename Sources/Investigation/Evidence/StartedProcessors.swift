@@ -24,7 +24,18 @@ extension Scene {
     let facts = ordered.flatMap { processor in
       observations(of: processor).map { Evidence(Self.named(processor.index, $0.text), $0.source) }
     }
-    return facts + waitingProcessors(processors.filter { waitsForStart($0) && $0.index != first?.index })
+    return otherDeaths(than: first) + facts
+      + waitingProcessors(processors.filter { waitsForStart($0) && $0.index != first?.index })
+  }
+
+  /// That others cannot get on either than the one that is judged; a trace tells which died.
+  private func otherDeaths(than judged: ObservedProcessor?) -> [Evidence] {
+    guard let judged, trace.isEmpty, reenact(judged).1?.end == .tripleFault else { return [] }
+    return processors.filter { $0.index != judged.index && reenact($0).1?.end == .tripleFault }.map { other in
+      Evidence(
+        "Processor \(other.index) cannot get on either: what its next instruction raises cannot be delivered. This verdict is on processor "
+          + "\(judged.index); which of them came to it first, nothing here tells", other.source)
+    }
   }
 
   /// A dump shows no halt, but the memory has the HLT (F4) that RIP is behind: with interrupts off nothing but a start leads past it.
