@@ -42,19 +42,8 @@ struct LostInNothing: CauseOfHang {
     return place
   }
 
-  var id: String {
-    switch place {
-    case .zeroes: ExecutingZeroes.id
-    case .outside: FetchOutsideMemory.id
-    }
-  }
-
-  var title: String {
-    switch place {
-    case .zeroes: ExecutingZeroes.title
-    case .outside: FetchOutsideMemory.title
-    }
-  }
+  var id: String { place.cause.id }
+  var title: String { place.cause.title }
 
   var summary: String {
     switch place {

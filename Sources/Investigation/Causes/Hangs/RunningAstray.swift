@@ -6,6 +6,14 @@ struct RunningAstray: JudgedCause {
   enum Place {
     case zeroes
     case outside(UnavailableMemory)
+
+    /// The cause whose page tells of it.
+    var cause: (id: String, title: String) {
+      switch self {
+      case .zeroes: (ExecutingZeroes.id, ExecutingZeroes.title)
+      case .outside: (FetchOutsideMemory.id, FetchOutsideMemory.title)
+      }
+    }
   }
 
   private let pointer: LinearAddress
@@ -34,19 +42,8 @@ struct RunningAstray: JudgedCause {
     return (pointer, .zeroes)
   }
 
-  var id: String {
-    switch place {
-    case .zeroes: ExecutingZeroes.id
-    case .outside: FetchOutsideMemory.id
-    }
-  }
-
-  var title: String {
-    switch place {
-    case .zeroes: ExecutingZeroes.title
-    case .outside: FetchOutsideMemory.title
-    }
-  }
+  var id: String { place.cause.id }
+  var title: String { place.cause.title }
 
   var summary: String {
     let address = pointer.rawValue.hexadecimal
