@@ -236,6 +236,15 @@ struct ReportedFailureTests {
     #expect(verdict.observations.contains { $0.text.contains("a consequence of what was reported before") })
   }
 
+  @Test("TCG's end at the end of memory is the guest's, and another assertion nobody's")
+  func translation() {
+    func cause(_ condition: String) -> String? {
+      verdict("qemu: ../accel/tcg/translator.c:175: translator_access: Assertion `\(condition)' failed.").cause?.id
+    }
+    #expect(cause("phys_page != -1") == "execution.outside-ram")
+    #expect(cause("is_same_page(db, end)") == nil)
+  }
+
   @Test("registers of another architecture are not an x86's", arguments: ["arm", "x86_64"])
   func otherArchitecture(_ name: String) {
     let verdict = verdict(

@@ -84,8 +84,8 @@ struct FetchOutsideMemory: SingleCause {
 
     ## How to recognise it
 
-    `KVM internal error. Suberror: 1`, with `Code=` all `??`; under TCG `Trying to execute code outside RAM or ROM`. `inquest walk RIP` shows
-    where RIP leads. Where TCG reads zeroes, it executes them and goes on, slowly, without a word: the guest hangs.
+    `KVM internal error. Suberror: 1`, with `Code=` all `??`; under TCG `Trying to execute code outside RAM or ROM`, or, where an
+    instruction lies across the end of memory, an abort by ``Assertion `phys_page != -1' failed``. `inquest walk RIP` shows where RIP leads. Where TCG reads zeroes, it executes them and goes on, slowly, without a word: the guest hangs.
 
     ## Why
 
@@ -96,6 +96,7 @@ struct FetchOutsideMemory: SingleCause {
 
     Look at what is on the stack, and at the last branches of the trace.
 
-    Linux arch/x86/kvm/x86.c: kvm_fetch_guest_virt; QEMU accel/tcg/cputlb.c: get_page_addr_code, 7.2.
+    Linux arch/x86/kvm/x86.c: kvm_fetch_guest_virt; QEMU accel/tcg/cputlb.c: get_page_addr_code, accel/tcg/translator.c:
+    translator_access, 7.2.
     """
 }

@@ -84,6 +84,11 @@ extension Statement {
       return fatal(
         .commandLine,
         "-kernel was given a 64-bit ELF without a PVH note, which QEMU cannot start: the guest did not run")
+    case .translationOutsideMemory:
+      return fatal(
+        .guest,
+        "TCG aborts because code runs on from a page with memory into one without (accel/tcg/translator.c: translator_access)"
+      )
     case .assertion where text.contains("cpu->num_ases"):
       // include/hw/core/cpu.h: cpu_asidx_from_attrs, reached from x86_cpu_dump_state's CPU_DUMP_CODE (5.2 to 7.2).
       return StatementMeaning(

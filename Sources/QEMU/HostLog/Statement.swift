@@ -16,7 +16,7 @@ public struct Statement: Hashable, Sendable {
     case msrNotSet, msrNotRead, msrAssertion, cannotAccessKVM, cannotInitializeKVM, invalidAccelerator, noAccelerator
     case cpuidRefused, memorySlotRefused, vcpuNotCreated, vmNotCreated, ioctlFailed, featuresMissing, hostModelNeedsKVM
     case memoryNotAllocated, terminating, assertion, hardwareError, unsupportedMachine, fileNotLoaded, diskLocked
-    case bootProtocolMissing, kvmNotSupported
+    case bootProtocolMissing, kvmNotSupported, translationOutsideMemory
     // The host's kernel, arch/x86/kvm
     case vmptrldFailed, vmwriteFailed, vmreadFailed, vmclearFailed, disabledByBIOS, noVirtualization, kvmBusy
     case unhandledMSRRead, unhandledMSRWrite, ignoredMSR, unexpectedExit, exchangeAsWrite, invalidVMCSHint
@@ -102,6 +102,8 @@ extension Statement {
     ("could not load pc bios", .fileNotLoaded), ("could not open disk image", .fileNotLoaded),
     ("failed to get \"write\" lock", .diskLocked),
     ("error loading uncompressed kernel without pvh elf note", .bootProtocolMissing),
+    // accel/tcg/translator.c: translator_access, 7.2
+    ("assertion `phys_page != -1", .translationOutsideMemory),
     // arch/x86/kvm/vmx/vmx.c
     ("vmptrld failed", .vmptrldFailed), ("kvm: vmptrld ", .vmptrldFailed), ("vmwrite failed", .vmwriteFailed),
     ("vmwrite error", .vmwriteFailed), ("vmread failed", .vmreadFailed), ("vmread error", .vmreadFailed),

@@ -119,6 +119,10 @@ struct HostLogTests {
       "qemu-system-x86_64: ../target/i386/kvm/kvm.c:2701: kvm_buf_set_msrs: Assertion `ret == cpu->kvm_msr_buf->nmsrs' failed.",
       .msrAssertion
     ),
+    (
+      "qemu-system-x86_64: ../accel/tcg/translator.c:175: translator_access: Assertion `phys_page != -1' failed.",
+      .translationOutsideMemory
+    ),
     ("Could not access KVM kernel module: Permission denied", .cannotAccessKVM),
     ("qemu-system-x86_64: failed to initialize kvm: Device or resource busy", .cannotInitializeKVM),
     ("qemu-system-x86_64: -accel kvm: invalid accelerator kvm", .invalidAccelerator),

@@ -76,6 +76,7 @@ extension ReportedFailure {
       InvalidGuestState.self, InvalidVMCB.self, ContradictoryExit.self, DeliveryToDevice.self, SystemCallUnderPVM.self,
       ReturnFromSMM.self,
       RegistersRefused.self, RefusedFetch.self, MultibootAddresses.self, NoTaskUnderTCG.self,
+      TranslationOutsideMemory.self,
     ]
   }
 
