@@ -70,6 +70,7 @@ extension Scene {
       ? code(of: processor).map { InstructionObservations($0.value, at: processor.state, $0.source).evidence } ?? []
       : []
     return instruction + ProcessorObservations(of: processor).evidence + taskObservations(of: processor)
+      + gateObservations(of: processor)
       + memorySizeObservations(processor).map { Evidence($0, processor.source) }
   }
 

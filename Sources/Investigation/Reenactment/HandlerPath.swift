@@ -81,13 +81,24 @@ enum HandlerPath {
     }
   }
 
+  /// The offset in the gate of `vector`, whatever its code segment is; nil where it leads nowhere.
+  static func offset(of vector: ExceptionVector, at instant: Instant) -> UInt64? {
+    presentGate(of: vector, at: instant)?.offset
+  }
+
   /// Where the gate of `vector` leads, whatever else stands in the way; nil where it leads nowhere.
   static func target(of vector: ExceptionVector, at instant: Instant) -> LinearAddress? {
-    guard instant.state.mode != .real, let gate = try? gate(of: vector, at: instant), gate.isPresent, gate.kind != .task
-    else { return nil }
+    guard let gate = presentGate(of: vector, at: instant) else { return nil }
     if gate.isLongMode { return LinearAddress(gate.offset) }
     guard case .found(let descriptor) = instant.descriptor(gate.selector) else { return nil }
     return LinearAddress((descriptor.base &+ gate.offset) & 0xFFFF_FFFF)
+  }
+
+  /// Nil where there is none, or a task gate.
+  private static func presentGate(of vector: ExceptionVector, at instant: Instant) -> InterruptGate? {
+    guard instant.state.mode != .real, let gate = try? gate(of: vector, at: instant), gate.isPresent, gate.kind != .task
+    else { return nil }
+    return gate
   }
 
   /// Whether the second 8 bytes of a gate of long mode look like a gate too: P set, a gate's type, and the reserved bits not zero.
