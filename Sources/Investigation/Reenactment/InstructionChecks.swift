@@ -234,8 +234,11 @@ extension InstructionChecks {
 // MARK: Arithmetic
 
 extension InstructionChecks {
-  /// DIV and IDIV: a divisor of 0, or a quotient that does not fit (SDM vol. 2, DIV and IDIV).
+  /// DIV and IDIV: a divisor of 0, or a quotient that does not fit; AAM, which divides by its operand (SDM vol. 2, DIV, IDIV and AAM).
   private mutating func checkDivision() {
+    if instruction.mnemonic == "aam", case .immediate(0)? = instruction.operands.first(where: \.isExplicit)?.value {
+      return raise(RaisedException(.divideError, .division(byZero: true)))
+    }
     guard ["div", "idiv"].contains(instruction.mnemonic), let operand = instruction.operands.first(where: \.isExplicit),
       let divisor = value(of: operand)
     else { return }
