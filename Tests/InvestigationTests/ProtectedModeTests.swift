@@ -185,7 +185,12 @@ struct ProtectedModeTests {
     },
   ]
 
-  static let mistakes = tasks + transfers + permissions
+  static let divisions: [Mistake] = [
+    Mistake("AAM by 0", [0xD4, 0], .divideError, code: nil, "arithmetic.divide-error", "`aam 0x0` divides by 0"),
+    Mistake("AAM by 10", [0xD4, 10], .divideError, code: nil, nil),
+  ]
+
+  static let mistakes = tasks + transfers + permissions + divisions
 
   @Test("the first exception was recorded", arguments: mistakes, [Accelerator.tcg, .kvm])
   func recorded(_ mistake: Mistake, _ accelerator: Accelerator) throws {
@@ -218,6 +223,48 @@ struct ProtectedModeTests {
     let observations = Investigator.verdict(on: guest.scene(.tcg)).observations
     let words = "which the task gate of #DF names, was entered from the task 0x18"
     #expect(observations.contains { $0.text.contains(words) && $0.text.contains("`ud2`, which raises #UD") })
+  }
+
+  /// MOV FS, AX with a selector beyond the GDT's limit, again and again.
+  @Test(
+    "a handler that raises its own exception until the stack is used up",
+    arguments: [(frames: 20, "interrupt.handler-faults"), (frames: 3, "segment.bad-selector")])
+  func nesting(_ frames: Int, _ cause: String) {
+    var guest = FlatGuest()
+    guest.memory.store([0x8E, 0xE0], at: FlatGuest.code)
+    guest.state.generalPurpose.rax = 0xFFF8
+    for frame in 0..<UInt64(frames) {
+      guest.memory.store(0xFFF8 | FlatGuest.code << 32, at: FlatGuest.stack + frame * 16)
+      guest.memory.store(8 | 0x1_0002 << 32, at: FlatGuest.stack + frame * 16 + 8)
+    }
+    var scene = guest.scene(.kvm)
+    scene.trace = Story.records(
+      Array(
+        repeating: .injectException(vector: .generalProtection, errorCode: 0xFFF8, isReinjected: false), count: frames)
+        + [.userspaceExit(reason: .shutdown, errno: nil)])
+    let verdict = Investigator.verdict(on: scene)
+    #expect(verdict.cause?.id == cause)
+    #expect(verdict.chain.count == 2)
+    #expect(verdict.chain.first?.text == "KVM injects #GP (0xfff8), and \(frames - 1) more like it")
+    // Two in a row would be #DF: only the last was not delivered.
+    let last = Source.trace(event: "kvm_inj_exception", time: 1_000_000_000 + UInt64(frames - 1) * 1000)
+    #expect(verdict.evidence.contains { $0.text.contains("was the first exception") && $0.source == last })
+  }
+
+  @Test(
+    "a gate with a part of its handler's address",
+    arguments: [(UInt64(0x0000_8E00_0008_1230), true), (0x0010_8E00_0008_1230, false), (0x0000_8E00_0008_1231, false)])
+  func halfGate(_ gate: UInt64, _ isHalf: Bool) throws {
+    var guest = FlatGuest()
+    guest.memory.store([0x0F, 0x0B], at: FlatGuest.code)
+    guest.memory.store(gate, at: FlatGuest.idt)
+    guest.state.idtr.limit = 7
+    var scene = guest.scene(.kvm)
+    scene.image = try GuestImage(
+      of: [SmallSegment(at: FlatGuest.code, flags: 5, contents: Array(repeating: 0x90, count: 0x2000), size: 0x2000)],
+      function: ("handler", FlatGuest.code + 0x1230))
+    let words = "leads to 0x1230, where none of the guest's code is. handler is at 0x101230"
+    #expect(Investigator.verdict(on: scene).observations.contains { $0.text.contains(words) } == isHalf)
   }
 
   @Test("a double fault's task that cannot be switched to")

@@ -114,7 +114,7 @@ struct HandlerReentered: CauseOfDeath {
     """
 }
 
-/// Frames of interrupts or exceptions in 64-bit mode that lie one on top of the other on the stack, all of the same place; or as a log shows them to
+/// Frames of interrupts or exceptions in 64-bit or protected mode (by 32-bit gates) that lie one on top of the other on the stack, all of the same place; or as a log shows them to
 /// be pushed.
 struct NestedFrames {
   /// The event of which a log shows them.
@@ -129,7 +129,7 @@ struct NestedFrames {
   /// More need not be counted.
   private static let most = 64
   /// How far from RSP, or from the last frame, the next is looked for: a handler saves no more.
-  private static let furthest: UInt64 = 0x400
+  fileprivate static let furthest: UInt64 = 0x400
 
   init?(logged nesting: Nesting) {
     guard nesting.count >= Self.fewest else { return nil }
@@ -139,39 +139,60 @@ struct NestedFrames {
   }
 
   init?(at instant: Instant) {
-    guard instant.state.mode == .long64,
-      let first = Self.next(from: instant.state.generalPurpose.rsp & ~7, nil, instant),
-      let second = Self.next(from: first.address &+ 8, first.pointer, instant)
+    guard let layout = Layout(instant.state),
+      let first = layout.next(from: layout.aligned(instant.state.stackAddress), nil, instant),
+      let second = layout.next(from: first.address &+ layout.wordSize, first.pointer, instant)
     else { return nil }
     let distance = second.address &- first.address
     var count = 2
     while count < Self.most,
-      Self.pointer(ofFrameAt: first.address &+ UInt64(count) &* distance, instant) == first.pointer
+      layout.pointer(ofFrameAt: first.address &+ UInt64(count) &* distance, instant) == first.pointer
     { count += 1 }
     guard count >= Self.fewest else { return nil }
     (instructionPointer, self.distance, self.count) = (first.pointer, distance, count)
   }
 
-  private static func next(
-    from start: UInt64, _ pointer: UInt64?, _ instant: Instant
-  ) -> (address: UInt64, pointer: UInt64)? {
-    stride(from: UInt64(0), to: furthest, by: 8).lazy.compactMap { offset -> (UInt64, UInt64)? in
-      let address = start &+ offset
-      guard let found = Self.pointer(ofFrameAt: address, instant), pointer == nil || found == pointer else {
-        return nil
-      }
-      return (address, found)
-    }.first
-  }
+  /// What an event pushes where it changes no privilege level (SDM vol. 3, 6.12.1 and 6.14.2).
+  private struct Layout {
+    /// In bytes.
+    let wordSize: UInt64
+    /// Whether RSP and SS are pushed too: long mode always does.
+    let hasStackPointer: Bool
 
-  /// RIP of the frame at `address`: RIP, CS, RFLAGS, RSP, SS, with this CS and an RSP that lies right above.
-  private static func pointer(ofFrameAt address: UInt64, _ instant: Instant) -> UInt64? {
-    let bytes = instant.bytes(at: LinearAddress(address), count: 40, for: PageAccess(.read, by: .supervisor))
-    guard bytes.count == 40 else { return nil }
-    let words = (0..<5).map { UInt64(littleEndian: bytes[($0 * 8)..<($0 * 8 + 8)]) }
-    guard words[1] == UInt64(instant.state.cs.selector.rawValue), words[2] & 2 != 0, words[2] & ~0x3F_7FD7 == 0,
-      words[3] &- address < furthest, words[3] > address
-    else { return nil }
-    return words[0]
+    /// Nil in modes in which such frames are not looked for.
+    init?(_ state: ProcessorState) {
+      switch state.mode {
+      case .long64: (wordSize, hasStackPointer) = (8, true)
+      // The gate's size counts, not that of the code.
+      case .protected: (wordSize, hasStackPointer) = (4, false)
+      default: return nil
+      }
+    }
+
+    func aligned(_ address: UInt64) -> UInt64 { address & ~(wordSize - 1) }
+
+    func next(from start: UInt64, _ pointer: UInt64?, _ instant: Instant) -> (address: UInt64, pointer: UInt64)? {
+      stride(from: UInt64(0), to: NestedFrames.furthest, by: UInt64.Stride(wordSize)).lazy
+        .compactMap { offset -> (UInt64, UInt64)? in
+          let address = start &+ offset
+          guard let found = self.pointer(ofFrameAt: address, instant), pointer == nil || found == pointer else {
+            return nil
+          }
+          return (address, found)
+        }.first
+    }
+
+    /// RIP of the frame at `address`: RIP, CS, RFLAGS, with this CS; and an RSP that lies right above, SS.
+    func pointer(ofFrameAt address: UInt64, _ instant: Instant) -> UInt64? {
+      let size = Int(wordSize)
+      let count = (hasStackPointer ? 5 : 3) * size
+      let bytes = instant.bytes(at: LinearAddress(address), count: count, for: PageAccess(.read, by: .supervisor))
+      guard bytes.count == count else { return nil }
+      let words = stride(from: 0, to: count, by: size).map { UInt64(littleEndian: bytes[$0..<($0 + size)]) }
+      guard words[1] == UInt64(instant.state.cs.selector.rawValue), words[2] & 2 != 0, words[2] & ~0x3F_7FD7 == 0,
+        !hasStackPointer || words[3] &- address < NestedFrames.furthest && words[3] > address
+      else { return nil }
+      return words[0]
+    }
   }
 }

@@ -19,20 +19,28 @@ extension RecordedDeath {
   /// The exception that the triple fault began with; nil where the records do not show it.
   ///
   /// All records of the stretch show the same RIP, so no handler ran in between; where no record shows RIP, as on kvm_pvm, it
-  /// takes a fetch that succeeds to tell that one did.
+  /// takes a fetch that succeeds to tell that one did; or a second contributory exception, which would be #DF
+  /// if the first had not been delivered.
   var firstException: RecordedException? {
     guard kind == .tripleFault, !mayHaveBeenHandled else { return nil }
     let interrupt = records.lastIndex {
       if case .injectInterrupt(_, isSoft: false, _) = $0.event { true } else { false }
     }
     let fetch = RecordedWalk.walks(in: records).last { $0.access.contains(.fetch) && $0.error == nil }?.lastRecord
+    var first: RecordedException?
     for record in records[max(interrupt ?? 0, fetch ?? 0)...] {
-      guard case .injectException(let vector, let code, _) = record.event else { continue }
-      guard vector != .doubleFault else { return nil }
-      return RecordedException(
+      guard case .injectException(let vector, let code, let isReinjected) = record.event else { continue }
+      if let first {
+        guard !isReinjected, first.vector.exceptionClass == .contributory, vector.exceptionClass == .contributory else {
+          continue
+        }
+      } else if vector == .doubleFault {
+        return nil
+      }
+      first = RecordedException(
         vector: vector, errorCode: code, source: .trace(event: "kvm_inj_exception", time: record.time))
     }
-    return nil
+    return first
   }
 
   /// The device's interrupt that came last; those before it at the same RIP, in a loop that waits, had a handler.

@@ -2,20 +2,36 @@ import KVM
 import X86
 
 extension RecordedDeath {
-  /// What happened from the first fault to the death, one line for each step; a walk that KVM repeats is told once.
+  /// What happened from the first fault to the death, one line for each step; a walk that KVM repeats is told once, and what it injects again and
+  /// again with its number.
   ///
   /// - Parameter processor: The registers at the death, which say where the IDT lies.
   func chain(_ processor: ProcessorState?) -> [Evidence] {
     let walks = RecordedWalk.walks(in: records)
     var steps: [Evidence] = []
+    var repeats = 0
     for (index, record) in records.enumerated() {
+      if let again = Self.step(record), again.text == steps.last?.text {
+        repeats += 1
+        continue
+      }
+      Self.count(&repeats, of: &steps)
       if let walk = walks.first(where: { $0.lastRecord == index }), let step = step(walk, processor) {
         if steps.last?.text != step.text { steps.append(step) }
       } else if let step = Self.step(record) {
         steps.append(step)
       }
     }
+    Self.count(&repeats, of: &steps)
     return steps
+  }
+
+  /// Says behind the last step how many more of it came, and begins to count anew.
+  private static func count(_ repeats: inout Int, of steps: inout [Evidence]) {
+    if repeats > 0, let last = steps.popLast() {
+      steps.append(Evidence("\(last.text), and \(repeats) more like it", last.source))
+    }
+    repeats = 0
   }
 
   private func step(_ walk: RecordedWalk, _ processor: ProcessorState?) -> Evidence? {
