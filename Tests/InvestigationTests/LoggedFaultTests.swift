@@ -111,6 +111,14 @@ struct LoggedFaultTests {
       """, "cpu.missing-feature", .possible, "a VEX prefix of two bytes"
     ),
     (
+      "BMI2 or AVX on a model that has neither: the opcode is not listed",
+      """
+      qemu-system-x86_64 -d int -cpu qemu64 -kernel k.elf
+      ILLOPC: 0000000000100a10: c4 e2 e9
+         0: v=06 e=0000 i=0 cpl=0 IP=0008:0000000000100a10 pc=0000000000100a10 SP=0010:0000000000105ff0 env->regs[R_EAX]=0000000000000001
+      """, "cpu.missing-feature", .possible, "a VEX prefix of three bytes (map 0F38, W=1, pp=66)"
+    ),
+    (
       "a write to a page that is not there, the run's first exception",
       "     0: v=0e e=0002 i=0 cpl=0 IP=0008:0000000000100b00 pc=0000000000100b00 SP=0010:0000000000108000 CR2=00000000000b8000\n",
       "paging.not-present", .possible, "VGA text buffer"

@@ -82,13 +82,14 @@ extension LoggedFault {
   }
 
   /// The instruction whose first bytes QEMU lists: of an opcode that TCG does not know, it reads no operands (target/i386/tcg/translate.c:
-  /// gen_unknown_opcode, 7.2). Its mnemonic is known if it is the same with operands in registers and in memory, or has one of these only.
+  /// gen_unknown_opcode, 7.2). Its mnemonic is known if it is the same whatever byte comes next: where that is the opcode itself, behind a prefix of
+  /// VEX, or completes it in ModRM, it is not.
   var instructionOfCutBytes: Instruction? {
     guard vector == .invalidOpcode, let code, !code.from.isEmpty, let programCounter, instruction == nil else {
       return nil
     }
-    let candidates = ([0x00, 0xC0] as [UInt8]).compactMap { operands -> Instruction? in
-      let bytes = code.from + [UInt8](repeating: operands, count: 8)
+    let candidates = (UInt8.min...UInt8.max).compactMap { next -> Instruction? in
+      let bytes = code.from + [next] + [UInt8](repeating: 0, count: 8)
       guard let decoded = try? Instruction.decode(bytes, at: programCounter, mode: mode) else { return nil }
       return decoded.length > code.from.count ? decoded : nil
     }
