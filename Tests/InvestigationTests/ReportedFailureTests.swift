@@ -1,3 +1,4 @@
+import GuestImage
 import Investigation
 import QEMU
 import Testing
@@ -362,6 +363,18 @@ struct ReportedFailureTests {
     // A line of a boot alone says nothing of a guest.
     #expect(verdict("[ 2.0] kvm: disabled by bios").outcome == .undetermined)
     #expect(verdict("qemu-system-x86_64: terminating on signal 15 from pid 1 (init)").cause == nil)
+  }
+
+  @Test("an image whose entry point is its Multiboot header", arguments: [UInt8(0xFE), 0xFF])
+  func executedHeader(_ checksum: UInt8) throws {
+    let code: [UInt8] = [0x02, 0xB0, 0xAD, 0x1B, 0, 0, 0, 0, checksum, 0x4F, 0x52, 0xE4, 0xF4]
+    var scene = Scene()
+    scene.ending = .reset
+    scene.image = try GuestImage(of: [SmallSegment(at: 0x10_0000, flags: 5, contents: code, size: UInt64(code.count))])
+    let found = Investigator.verdict(on: scene).observations.contains {
+      $0.text.hasPrefix("The image's entry point, 0x100000, is its Multiboot header")
+    }
+    #expect(found == (checksum == 0xFE))
   }
 
   @Test("a Multiboot header beside the log")

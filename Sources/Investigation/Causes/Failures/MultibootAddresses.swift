@@ -1,3 +1,4 @@
+import GuestImage
 import QEMU
 import X86
 
@@ -69,8 +70,22 @@ extension Scene {
     return nil
   }
 
-  /// What a Multiboot header beside a log says.
-  var multibootObservations: [Evidence] {
+  /// What the Multiboot header of the image, or one beside a log, says.
+  var multibootObservations: [Evidence] { executedHeader + printedHeader }
+
+  /// A header at the image's entry point, where a linker puts the entry that no symbol names: at the first byte of all.
+  private var executedHeader: [Evidence] {
+    guard let image else { return [] }
+    let bytes = image.bytes(atVirtual: LinearAddress(image.entryPoint), count: 12)
+    guard MultibootHeader(inFile: bytes.span) != nil else { return [] }
+    return [
+      Evidence(
+        "The image's entry point, \(image.entryPoint.hexadecimal), is its Multiboot header, which a loader that starts it there has executed as if it were code. A linker that finds no ENTRY, or no symbol of its name, takes the first byte of the code",
+        .file("the guest's image"))
+    ]
+  }
+
+  private var printedHeader: [Evidence] {
     guard let (header, source) = multibootHeader, header.usesAddressFields else { return [] }
     let addresses = ["load_addr", "entry_addr"].compactMap { name in
       header.fields[name].map { "\(name) \($0.hexadecimal)" }
