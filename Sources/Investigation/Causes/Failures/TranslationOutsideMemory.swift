@@ -4,7 +4,7 @@ import X86
 /// `execution.outside-ram` where TCG ends itself over it: an instruction that begins on a page with memory and goes on where there is none.
 ///
 /// A block that begins outside memory is read byte by byte; one that reaches there from a page with memory fails the assertion `phys_page != -1`
-/// (accel/tcg/translator.c: translator_access, 7.2: "We cannot handle MMIO as second page").
+/// (accel/tcg/translator.c: translator_access, 7.2).
 struct TranslationOutsideMemory: CauseOfFailure {
   init?(_ failure: ReportedFailure) {
     guard failure.scene.statement(.translationOutsideMemory) != nil else { return nil }
