@@ -238,26 +238,35 @@ struct ProtectedModeTests {
       guest.memory.store(8 | 0x1_0002 << 32, at: FlatGuest.stack + frame * 16 + 8)
     }
     var scene = guest.scene(.kvm)
+    let again: [KVMEvent] = [
+      .entry(vcpu: 0, rip: FlatGuest.code),
+      .injectException(vector: .generalProtection, errorCode: 0xFFF8, isReinjected: false),
+    ]
     scene.trace = Story.records(
-      Array(
-        repeating: .injectException(vector: .generalProtection, errorCode: 0xFFF8, isReinjected: false), count: frames)
-        + [.userspaceExit(reason: .shutdown, errno: nil)])
+      (0..<frames).flatMap { _ in again } + [.userspaceExit(reason: .shutdown, errno: nil)])
     let verdict = Investigator.verdict(on: scene)
     #expect(verdict.cause?.id == cause)
     #expect(verdict.chain.count == 2)
     #expect(verdict.chain.first?.text == "KVM injects #GP (0xfff8), and \(frames - 1) more like it")
     // Two in a row would be #DF: only the last was not delivered.
-    let last = Source.trace(event: "kvm_inj_exception", time: 1_000_000_000 + UInt64(frames - 1) * 1000)
+    let last = Source.trace(event: "kvm_inj_exception", time: 1_000_000_000 + UInt64(2 * frames - 1) * 1000)
     #expect(verdict.evidence.contains { $0.text.contains("was the first exception") && $0.source == last })
   }
 
   @Test(
     "a gate with a part of its handler's address",
-    arguments: [(UInt64(0x0000_8E00_0008_1230), true), (0x0010_8E00_0008_1230, false), (0x0000_8E00_0008_1231, false)])
-  func halfGate(_ gate: UInt64, _ isHalf: Bool) throws {
+    arguments: [
+      (UInt64(0x0000_8E00_0008_1230), isCopied: false, true), (0x0010_8E00_0008_1230, false, false),
+      (0x0000_8E00_0008_1231, false, false), (0x0000_8E00_0008_1230, true, false),
+      (0x0000_8E00_0018_1230, false, false),
+    ])
+  func halfGate(_ gate: UInt64, _ isCopied: Bool, _ isHalf: Bool) throws {
     var guest = FlatGuest()
     guest.memory.store([0x0F, 0x0B], at: FlatGuest.code)
     guest.memory.store(gate, at: FlatGuest.idt)
+    // A code segment that begins at the image.
+    guest.memory.store(0x00CF_9B10_0000_FFFF, at: FlatGuest.gdt + 0x18)
+    guest.memory.store(Array(repeating: isCopied ? 0x90 : 0, count: 16), at: 0x1230)
     guest.state.idtr.limit = 7
     var scene = guest.scene(.kvm)
     scene.image = try GuestImage(

@@ -8,30 +8,19 @@ extension RecordedDeath {
   /// - Parameter processor: The registers at the death, which say where the IDT lies.
   func chain(_ processor: ProcessorState?) -> [Evidence] {
     let walks = RecordedWalk.walks(in: records)
-    var steps: [Evidence] = []
-    var repeats = 0
+    var steps: [(evidence: Evidence, repeats: Int)] = []
     for (index, record) in records.enumerated() {
-      if let again = Self.step(record), again.text == steps.last?.text {
-        repeats += 1
-        continue
-      }
-      Self.count(&repeats, of: &steps)
-      if let walk = walks.first(where: { $0.lastRecord == index }), let step = step(walk, processor) {
-        if steps.last?.text != step.text { steps.append(step) }
-      } else if let step = Self.step(record) {
-        steps.append(step)
+      let walk = walks.first { $0.lastRecord == index }.flatMap { step($0, processor) }
+      guard let step = walk ?? Self.step(record) else { continue }
+      if step.text != steps.last?.evidence.text {
+        steps.append((step, 0))
+      } else if walk == nil {
+        steps[steps.count - 1].repeats += 1
       }
     }
-    Self.count(&repeats, of: &steps)
-    return steps
-  }
-
-  /// Says behind the last step how many more of it came, and begins to count anew.
-  private static func count(_ repeats: inout Int, of steps: inout [Evidence]) {
-    if repeats > 0, let last = steps.popLast() {
-      steps.append(Evidence("\(last.text), and \(repeats) more like it", last.source))
+    return steps.map { step, repeats in
+      repeats == 0 ? step : Evidence("\(step.text), and \(repeats) more like it", step.source)
     }
-    repeats = 0
   }
 
   private func step(_ walk: RecordedWalk, _ processor: ProcessorState?) -> Evidence? {
