@@ -1,3 +1,4 @@
+import Files
 import Glibc
 
 /// What names a user, a host or a network, and is replaced: user names and home folders, host names, IP addresses.
@@ -37,7 +38,7 @@ public struct Redaction: Sendable {
   /// Overwrites a name wherever it stands as a word of its own.
   private static func blot(_ name: [UInt8], in bytes: inout [UInt8]) {
     var index = 0
-    while let start = firstRange(of: name, in: bytes, from: index) {
+    while let start = bytes.firstIndex(of: name, from: index) {
       let end = start + name.count
       let isWord = (start == 0 || !bytes[start - 1].isOfWord) && (end == bytes.count || !bytes[end].isOfWord)
       if isWord { for place in start..<end { bytes[place] = UInt8(ascii: "x") } }
@@ -48,23 +49,13 @@ public struct Redaction: Sendable {
   /// Overwrites the name of every home folder, whoever it belongs to.
   private static func blotHomes(in folder: [UInt8], _ bytes: inout [UInt8]) {
     var index = 0
-    while let start = firstRange(of: folder, in: bytes, from: index) {
+    while let start = bytes.firstIndex(of: folder, from: index) {
       index = start + folder.count
       while index < bytes.count, bytes[index].isOfWord || bytes[index] == UInt8(ascii: ".") || bytes[index] >= 0x80 {
         bytes[index] = UInt8(ascii: "x")
         index += 1
       }
     }
-  }
-
-  private static func firstRange(of pattern: [UInt8], in bytes: [UInt8], from start: Int) -> Int? {
-    guard let first = pattern.first, bytes.count >= pattern.count else { return nil }
-    var index = start
-    while index <= bytes.count - pattern.count {
-      if bytes[index] == first, bytes[index..<index + pattern.count].elementsEqual(pattern) { return index }
-      index += 1
-    }
-    return nil
   }
 
   // MARK: Addresses

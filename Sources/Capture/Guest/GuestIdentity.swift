@@ -1,7 +1,7 @@
 public import QEMU
 public import X86
 
-/// What QEMU says of itself and of the guest before the guest's first instruction.
+/// What QEMU says of itself and of the guest's vCPUs.
 public struct GuestIdentity: Hashable, Sendable {
   /// From the greeting.
   public var version: QEMUVersion
@@ -48,10 +48,21 @@ public struct GuestIdentity: Hashable, Sendable {
 extension GuestIdentity {
   /// Asks a QEMU.
   init(asking session: any QMPSession, version: QEMUVersion) {
+    self.init(listedBy: session, version: version)
+    takeProperties(asking: session)
+  }
+
+  /// Asks a QEMU which vCPUs there are, and nothing about them.
+  init(listedBy session: any QMPSession, version: QEMUVersion) {
     let usesKVM = (try? session.execute(.queryKVM))?["enabled"]?.bool
     let cpus = (try? session.execute(.queryCPUs)).map(VirtualCPU.list) ?? []
-    self.init(version: version, usesKVM: usesKVM, cpus: cpus) { name, path in
-      try? session.execute(.property(name, ofObjectAt: path))
+    self.init(version: version, usesKVM: usesKVM, processors: cpus.map(Processor.init(cpu:)))
+  }
+
+  /// Asks what the CPUID of each vCPU is made of.
+  mutating func takeProperties(asking session: any QMPSession) {
+    processors = processors.map { processor in
+      Processor(cpu: processor.cpu) { try? session.execute(.property($0, ofObjectAt: processor.cpu.path)) }
     }
   }
 

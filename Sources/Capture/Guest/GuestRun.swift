@@ -104,9 +104,9 @@ private final class GuestWatch {
   let doors: DoorSockets?
   let session: QEMUSession
   var identity: GuestIdentity?
+  /// Whether QEMU was asked what the vCPUs are.
+  var knowsProperties = false
   var map: MemoryMap?
-  /// The memory map before the guest's start, as the monitor prints it: of use only where there is none of later.
-  var firstMap: String?
   var recording = RecorderState.notWanted
   var cause: ShutdownCause?
   var stall: StallWatch?
@@ -226,10 +226,21 @@ private final class GuestWatch {
       _ = session.awaitEnd(within: .seconds(2))
       return false
     }
-    identity = GuestIdentity(asking: session, version: version)
-    firstMap = session.monitor(Self.mapCommand)
+    identity = GuestIdentity(listedBy: session, version: version)
+    // Asking takes its time, and can wait until the guest stands still. QEMU itself may fail before that where it has
+    // all the work, and is then there no more.
+    if identity?.usesKVM != true {
+      readProperties()
+      readMap()
+    }
     startRecorder()
     return true
+  }
+
+  private func readProperties() {
+    guard !knowsProperties else { return }
+    identity?.takeProperties(asking: session)
+    knowsProperties = true
   }
 
   private func startRecorder() {
@@ -454,6 +465,7 @@ private final class GuestWatch {
     let moment = ContinuousClock.now
     // Asking for registers makes events of its own.
     recorder?.pause(true)
+    readProperties()
     readMap()
     let scene = scene(ending, at: moment, session)
     defer { scene.memory.disconnect() }
@@ -480,7 +492,6 @@ private final class GuestWatch {
   }
 
   private func memory(_ live: QEMUSession?) -> CapturedMemory {
-    let map = map ?? firstMap.flatMap(MemoryMap.init(monitorText:))
     guard let live, ram == nil else {
       return CapturedMemory(map: map, reader: live.map { MonitorPages(monitor: $0.monitor) }) { ram?.slice($0) }
     }

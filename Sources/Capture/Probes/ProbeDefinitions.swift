@@ -1,3 +1,4 @@
+import Files
 import Glibc
 import KernelTypes
 import SystemPackage
@@ -40,8 +41,8 @@ struct ProbeDefinitions {
   /// fprobes, where the kernel has events of them (Linux 6.5: README of tracefs), take less time at a function's entry than
   /// kprobes, and never miss a return for lack of room; kprobes reach functions that ftrace does not.
   private static func mechanisms(of tracefs: FilePath) -> [FunctionProbe.Mechanism] {
-    let description = (try? wholeText(tracefs.appending("README"))) ?? ""
-    return description.contains("<func-name>[%return]") ? [.fprobe, .kprobe] : [.kprobe]
+    let description = (try? wholeFile(tracefs.appending("README"))) ?? []
+    return description.firstIndex(of: Array("<func-name>[%return]".utf8)) != nil ? [.fprobe, .kprobe] : [.kprobe]
   }
 
   /// Defines the events of a probe, each by the first mechanism that the kernel accepts for it.

@@ -25,13 +25,22 @@ struct FunctionCallDecoder: Sendable {
   init?(_ format: EventFormat, symbols: KernelSymbols) {
     guard format.system.hasPrefix(Self.groupPrefix) else { return nil }
     (function, isReturn) = FunctionProbe.function(ofEvent: format.name)
-    fields = format.fields.filter { !$0.name.hasPrefix("__probe_") }.map { ($0, Self.form(of: $0, format.printFormat)) }
+    let forms = Self.forms(in: format.printFormat)
+    fields = format.fields.filter { !$0.name.hasPrefix("__probe_") }.map { ($0, forms[$0.name] ?? .hexadecimal) }
     self.symbols = symbols
   }
 
-  private static func form(of field: EventField, _ printFormat: String) -> Form {
-    let words = printFormat.split { $0 == " " || $0 == "\"" || $0 == "," }
-    let conversion = words.first { $0.hasPrefix("\(field.name)=") }?.dropFirst(field.name.utf8.count + 1) ?? ""
+  /// How each field is shown, by its name.
+  private static func forms(in printFormat: String) -> [String: Form] {
+    let words = printFormat.utf8.split { " \",".utf8.contains($0) }.map(Substring.init)
+    let pairs = words.compactMap { word -> (String, Form)? in
+      guard let sign = word.utf8.firstIndex(of: UInt8(ascii: "=")) else { return nil }
+      return (String(word[..<sign]), form(of: word[sign...].dropFirst()))
+    }
+    return Dictionary(pairs, uniquingKeysWith: { first, _ in first })
+  }
+
+  private static func form(of conversion: Substring) -> Form {
     if conversion.hasPrefix("%p") { return .symbol }
     return conversion.hasSuffix("d") || conversion.hasSuffix("u") ? .decimal : .hexadecimal
   }

@@ -96,10 +96,10 @@ private func wordTexts(of features: FeatureSet) -> [String] {
 /// Each line with those that go on with it, as words and with its number.
 private func logicalLines(of text: String) -> [(Int, [Substring])] {
   var lines: [(Int, [Substring])] = []
-  for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
-    let words = line.split(separator: " ")
+  for (index, line) in text.utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated() {
+    let words = line.split(separator: UInt8(ascii: " ")).map(Substring.init)
     if words.isEmpty { continue }
-    if line.first == " ", !lines.isEmpty {
+    if line.first == UInt8(ascii: " "), !lines.isEmpty {
       lines[lines.count - 1].1 += words
     } else {
       lines.append((index + 1, words))
@@ -120,14 +120,14 @@ extension FeatureWord {
   }
 
   init?(text: Substring) {
-    let parts = text.split(separator: ".", omittingEmptySubsequences: false)
+    let parts = text.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false).map(Substring.init)
     if parts.count == 2, parts[0] == "msr", let index = UInt32(parts[1], radix: 16) {
       self = .msr(index)
       return
     }
     guard parts.count == 2 || parts.count == 3, let leaf = UInt32(parts[0], radix: 16),
       let subleaf = parts.count == 3 ? UInt32(parts[1], radix: 16) : 0,
-      let register = CPUIDRegister.allCases.first(where: { "\($0)" == parts[parts.count - 1] })
+      let register = CPUIDRegister(rawValue: String(parts[parts.count - 1]))
     else { return nil }
     self = .cpuid(leaf, subleaf, register)
   }
@@ -221,7 +221,7 @@ private struct CPUModelTableParser {
   private func featureWords(_ words: some Sequence<Substring>, _ line: Int) throws(CPUModelTableError) -> FeatureSet {
     var features = FeatureSet()
     for word in words {
-      let parts = word.split(separator: ":")
+      let parts = word.utf8.split(separator: UInt8(ascii: ":")).map(Substring.init)
       guard parts.count == 2, let place = FeatureWord(text: parts[0]), let value = UInt64(parts[1], radix: 16) else {
         throw CPUModelTableError(line: line, reason: "\(word) is no feature word")
       }

@@ -24,7 +24,7 @@ public struct CPUIDField: Hashable, Sendable {
 }
 
 /// A register that CPUID writes.
-public enum CPUIDRegister: Hashable, Sendable, CaseIterable {
+public enum CPUIDRegister: String, Hashable, Sendable, CaseIterable {
   case eax
   case ebx
   case ecx
