@@ -181,7 +181,9 @@ struct HostileCaseTests {
 
   @Test("a document that is cut off or changed anywhere is refused, or read as what it says")
   func damagedDocument() throws {
-    let json = CaseDocument(try SampleCase().record).json
+    let sample = try SampleCase()
+    defer { sample.remove() }
+    let json = CaseDocument(sample.record).json
     for count in stride(from: 0, to: json.count - 2, by: 7) {
       #expect(throws: CaseError.self) { try CaseDocument(json: Array(json[..<count])) }
     }

@@ -6,17 +6,25 @@ import Testing
 @Suite("inquest cpu")
 struct CPUCommandTests {
   /// What QEMU said is kept from test to test: it is asked once, before the first.
-  private static let cache = Task {
+  private static let answers = Task {
     let folder = try Folder()
     _ = try await inquest(["cpu", "--format", "table"], environment: ["XDG_CACHE_HOME": folder.path])
-    return folder
+    let names = try FileManager.default.contentsOfDirectory(atPath: folder.path("inquest"))
+    return try names.map { ($0, try folder.text(of: "inquest/\($0)")) }
   }
 
   private func cpu(_ arguments: [String], environment: [String: String] = [:]) async throws -> FinishedCommand {
-    let kept = ["XDG_CACHE_HOME": try await Self.cache.value.path]
-    let finished = try await inquest(["cpu"] + arguments, environment: kept.merging(environment) { $1 })
+    let finished = try await run(arguments, environment: environment)
     #expect(finished.status == 0, "\(finished)")
     return finished
+  }
+
+  private func run(_ arguments: [String], environment: [String: String] = [:]) async throws -> FinishedCommand {
+    let folder = try Folder()
+    _ = try folder.makeFolder("inquest")
+    for (name, text) in try await Self.answers.value { _ = try folder.write(text.utf8, to: "inquest/\(name)") }
+    let kept = ["XDG_CACHE_HOME": folder.path]
+    return try await inquest(["cpu"] + arguments, environment: kept.merging(environment) { $1 })
   }
 
   private func document(_ arguments: [String]) async throws -> JSONValue {
@@ -195,8 +203,7 @@ struct CPUCommandTests {
 
   @Test("a mistake is named, with what was meant", arguments: mistakes)
   func mistake(_ arguments: [String], _ status: Int32, _ words: String) async throws {
-    let cache = try await Self.cache.value.path
-    let finished = try await inquest(["cpu"] + arguments, environment: ["XDG_CACHE_HOME": cache])
+    let finished = try await run(arguments)
     #expect(finished.status == status, "\(finished)")
     #expect(finished.standardError.contains(words), "\(finished)")
     #expect(finished.standardOutput.isEmpty)
