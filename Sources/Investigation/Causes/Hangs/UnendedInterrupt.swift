@@ -35,11 +35,14 @@ struct UnendedInterrupt: CauseOfHang, SingleCause {
 
   private var waitingWords: String { blocked.waiting.sorted().map(\.hexadecimal).joined(separator: ", ") }
 
+  /// Nothing where none waits: KVM's timer asks no more until its interrupt was ended (arch/x86/kvm/i8254.c: pit_do_work, 6.1).
+  private var waitingClause: String { blocked.waiting.isEmpty ? "" : ", \(waitingWords) waits" }
+
   var summary: String {
     guard blocked.controller == .localAPIC else {
       return
         "The 8259 has interrupt \(vector.hexadecimal) in service (IRQ \(blocked.line ?? 0)), and nobody ends it: no end of interrupt was sent since. Neither "
-        + "that interrupt nor one of a lower priority is delivered before that, \(waitingWords) waits, and no other is turned on. Interrupts are on "
+        + "that interrupt nor one of a lower priority is delivered before that\(waitingClause), and no other is turned on. Interrupts are on "
         + "(RFLAGS.IF is 1), but none can come."
     }
     return
@@ -67,7 +70,8 @@ struct UnendedInterrupt: CauseOfHang, SingleCause {
   var evidence: [Evidence] {
     [
       Evidence(
-        "At \(looks) looks of \(looks): ISR has \(vector.hexadecimal), IRR has \(waitingWords)",
+        "At \(looks) looks of \(looks): ISR has \(vector.hexadecimal), "
+          + (blocked.waiting.isEmpty ? "and the processor is halted" : "IRR has \(waitingWords)"),
         .registers(blocked.controller == .localAPIC ? "monitor: info lapic" : "monitor: info pic"))
     ]
   }
@@ -80,7 +84,8 @@ struct UnendedInterrupt: CauseOfHang, SingleCause {
     ## How to recognise it
 
     `info lapic` in QEMU's monitor: ISR shows the vector, whenever one looks, and IRR those that wait. `info pic` shows the same of the 8259s:
-    a bit in `isr`, and one at or above it in `irr` that is not in `imr`.
+    a bit in `isr`, and one at or above it in `irr` that is not in `imr`. The timer in KVM asks for nothing more before its interrupt was ended:
+    then `irr` is empty, and the processor stays halted.
 
     ## Why
 
@@ -134,7 +139,7 @@ struct BlockedInterrupts: Hashable {
   let vector: UInt8
   /// Its line of the 8259.
   var line: UInt8?
-  /// Those that waited all the while.
+  /// Those that waited all the while; only a processor that was halted may wait for an interrupt that nobody asks for.
   let waiting: Set<UInt8>
 
   /// By the number of the processor: those that had interrupts on at each look, and were kept from one by the same vector.
@@ -176,21 +181,22 @@ struct BlockedInterrupts: Hashable {
       waiting.formIntersection(look.interrupts.waiting)
     }
     let interrupts = first.interrupts
-    guard !waiting.isEmpty else { return nil }
+    guard !waiting.isEmpty || moments.allSatisfy({ $0.isHalted(first.cpu) }) else { return nil }
     return (
       first.cpu,
       BlockedInterrupts(controller: .pic, vector: interrupts.vector, line: interrupts.line, waiting: waiting)
     )
   }
 
-  /// Nil where a line can still come, or none waits. The second controller comes through line 2 of the first.
+  /// Nil where a line can still come, or nothing is in service. The second controller comes through line 2 of the first.
   private static func blockedByPIC(_ controllers: [PICState]) -> BlockedInterrupts? {
     guard controllers.count == 2, let first = controllers.first(where: { !$0.isSecond }),
       let second = controllers.first(where: \.isSecond)
     else { return nil }
     let open = first.openLines.filter { $0 != cascade }
     let isCascadeOpen = first.openLines.contains(cascade) && !second.openLines.isEmpty
-    let holder = first.waitingLines.isEmpty ? second : first
+    let holder =
+      [first, second].first { !$0.waitingLines.isEmpty } ?? (first.lineInService == cascade ? second : first)
     guard open.isEmpty, !isCascadeOpen, let line = holder.lineInService else { return nil }
     return BlockedInterrupts(
       controller: .pic, vector: holder.firstVector &+ line, line: holder.isSecond ? line + 8 : line,
@@ -202,6 +208,8 @@ struct BlockedInterrupts: Hashable {
 }
 
 extension WatchedMoment {
+  fileprivate func isHalted(_ cpu: Int) -> Bool { processors.first { $0.index == cpu }?.state.isHalted == true }
+
   fileprivate func hasInterruptsOn(_ cpu: Int) -> Bool {
     processors.first { $0.index == cpu }?.state.rflags.contains(.interruptEnable) == true
   }
