@@ -259,6 +259,37 @@ struct LoggedChainTests {
     #expect(summary("0x000ffffd:  90 90 90\n")?.contains("loaded by") == false)
   }
 
+  @Test("a listing shows that code of 64 bits is executed in a 32-bit code segment, and not what the GDT has")
+  func codeOfOtherMode() {
+    let change: (inout ProcessorState) -> Void = {
+      $0.cs = SmallGuest.segment(8, 0x00CF_9B00)
+      $0.cr2 = 0x4000_0000
+      $0.gdtr.limit = 0x17
+    }
+    func cause(_ code: String) -> Cause? {
+      let listing = "IN: \n" + code + "0x00100000:  8a 05 00 00 00 40        movb     0x40000000, %al\n"
+      return verdict(
+        [Event(vector: 14, change: change), Event(vector: 8, old: 14, change: change)], listing: listing
+      ).cause
+    }
+    let long = """
+      0x000ffff2:  48                       decl     %eax
+      0x000ffff3:  89 e5                    movl     %esp, %ebp
+      0x000ffff5:  48                       decl     %eax
+      0x000ffff6:  89 fe                    movl     %edi, %esi
+      0x000ffff8:  48                       decl     %eax
+      0x000ffff9:  89 75 f8                 movl     %esi, -8(%ebp)
+      0x000ffffc:  48                       decl     %eax
+      0x000ffffd:  8b 4d f8                 movl     -8(%ebp), %ecx
+
+      """
+    let found = cause(long)
+    #expect(found?.id == "execution.other-mode")
+    #expect(found?.confidence == .likely)
+    #expect(found?.summary.contains("GDT") == false)
+    #expect(cause(long.replacing("  48  ", with: "  90  "))?.id == "paging.not-present")
+  }
+
   @Test("a port that a program may not use is blamed only where the log has its #GP")
   func ports() {
     let out = "0x00100000:  ee                       outb     %al, %dx\n"

@@ -9,8 +9,9 @@ struct CodeOfOtherMode: SingleCause, JudgedCause {
 
   private let state: ProcessorState
   private let finding: Finding
-  /// The selectors of the GDT that name code of 64 bits.
-  private let longSelectors: [SegmentSelector]
+  /// The selectors of the GDT that name code of 64 bits; nil where the GDT is not known.
+  private let longSelectors: [SegmentSelector]?
+  private let source: Source
 
   private enum Finding {
     /// Where code of 64 bits begins, how many instructions it has, and how many of those a REX.W prefix.
@@ -21,7 +22,8 @@ struct CodeOfOtherMode: SingleCause, JudgedCause {
 
   init?(_ processor: ObservedProcessor, in scene: Scene) {
     let instant = scene.instant(of: processor)
-    guard scene.memory != nil, instant.currentPrivilegeLevel == 0 else { return nil }
+    let source: Source? = scene.memory == nil ? scene.code(of: processor)?.source : .guestMemory
+    guard let source, instant.currentPrivilegeLevel == 0 else { return nil }
     let finding: Finding?
     switch processor.state.mode {
     case .compatibility(bits: 32), .protected(bits: 32): finding = Self.codeOf64Bits(at: instant, in: scene)
@@ -29,7 +31,7 @@ struct CodeOfOtherMode: SingleCause, JudgedCause {
     default: finding = nil
     }
     guard let finding else { return nil }
-    (state, self.finding) = (processor.state, finding)
+    (state, self.finding, self.source) = (processor.state, finding, source)
     longSelectors = instant.selectorsOf64BitCode
   }
 
@@ -48,12 +50,12 @@ struct CodeOfOtherMode: SingleCause, JudgedCause {
     if let symbol, symbol.size > symbol.offset, let run = run(of: symbol, at: instant) {
       return .long(start: run.start, instructions: run.instructions, prefixed: run.prefixed, isBehind: false)
     }
-    if let run = run(before: pointer, notBefore: symbol?.start.rawValue ?? 0, at: instant) {
+    if let run = run(before: pointer, notBefore: symbol?.start.rawValue ?? 0, at: instant, in: scene) {
       return .long(start: run.start, instructions: run.instructions, prefixed: run.prefixed, isBehind: false)
     }
     // Code of a kernel that runs in compatibility mode is no more than the way to the far jump.
-    guard case .compatibility = instant.state.mode, let end = endOfCode(before: pointer, at: instant),
-      let run = run(before: end, at: instant, canEndBefore: true)
+    guard case .compatibility = instant.state.mode, let end = endOfCode(before: pointer, at: instant, in: scene),
+      let run = run(before: end, at: instant, in: scene, canEndBefore: true)
     else { return nil }
     return .long(start: run.start, instructions: run.instructions, prefixed: run.prefixed, isBehind: true)
   }
@@ -81,10 +83,10 @@ struct CodeOfOtherMode: SingleCause, JudgedCause {
   ///   - first: Where other code may lie in front of.
   ///   - canEndBefore: Whether data may lie between.
   private static func run(
-    before end: UInt64, notBefore first: UInt64 = 0, at instant: Instant, canEndBefore: Bool = false
+    before end: UInt64, notBefore first: UInt64 = 0, at instant: Instant, in scene: Scene, canEndBefore: Bool = false
   ) -> Run? {
     let count = min(window, Int(clamping: end &- min(first, end)))
-    let bytes = code(before: end, count: count, at: instant)
+    let bytes = code(before: end, count: count, at: instant, in: scene)
     let base = end &- UInt64(bytes.count)
     let runs = bytes.indices.compactMap { offset -> Run? in
       let (instructions, length) = decoded(bytes[offset...], at: base &+ UInt64(offset))
@@ -121,14 +123,16 @@ struct CodeOfOtherMode: SingleCause, JudgedCause {
   }
 
   /// Where the zeroes begin in which RIP is.
-  private static func endOfCode(before pointer: UInt64, at instant: Instant) -> UInt64? {
-    let bytes = code(before: pointer, count: mostZeroes, at: instant)
+  private static func endOfCode(before pointer: UInt64, at instant: Instant, in scene: Scene) -> UInt64? {
+    let bytes = code(before: pointer, count: mostZeroes, at: instant, in: scene)
     guard bytes.suffix(16).allSatisfy({ $0 == 0 }), let last = bytes.lastIndex(where: { $0 != 0 }) else { return nil }
     return pointer &- UInt64(bytes.count - 1 - last)
   }
 
-  private static func code(before end: UInt64, count: Int, at instant: Instant) -> [UInt8] {
+  /// What lies in front of an address; of a guest without memory what a listing of the executed code has there, which may be less.
+  private static func code(before end: UInt64, count: Int, at instant: Instant, in scene: Scene) -> [UInt8] {
     guard end >= UInt64(count) else { return [] }
+    if scene.memory == nil { return scene.codeAsListed(before: end, count: count) }
     let start = LinearAddress(end - UInt64(count))
     return instant.bytes(at: start, count: count, for: PageAccess(.read, by: .supervisor))
   }
@@ -187,7 +191,7 @@ struct CodeOfOtherMode: SingleCause, JudgedCause {
   }
 
   private var noneInTable: String {
-    state.isLongModeActive && longSelectors.isEmpty
+    state.isLongModeActive && longSelectors?.isEmpty == true
       ? " The GDT has no code segment of 64 bits at all: no descriptor of code has L set." : ""
   }
 
@@ -206,10 +210,16 @@ struct CodeOfOtherMode: SingleCause, JudgedCause {
           "A loader with a 32-bit entry, as Multiboot's, starts the kernel in protected mode.")
       ]
     case .long:
-      if let selector = longSelectors.first {
+      if let selector = longSelectors?.first {
         [
           .guest(
             "make the far jump after CR0.PG to the 64-bit code segment, selector \(selector.rawValue.hexadecimal)",
+            "CS keeps its 32 bits until it is loaded with a descriptor that has L set.")
+        ]
+      } else if longSelectors == nil {
+        [
+          .guest(
+            "make the far jump after CR0.PG to a code segment whose descriptor has L (bit 53) set and D (bit 54) clear",
             "CS keeps its 32 bits until it is loaded with a descriptor that has L set.")
         ]
       } else {
@@ -222,7 +232,7 @@ struct CodeOfOtherMode: SingleCause, JudgedCause {
     }
   }
 
-  var evidence: [Evidence] { [Evidence("The code, decoded in either mode", .guestMemory)] }
+  var evidence: [Evidence] { [Evidence("The code, decoded in either mode", source)] }
 }
 
 extension Instruction {
@@ -237,13 +247,19 @@ extension Instruction {
 }
 
 extension Instant {
-  /// The selectors of the GDT's first entries that name present code of 64 bits.
-  fileprivate var selectorsOf64BitCode: [SegmentSelector] {
+  /// The selectors of the GDT's first entries that name present code of 64 bits; nil where an entry is not known.
+  fileprivate var selectorsOf64BitCode: [SegmentSelector]? {
     let count = min((UInt32(state.gdtr.limit) + 1) / 8, 64)
-    return (0..<count).map { SegmentSelector(rawValue: UInt16($0 * 8)) }.filter { selector in
-      guard !selector.isNull, case .found(let descriptor) = descriptor(selector) else { return false }
-      return descriptor.isCode && descriptor.attributes.contains([.long, .present])
+    var selectors: [SegmentSelector] = []
+    for selector in (0..<count).map({ SegmentSelector(rawValue: UInt16($0 * 8)) }) where !selector.isNull {
+      switch descriptor(selector) {
+      case .found(let descriptor):
+        if descriptor.isCode, descriptor.attributes.contains([.long, .present]) { selectors.append(selector) }
+      case .unknown: return nil
+      default: continue
+      }
     }
+    return selectors
   }
 }
 
