@@ -33,13 +33,11 @@ struct PICNotRemapped: CauseOfDeath, SingleCause {
 
   var isDecided: Bool { isRecorded }
 
-  var remedies: [Remedy] {
-    [
-      .guest(
-        "initialise both PICs (ICW1 to ICW4, ports 20H, 21H, A0H, A1H) with vectors from 20H and 28H on before STI, or mask all lines",
-        "Vectors 0 to 31 belong to the processor.")
-    ]
-  }
+  var remedies: [Remedy] { [Self.remedy] }
+
+  static let remedy = Remedy.guest(
+    "initialise both PICs (ICW1 to ICW4, ports 20H, 21H, A0H, A1H) with vectors from 20H and 28H on before STI, or mask all lines",
+    "Vectors 0 to 31 belong to the processor.")
 
   static let manual = """
     The 8259 PIC delivers its lines 0 to 7 on vectors 8 to 15, as firmware sets it up for real mode. In protected and long mode those are
@@ -48,7 +46,8 @@ struct PICNotRemapped: CauseOfDeath, SingleCause {
     ## How to recognise it
 
     Death at the first moment with interrupts on, most often at HLT or in a loop. With `-d int`: `Servicing hardware INT=0x08`. Where the vector
-    has a handler for #DF, that pops an error code that is not there, and its IRET fails (interrupt.error-code-not-popped).
+    has a handler for #DF, that pops an error code that is not there, and its IRET fails (interrupt.error-code-not-popped); or it reports an
+    exception that never was, and halts. Then `info pic` in QEMU's monitor shows `irq_base=08` and a bit of `isr`: nobody ended the interrupt.
 
     ## The cure
 

@@ -28,7 +28,8 @@ public struct Hang {
 
   static var causes: [any CauseOfHang.Type] {
     [
-      KernelForAnotherProcessor.self, HaltedForGood.self, RepeatedControlRegisterWrite.self, EndlessFault.self,
+      KernelForAnotherProcessor.self, InterruptTakenForException.self, HaltedForGood.self,
+      RepeatedControlRegisterWrite.self, EndlessFault.self,
       InterruptStorm.self, UnendedInterrupt.self, SelfLoop.self, ZeroesOfRealMode.self, LostInNothing.self,
       SpinLoop.self, PollLoop.self,
     ]
