@@ -266,6 +266,17 @@ struct ReportedFailureTests {
     #expect(verdict.observations.contains { $0.text.contains("Paging is off, although CR3 is") })
   }
 
+  @Test("where CS has a base, the place outside memory is told as IP and base")
+  func jumpInSegment() {
+    let verdict = verdict("qemu: fatal: Trying to execute code outside RAM or ROM at 0xa0001000") { state in
+      (state.cr0, state.efer, state.cr4, state.rip) = ([.protectionEnable], [], [], 0x8000_1000)
+      (state.cs.base, state.cs.attributes) = (0x2000_0000, SegmentAttributes(rawValue: 0xCF_9A00))
+    }
+    #expect(verdict.cause?.id == "execution.outside-ram")
+    #expect(
+      verdict.cause?.summary.hasPrefix("IP is 0x80001000 in a CS with base 0x20000000, together 0xa0001000") == true)
+  }
+
   @Test("a Linux kernel's own account: the instruction with what it reads, of the first alone")
   func oops() {
     let texts = verdict(

@@ -7,6 +7,8 @@ struct FetchOutsideMemory: SingleCause {
 
   private let pointer: LinearAddress
   private let memory: UnavailableMemory
+  /// RIP itself and the base of CS, where that moves it.
+  private let offset: (rip: UInt64, base: UInt64)?
   /// CR3, where paging is off although it was loaded.
   private let idleRoot: UInt64?
 
@@ -20,6 +22,7 @@ struct FetchOutsideMemory: SingleCause {
   ///   - named: The address that TCG's message names, which lies behind RIP: that is where the block began.
   init?(_ next: NextInstruction, at state: ProcessorState, isFailedEmulation: Bool, named: UInt64?) {
     pointer = state.instructionAddress
+    offset = pointer.rawValue == state.rip ? nil : (state.rip, state.cs.base)
     idleRoot = !state.cr0.contains(.paging) && state.cr0.contains(.protectionEnable) && state.cr3 != 0 ? state.cr3 : nil
     isAssumed = next.outsideMemory == nil && named == nil
     // In SMM the window may be SMRAM, which nothing outside SMM sees.
@@ -42,12 +45,20 @@ struct FetchOutsideMemory: SingleCause {
       ? "the window of the VGA" : memory.reason == .device ? "a device" : "no memory at all"
     if pointer.rawValue != place, place &- pointer.rawValue < 0x1_0000 {
       return
-        "Execution ran on from RIP \(pointer.rawValue.hexadecimal) to \(place.hexadecimal): \(what). Instructions cannot be fetched from there: TCG gives up with a fatal message, KVM with an internal error. "
+        "Execution ran on from \(name) \(pointer.rawValue.hexadecimal) to \(place.hexadecimal): \(what). Instructions cannot be fetched from there: TCG gives up with a fatal message, KVM with an internal error. "
         + resetVector
     }
     return
-      "RIP is \(pointer.rawValue.hexadecimal), which is physical \(place.hexadecimal): \(what). Instructions cannot be fetched from there: KVM "
+      "\(whereabouts), which is physical \(place.hexadecimal): \(what). Instructions cannot be fetched from there: KVM "
       + "gives up with an internal error (suberror 1), TCG with a fatal message.\(withoutPaging)"
+  }
+
+  private var name: String { offset == nil ? "RIP" : "the linear address" }
+
+  private var whereabouts: String {
+    guard let offset else { return "RIP is \(pointer.rawValue.hexadecimal)" }
+    return
+      "IP is \(offset.rip.hexadecimal) in a CS with base \(offset.base.hexadecimal), together \(pointer.rawValue.hexadecimal)"
   }
 
   /// The upper half of 32 bits, where kernels are linked to and no PC has code but the firmware's.
