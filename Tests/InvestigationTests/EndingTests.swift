@@ -1,3 +1,4 @@
+import KVM
 import QEMU
 import Testing
 
@@ -15,6 +16,21 @@ struct EndingTests {
     #expect(verdict.outcome == .undetermined)
     #expect(verdict.ending.contains(name))
     #expect(verdict.evidence.contains { $0.text.contains("qemu: assertion failed") })
+  }
+
+  @Test("a trace that was searched for the triple fault shows a death, unless the guest ran on or has a guest")
+  func shutdownExit() {
+    let exit = KVMEvent.exit(KVMExit(vendor: .vmx, reasonName: "TRIPLE_FAULT", reason: 2, rip: 0x81DD))
+    func outcome(_ events: [KVMEvent]) -> Outcome {
+      var scene = Scene()
+      scene.trace = events.map { KVMRecord(time: 1, cpu: 0, task: "qemu", threadID: 7, event: $0) }
+      return Investigator.verdict(on: scene).outcome
+    }
+    #expect(outcome([exit]) == .died)
+    #expect(outcome([exit, .fpu(isLoaded: false)]) == .died)
+    #expect(outcome([exit, .entry(vcpu: 0, rip: 0xFFF0)]) == .undetermined)
+    #expect(
+      outcome([.nestedExit(KVMExit(vendor: .vmx, reasonName: "CPUID", reason: 10, rip: 1)), exit]) == .undetermined)
   }
 
   @Test("Hyper-V's crash registers are shown, and pvpanic has nothing to show")

@@ -180,7 +180,7 @@ extension RecordedDeath.Kind {
 
 extension KVMEvent {
   /// Whether the event is of a nested guest.
-  fileprivate var isNested: Bool {
+  var isNested: Bool {
     switch self {
     case .nestedEntry, .nestedExit: true
     default: false

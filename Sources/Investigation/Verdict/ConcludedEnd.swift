@@ -69,6 +69,7 @@ extension Scene {
             "The guest's next instruction faults, and the fault cannot be delivered (a triple fault): it stands where it died, or dies as soon as it goes on.",
           isTripleFault: true)
       }
+      if let recordedShutdown { return recordedShutdown }
       let sentence =
         trace.isEmpty ? "Nothing here shows how the guest ended." : "The trace shows no death."
       return Conclusion(outcome: .undetermined, sentence: sentence, isSilent: trace.isEmpty)
@@ -88,6 +89,32 @@ extension Scene {
       ?? Conclusion(
         outcome: .undetermined,
         sentence: "The guest was reset. Whether it asked for that or died of a triple fault, nothing here tells.")
+  }
+
+  /// A triple fault of which the trace, searched for it or cut, shows the processor's exit alone. What follows is always
+  /// KVM_EXIT_SHUTDOWN, unless it was a guest of the guest (arch/x86/kvm/vmx/vmx.c: handle_triple_fault, svm/svm.c:
+  /// shutdown_interception, 6.1).
+  private var recordedShutdown: Conclusion? {
+    guard !trace.contains(where: \.event.isNested) else { return nil }
+    var last: [Int32?: KVMRecord] = [:]
+    for record in trace where record.event.tellsWhoRuns { last[record.threadID] = record }
+    let exits = last.values.filter { record in
+      if case .exit(let exit) = record.event {
+        exit.reasonName == "TRIPLE_FAULT" || exit.vendor != .vmx && exit.reasonName == "shutdown"
+      } else {
+        false
+      }
+    }
+    guard let record = exits.max(by: { ($0.time ?? 0) < ($1.time ?? 0) }), case .exit(let exit) = record.event else {
+      return nil
+    }
+    return Conclusion(
+      outcome: .died, sentence: "The guest died of a triple fault.",
+      evidence: [
+        Evidence(
+          "The processor left the guest at \(exit.rip.hexadecimal) with the reason \(exit.reasonName), and the trace has nothing behind it: a triple fault, of this guest or of one of its own",
+          .trace(event: "kvm_exit", time: record.time))
+      ], recordsTripleFault: true, isTripleFault: true)
   }
 
   /// Whether registers and memory of one dump, for which the guest stood still, leave the processor no way to go on, and it did not just ask for a
@@ -166,6 +193,16 @@ extension Scene {
     case 0x64: value & 0xF1 == 0xF0
     case 0x92: value & 1 != 0
     case 0xCF9: value & 4 != 0
+    default: false
+    }
+  }
+}
+
+extension KVMEvent {
+  /// Whether the processor enters or leaves the guest there, or KVM returns to userspace.
+  fileprivate var tellsWhoRuns: Bool {
+    switch self {
+    case .entry, .exit, .userspaceExit: true
     default: false
     }
   }
