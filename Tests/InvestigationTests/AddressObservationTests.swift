@@ -41,6 +41,7 @@ struct AddressObservationTests {
     ("a code segment with L and D", "both L and D set", { $0.cs.attributes.insert(.long) }),
     ("L in a data segment", "bit 21 (L of a code segment)", { $0.ds.attributes.insert(.long) }),
     ("a GDT of no form", "no software loads such a table", { $0.gdtr.limit = 0x1234 }),
+    ("a GDT that was measured wrongly", "The limit of the GDT is 0x19, not 8 times", { $0.gdtr.limit = 0x19 }),
     ("a poisoned pointer", "Linux's poison of freed objects", { $0.generalPurpose.rsi = 0x6B6B_6B6B_6B6B_6B6B }),
     ("text in a pointer", "which is text: \"overflow\"", { $0.generalPurpose.rdi = 0x776F_6C66_7265_766F }),
     (

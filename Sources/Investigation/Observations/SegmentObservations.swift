@@ -6,6 +6,7 @@ enum SegmentObservations {
   /// The facts, each a sentence. The state must not be that of a reset processor.
   static func facts(of state: ProcessorState) -> [String] {
     realMode(state) + startup(state) + realModeLeftOver(state) + codeOffset(state) + attributes(state) + tables(state)
+      + (state.cr0.contains(.protectionEnable) ? miscounted(state) : [])
   }
 
   private static func data(_ state: ProcessorState) -> [(name: String, segment: Segment)] {
@@ -130,11 +131,12 @@ enum SegmentObservations {
     return facts
   }
 
-  /// A table of eight-byte entries has a limit of 8n-1, or 8n where somebody forgot the 1; an IDT has at most 256 gates.
+  /// A table of eight-byte entries has a limit of 8n-1. Boot loaders compute it wrongly by some bytes and live: the processor compares with
+  /// a selector's own entry alone (SDM vol. 3, 3.5.1), so that only a limit as large as no such table can be a slip's is no software's.
   static func tables(_ state: ProcessorState) -> [String] {
     var wrong: [String] = []
     let (gdt, idt) = (state.gdtr, state.idtr)
-    if gdt.limit != 0, ![0, 7].contains(gdt.limit & 7) {
+    if gdt.limit > largestMiscounted, ![0, 7].contains(gdt.limit & 7) {
       wrong.append("GDT base \(gdt.base.rawValue.hexadecimal), limit \(gdt.limit.hexadecimal)")
     }
     if idt.limit > 0x1000, idt.limit != 0xFFFF {
@@ -144,8 +146,22 @@ enum SegmentObservations {
     return ["\(list(wrong)): no software loads such a table, so the register is not what it was"]
   }
 
+  /// More entries than 32 are no boot loader's.
+  private static let largestMiscounted: UInt16 = 0xFF
+
+  /// A limit that is not that of whole entries tells how the table was measured.
+  private static func miscounted(_ state: ProcessorState) -> [String] {
+    let entries = state.isLongModeActive ? 16 : 8
+    return [("GDT", state.gdtr.limit, 8), ("IDT", state.idtr.limit, entries)].compactMap { name, limit, size in
+      let isSmall = name == "IDT" ? limit <= 0x1000 : limit <= largestMiscounted
+      guard isSmall, Int(limit) > size, (Int(limit) + 1) % size != 0 else { return nil }
+      return
+        "The limit of the \(name) is \(limit.hexadecimal), not \(size) times the entries less 1: it was computed otherwise, which does no harm by itself"
+    }
+  }
+
   /// `A, B and C`.
-  private static func list(_ words: [String]) -> String {
+  static func list(_ words: [String]) -> String {
     words.count < 2 ? words.joined() : words.dropLast().joined(separator: ", ") + " and " + (words.last ?? "")
   }
 }
