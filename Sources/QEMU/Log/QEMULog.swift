@@ -107,6 +107,8 @@ private struct QEMULogParser {
   private var oldDump: KVMShowRegs?
   /// The first words of a Linux kernel on what the account of its registers will be about, and their line.
   private var headline: (statement: Statement, line: Int)?
+  /// The lines of a dump that has begun in QEMU's form, and may turn out to be another program's.
+  private var linesOfDump: [LogLine] = []
   /// A dump of another program.
   private var printed = PrintedDumpParser()
 
@@ -150,6 +152,11 @@ private struct QEMULogParser {
     let isOfBochs = line.bytes.contains(Byte.bar) && PrintedPairs.isOfBochs(line)
     if !isOfBochs, dumps.take(line) {
       printed.endDump()
+      linesOfDump = linesOfDump.filter { $0.number >= dumps.firstLine ?? .max } + [line]
+      if dumps.dropForeign() {
+        for line in linesOfDump { _ = printed.take(line) }
+        linesOfDump = []
+      }
     } else if printed.take(line) {
       dumps.endDump()
     }

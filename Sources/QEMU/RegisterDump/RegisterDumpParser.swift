@@ -18,6 +18,9 @@ struct RegisterDumpParser {
   /// The line holds a register's name with a value that QEMU does not print.
   private var hasForeignValue = false
 
+  /// The dump has RFL with sixteen digits.
+  private var isForeign = false
+
   /// A value that the end of a line cut off.
   private struct CutOff {
     var item: DumpItem
@@ -34,6 +37,17 @@ struct RegisterDumpParser {
   mutating func announce(cpu: Int) {
     endDump()
     announcedCPU = cpu
+  }
+
+  /// The first line of the dump that has begun.
+  var firstLine: Int? { dump?.lines.lowerBound }
+
+  /// Drops the dump if it is another program's that has QEMU's names: RFL has eight digits in every version of QEMU. False where it is QEMU's.
+  mutating func dropForeign() -> Bool {
+    guard isForeign else { return false }
+    (dump, cutOff, isForeign) = (nil, nil, false)
+    endDump()
+    return true
   }
 
   /// Whether a dump has begun whose rest may still come: its code would be the end.
@@ -62,6 +76,7 @@ struct RegisterDumpParser {
     dropCutOff()
     if let dump { finished.append(dump) }
     dump = nil
+    isForeign = false
     announcedCPU = nil
     strangeLines = 0
     hasForeignMessages = false
@@ -134,6 +149,8 @@ struct RegisterDumpParser {
       return true
     case .invalid:
       hasForeignValue = true
+      var copy = scanner
+      if case .number(.rflags, _, _) = item, dump != nil, copy.hex()?.digits == 16 { isForeign = true }
       guard dump != nil, item.canBegin else { return false }
       dump?.problems.append(.init(line: line, text: "\(name) has a value that QEMU does not print"))
       return true
