@@ -204,6 +204,22 @@ struct PrintedDumpObservationTests {
       Code: 85 c0 74 10 <89> 50 04 8b 5d fc c9 c3
       """, ["RIP is 0xc10b1f2e, CPL 0", "`mov [eax+0x4], edx`", "it writes 4 bytes at 0x4"]
     ),
+    (
+      "INT E: Page fault\n CS: 00000008 IP: 00000000 FLG: 00010002\n CR0: 80010033 CR2: 00000000\n",
+      ["at 0x0, CPL 0", "RIP and CR2 are both 0: a null pointer was called"]
+    ),
+    (
+      "Exception: 0xD (General Protection Fault)\nError Code: 0x0\nRIP:  0xFFFFFFFF80020BAC\nRDI: 0x000B4B7CF6938000\nRSP: 0xFFFF8000852DC470\nCR4: 0x620\n",
+      ["names #GP, error code 0x0", "RDI (0xb4b7cf6938000) holds no canonical address"]
+    ),
+    (
+      "Page fault\nerror code: 0000000000000002\naddress: 0000000280d9b4e8\nrax: 0000000280d9b4e8\nrip: 000000007f01cfea\n",
+      ["CR2, the address of the last page fault, is what RAX holds"]
+    ),
+    (
+      "CRASH: CPU #0 Page Fault. Ring 0.\n  pc=0008:c0187d47 flags=0206\neax=00583da0 ebx=c01151e0 ecx=c027c8a0 edx=00583da1\nebp=c1d6ffa0 esp=c1d6fee8 esi=c027c260 edi=00000000\ncr0=80010013 cr2=c0800000 cr3=07c65000 cr4=00300ee4\ncode: 0f b6 04 06 89 93 2c 1e\n",
+      ["it reads 1 byte at 0xc0800000"]
+    ),
   ]
 
   @Test("what an exception's handler prints is told, and is no death", arguments: kernels)

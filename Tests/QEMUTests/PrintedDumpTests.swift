@@ -355,6 +355,36 @@ struct PrintedDumpTests {
       "Interrupt 0xE fired! Error: 0x2\nEIP: 0x101a2c CS: 0x8 EFLAGS: 0x10046\nCR2: 0x18\n", .pageFault, 2, 0x10_1A2C,
       0x18
     ),
+    // The crate trapframe, as Rust's {:#?} prints it
+    (
+      "information: TrapFrame {\n    rax: 0x0,\n    rbx: 0x1,\n    trap_num: 0xe,\n    error_code: 0x2,\n    rip: 0xffffffff80001234,\n},\n",
+      .pageFault, 2, 0xFFFF_FFFF_8000_1234, nil
+    ),
+    // Patina, core/patina_internal_cpu
+    (
+      "ERROR - EXCEPTION: PAGE FAULT\nERROR - Accessed Address: 0x18\nERROR - Instruction Pointer: 0x7CC2EFB8\nERROR - Code Segment: 0x38\nERROR - Error Code: 0x2\n",
+      .pageFault, 2, 0x7CC2_EFB8, 0x18
+    ),
+    // SerenityOS, Kernel/Arch/x86: handle_crash
+    (
+      "Unrecoverable page fault, write to address V0xc004b000\nCRASH: CPU #0 Page Fault. Ring 0.\nexception code: 0002 (isr: 0000)\n  pc=0008:001483ba flags=0206\neax=c004b000 ebx=00000001 ecx=00000002 edx=00000003\n",
+      .pageFault, 2, 0x14_83BA, 0xC004_B000
+    ),
+    // Redox of 2016
+    (
+      "INT E: Page fault\n  CS:  00000008    IP:  00000010    FLG: 00010002\n  SP:  041B5000    BP:  05FACD28\n  CR0: 80010033    CR2: 00000018\n",
+      .pageFault, nil, 0x10, 0x18
+    ),
+    // Pascal
+    (
+      "Page Fault Exception\nError Code = 2\nEAX        = $FF000004\nEIP        = $001024DE\nFaulting Address = $FF000004\n",
+      .pageFault, 2, 0x10_24DE, 0xFF00_0004
+    ),
+    // Linux's pointer as a web page's link
+    (
+      "invalid opcode\nRIP: e030:[ [<ffffffff81001234>](<ffffffff81001234>]) f+0x25f/0x270\nRSP: e02b:ffff88007858dce0\n",
+      .invalidOpcode, nil, 0xFFFF_FFFF_8100_1234, nil
+    ),
     // CR2 that is printed behind is the register, whatever the words before it were about.
     ("Page fault at 0x101a2c\nRIP: 0x101a2c CR2: 0x18 RSP: 0x7ff0\n", .pageFault, nil, 0x10_1A2C, 0x18),
   ]
@@ -367,10 +397,73 @@ struct PrintedDumpTests {
     #expect(dump[.rip] == expected.rip && dump[.cr2] == expected.cr2)
   }
 
-  @Test("a vector of two digits that may be decimal is none")
-  func decimalVector() throws {
-    let dump = try dump("vector: 14, error: 2\nrax: 0x0 rbx: 0x1 rip: 0x101a2c rsp: 0x7ff0\n")
-    #expect(dump.exception == nil)
+  @Test(
+    "a vector of two digits that may be decimal is none, but 14 is a page fault's: no guest gets #VE",
+    arguments: [("13", nil), ("14", .pageFault), ("0x14", .virtualization)] as [(String, ExceptionVector?)])
+  func decimalVector(_ number: String, _ vector: ExceptionVector?) throws {
+    let dump = try dump("vector: \(number), error: 2\nrax: 0x0 rbx: 0x1 rip: 0x101a2c rsp: 0x7ff0\n")
+    #expect(dump.exception?.vector == vector)
+  }
+
+  @Test("an exception without a place is told where words, vector and code name it, or an address does")
+  func placeless() throws {
+    let screen = try dump("CPU EXCEPTION: 'Page fault' (INT:14 ERR:2) !\n")
+    #expect(screen.exception == RegisterDump.Exception(vector: .pageFault, errorCode: 2))
+    let text = "[INT] Exception 14\n[INT] Error code: 0x2\n[INT] RFLAGS: 0x10282\n[INT] Fault address (CR2): 0x29\n"
+    let dump = try dump(text)
+    #expect(dump.exception == RegisterDump.Exception(vector: .pageFault, errorCode: 2) && dump[.cr2] == 0x29)
+    for line in ["IRQ INT:14 ERR:2\n", "page fault handler, int 14\n", "Exception 13 err 0x2\n"] {
+      #expect(QEMULog.parse(line).allSatisfy { if case .registerDump = $0.message { false } else { true } }, "\(line)")
+    }
+  }
+
+  @Test("a function's name in a list of calls names no exception of the registers above it")
+  func symbols() throws {
+    let text = """
+      RAX: 0000000000000000 RBX: 0000000000000002 RCX: 0000000000000003
+      RDX: 0000000000000004 RSI: 0000000000000005 RDI: 0000000000000006
+      Call Trace:
+       do_double_fault+0x9f/0x130
+       page_fault+0x1e/0x30
+      """
+    #expect(try dump(text).exception == nil)
+  }
+
+  @Test("of two faults that are told before the registers, the second's own code and address count")
+  func secondFault() throws {
+    let text = """
+      E: Page fault at address 0x158 (error code 0x0)
+      E: Page fault at address (nil) (error code 0x2)
+      E: RAX: 0x0000000000000001 RBX: 0x000000000011a280 RCX: 0x0000000000000001 RDX: 0x00000000000000ff
+      """
+    let dump = try dump(text)
+    #expect(dump.exception == RegisterDump.Exception(vector: .pageFault, errorCode: 2) && dump[.cr2] == 0)
+  }
+
+  @Test("Xen's second account begins another dump")
+  func xenTwice() {
+    let text = """
+      (XEN) rax: 0000000000000001   rbx: 0000000000000002   rcx: 0000000000000003
+      (XEN) cr3: 0000000000001000   cr2: 0000000000000004
+      (XEN) ----[ Xen-4.17  x86_64  debug=n  Not tainted ]----
+      (XEN) RIP:    0010:[<ffffffff81000010>]
+      (XEN) rdx: 0000000000000005   rsi: 0000000000000006   rdi: 0000000000000007
+      """
+    let dumps = QEMULog.parse(text).compactMap { if case .registerDump(let dump) = $0.message { dump } else { nil } }
+    #expect(dumps.map { $0[.rip] } == [nil, 0xFFFF_FFFF_8100_0010])
+  }
+
+  @Test("a dump with QEMU's names and RFL of 16 digits is another program's, from its first line on")
+  func qemuNames() throws {
+    let text = """
+      + RAX=0000000000000001 RBX=0000000000000002 RCX=0000000000000003 RDX=0000000000000004 +
+      + RIP=ffffffff80001234 RFL=0000000000010086 _CS=0000000000000028 _SS=0000000000000030 +
+      + ERR=0000000000000048 INT=000000000000000d _DS=0000000000000030 RES=0000000000000000 +
+      """
+    let dump = try dump(text)
+    #expect(dump.printer == .another && dump[.rax] == 1 && dump[.rflags] == 0x1_0086)
+    #expect(dump.exception == RegisterDump.Exception(vector: .generalProtection, errorCode: 0x48))
+    #expect(dump.selectors[.cs]?.rawValue == 0x28 && dump.lines == 1...3)
   }
 
   @Test("names and values in many forms", arguments: forms)

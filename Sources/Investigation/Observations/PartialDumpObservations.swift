@@ -42,10 +42,14 @@ struct PartialDumpObservations {
     return ProcessorState(
       generalPurpose: general, rip: dump[.rip] ?? 0, rflags: RFLAGS(rawValue: dump[.rflags] ?? 2), es: none, cs: code,
       ss: none, ds: none, fs: none, gs: none, ldtr: none, tr: none, gdtr: dump[.gdtr] ?? table,
-      idtr: dump[.idtr] ?? table, cr0: CR0(rawValue: dump[.cr0] ?? 1), cr2: dump[.cr2] ?? 0, cr3: dump[.cr3] ?? 0,
+      idtr: dump[.idtr] ?? table, cr0: CR0(rawValue: dump[.cr0] ?? (hasPaging ? 0x8000_0001 : 1)), cr2: dump[.cr2] ?? 0,
+      cr3: dump[.cr3] ?? 0,
       cr4: CR4(rawValue: dump[.cr4] ?? 0),
       efer: dump.width == .bits64 ? [.longModeEnable, .longModeActive] : [], currentPrivilegeLevel: level)
   }
+
+  /// Without paging there is no page fault.
+  private var hasPaging: Bool { dump.exception?.vector == .pageFault }
 
   private var level: Int? { (dump.selectors[.cs] ?? dump[.cs]?.selector).map(\.requestedPrivilegeLevel) }
 
@@ -84,10 +88,13 @@ struct PartialDumpObservations {
       }
       window(rip, of: "RIP")
     }
+    noAddresses()
     guard dump.exception == nil || dump.exception?.vector == .pageFault || dump.exception?.vector == .doubleFault,
       let cr2 = dump[.cr2]
     else { return }
-    if cr2 == rip, cr2 != 0 {
+    if cr2 == rip, cr2 == 0, dump.exception?.vector == .pageFault {
+      note("RIP and CR2 are both 0: a null pointer was called, or a return address of 0 taken")
+    } else if cr2 == rip, cr2 != 0 {
       note("CR2 is RIP (\(cr2.hexadecimal)): if it is of this fault, fetching the instruction is what faulted")
     } else if let rsp = dump[.rsp], rsp &- cr2 <= 0x1000, rsp != cr2 {
       note(
@@ -96,6 +103,24 @@ struct PartialDumpObservations {
     } else if dump.exception?.vector == .pageFault, cr2 < 0x1000 {
       note("CR2 is \(cr2.hexadecimal): a null pointer, or one with a small offset, was used")
     }
+  }
+
+  /// What an access through a register that holds no address raises (SDM vol. 3, 6.15: interrupt 13).
+  private mutating func noAddresses() {
+    guard dump.exception?.vector == .generalProtection, dump.exception?.errorCode ?? 0 == 0, dump.width == .bits64
+    else {
+      return
+    }
+    // Without CR4 nothing tells how wide addresses are.
+    let unusedBits: Int64 = dump[.cr4].map { CR4(rawValue: $0).contains(.linearAddress57) ? 7 : 16 } ?? 7
+    let registers = looseState.generalPurpose.named.filter { register in
+      !Paging.isCanonical(LinearAddress(register.value), unusedBits: unusedBits)
+    }
+    guard (1...3).contains(registers.count) else { return }
+    let list = SegmentObservations.list(registers.map { "\($0.name) (\($0.value.hexadecimal))" })
+    note(
+      "\(list) hold\(registers.count == 1 ? "s" : "") no canonical address: an access through \(registers.count == 1 ? "it" : "one") raises #GP with error code 0"
+    )
   }
 
   private mutating func instruction() {
@@ -147,7 +172,7 @@ struct PartialDumpObservations {
     note(
       "CS \(cs.selector.rawValue.hexadecimal) is a \(kind) code segment; RIP is \(rip.hexadecimal)"
         + (cs.base == 0 || cs.attributes.contains(.long) ? "" : ", linear address \(address.hexadecimal)")
-        + (address < 0x10_0000
+        + (address < 0x10_0000 && !PCMemory.vgaWindow.contains(address)
           ? ", in the first megabyte: a boot loader's place, not that of most kernels. Few boot loaders have an IDT, and without one the first exception is a triple fault"
           : ""))
     window(address, of: "CS:IP")

@@ -44,7 +44,8 @@ extension Scene {
   private var firstPrintedDump: Sourced<QEMUMessage>? {
     let printed = log.filter { if case .registerDump(let dump) = $0.value { dump.printer != .qemu } else { false } }
     let named = printed.first { if case .registerDump(let dump) = $0.value { dump.exception != nil } else { false } }
-    return named ?? printed.first
+    let placed = printed.first { if case .registerDump(let dump) = $0.value { dump[.rip] != nil } else { false } }
+    return named ?? placed ?? printed.first
   }
 
   /// The last internal error of each kind, of those that have data if any has.

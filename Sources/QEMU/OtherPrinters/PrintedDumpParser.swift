@@ -18,6 +18,8 @@ struct PrintedDumpParser {
   private var announcedCode: UInt32?
   /// CR2 in the dump is what words said, and the register itself may follow.
   private var isAddressAnnounced = false
+  /// The dump begins with a line that names its exception in words and numbers, which is worth telling without any register.
+  private var isNumbered = false
   /// The processor of Bochs is in a code segment with L set.
   private var isLongCode = false
   /// Registers follow that are not the guest's.
@@ -49,6 +51,7 @@ struct PrintedDumpParser {
     if takeRow(line) || takeInstruction(line) || takeCode(line) { return true }
     let pairs = BSDTrap.pairs(of: line) ?? PrintedPairs(line).pairs
     let registers = pairs.count { !$0.isOfException }
+    if registers == 0, takeNumbered(pairs, line) { return true }
     if dump == nil, registers == 0, takeAnnouncement(pairs, line.number) { return true }
     let isBehindWords = isAnnounced(at: line.number) && registers >= 1
     guard
@@ -58,7 +61,22 @@ struct PrintedDumpParser {
       passOver()
       return false
     }
-    for pair in pairs { take(pair, line.number, isLone: registers < 2) }
+    // An error code is of the exception that the line may name behind it.
+    let (others, codes) = (pairs.filter { $0.name != .errorCode }, pairs.filter { $0.name == .errorCode })
+    for pair in others + codes { take(pair, line.number, isLone: registers < 2) }
+    return true
+  }
+
+  /// `CPU EXCEPTION: 'Page fault' (INT:14 ERR:0)`: words, the vector and the error code in one line.
+  private mutating func takeNumbered(_ pairs: [PrintedPair], _ line: LogLine) -> Bool {
+    guard let vector = pairs.first(where: { $0.name == .vector }),
+      let code = pairs.first(where: { $0.name == .errorCode }),
+      let named = PrintedException.vector(in: line), vector.value == UInt64(named.rawValue)
+    else { return false }
+    endDump()
+    begin(line.number)
+    dump?.exception = RegisterDump.Exception(vector: named, errorCode: UInt32(truncatingIfNeeded: code.value))
+    isNumbered = true
     return true
   }
 
@@ -82,11 +100,15 @@ struct PrintedDumpParser {
 
   /// Ends the dump, if there is one.
   mutating func endDump() {
-    defer { (dump, structure, strangeLines, isLongCode, isAddressAnnounced) = (nil, nil, 0, false, false) }
+    defer {
+      (dump, structure, strangeLines) = (nil, nil, 0)
+      (isLongCode, isAddressAnnounced, isNumbered) = (false, false, false)
+    }
     guard var dump else { return }
     dump.width = dump.width ?? (dump[.r8] == nil ? .bits32 : .bits64)
     let shown = dump.registers.count + Set(dump.segments.keys).union(dump.selectors.keys).count
-    let isOfException = dump.exception != nil && dump[.rip] != nil && shown >= Self.fewestOfException
+    let isOfException =
+      dump.exception != nil && (dump[.rip] ?? dump[.cr2]) != nil && shown >= Self.fewestOfException || isNumbered
     guard shown >= Self.fewestRegisters || isOfException || dump.printer == .stackFrame && dump[.rip] != nil else {
       return
     }
@@ -128,6 +150,9 @@ struct PrintedDumpParser {
     } else if scanner.skip(past: "Guest CPUM") {
       endDump()
       isOfHost = false
+    } else if scanner.skip(past: "----[ Xen-") {
+      // Xen arch/x86/x86_64/traps.c: show_registers, of the host or a guest's vCPU.
+      endDump()
     } else if scanner.skip(past: "] CPU is in ") {
       endDump()
       begin(line.number)
@@ -139,7 +164,9 @@ struct PrintedDumpParser {
     } else if scanner.skip(past: "fault virtual address"), scanner.skip(past: "= 0x") {
       announcedAddress = scanner.hex()?.value
     } else if scanner.skip(past: "Error Code: ") {
-      announcedCode = PrintedException.errorCode(of: scanner.text())
+      var number = scanner
+      announcedCode =
+        PrintedException.errorCode(of: scanner.text()) ?? number.prefixedHex().flatMap { UInt32(exactly: $0) }
     } else if scanner.skip(past: "Exception Type - ") {
       endDump()
       isOfHost = false
@@ -147,7 +174,6 @@ struct PrintedDumpParser {
         .map { (ExceptionVector(rawValue: $0), line.number) }
     } else if let vector = PrintedException.vector(in: line) {
       noteDetails(LineScanner(line.bytes))
-      noteAddress(LineScanner(line.bytes))
       if dump == nil {
         announced = (vector, line.number)
       } else if dump?.exception == nil {
@@ -161,30 +187,44 @@ struct PrintedDumpParser {
   /// How programs name the address of a page fault, behind which a hexadecimal number follows: `addr: 0x18`, `address: 0000000000000018`.
   private static let namesOfAddress: [StaticString] = [
     "ddress 0x", "ddress: 0x", "ddress = 0x", "ddress=0x", "addr: 0x", "addr=0x", "addr 0x", "address: ",
+    // SerenityOS.
+    "ddress V0x", "ddress L0x",
   ]
 
   private mutating func noteAddress(_ line: LineScanner) {
+    guard let address = Self.address(in: line) else { return }
+    announcedAddress = address
+  }
+
+  private static func address(in line: LineScanner) -> UInt64? {
     var other = line
-    guard !other.skip(past: "nstruction"), !other.skip(past: "eturn") else { return }
-    for name in Self.namesOfAddress {
+    guard !other.skip(past: "nstruction"), !other.skip(past: "eturn") else { return nil }
+    for name in namesOfAddress {
       var scanner = line
       guard scanner.skip(past: name), let number = scanner.hex(), number.digits > 1 || number.value == 0 else {
         continue
       }
-      announcedAddress = number.value
-      return
+      return number.value
     }
+    // What printf makes of a null pointer (glibc, %p).
+    return other.skip(past: "address (nil)") ? 0 : nil
   }
 
   /// `PAGE FAULT at 0x222222220000, error PageFaultErrorCode(CAUSED_BY_WRITE)`, `GPF Error code: 0x0`.
   private mutating func noteDetails(_ line: LineScanner) {
-    var (flags, code, address) = (line, line, line)
+    var (flags, number, place) = (line, line, line)
+    var code: UInt32?
     if flags.skip(past: "PageFaultErrorCode(") {
-      announcedCode = PrintedException.errorCode(of: "(" + flags.text())
-    } else if code.skip(past: "rror code: 0x") {
-      announcedCode = code.hex().flatMap { UInt32(exactly: $0.value) }
+      code = PrintedException.errorCode(of: "(" + flags.text())
+    } else if number.skip(past: "rror code: 0x") || number.skip(past: "(error code 0x") {
+      code = number.hex().flatMap { UInt32(exactly: $0.value) }
     }
-    if address.skip(past: " at 0x") { announcedAddress = address.hex()?.value }
+    let address = Self.address(in: line) ?? (place.skip(past: " at 0x") ? place.hex()?.value : nil)
+    // A second fault that is told brings its own.
+    if code != nil, announcedCode != nil { announcedAddress = nil }
+    if let address, let announcedAddress, address != announcedAddress { announcedCode = nil }
+    announcedCode = code ?? announcedCode
+    announcedAddress = address ?? announcedAddress
   }
 
   // MARK: Pairs
@@ -216,6 +256,7 @@ struct PrintedDumpParser {
       dump?.descriptorTables[table] = .init(
         DescriptorTableRegister(base: LinearAddress(pair.value), limit: limit), line: line)
     case .vector:
+      guard pair.value < 32 else { return }
       let code = dump?.exception?.errorCode
       dump?.exception = RegisterDump.Exception(
         vector: ExceptionVector(rawValue: UInt8(truncatingIfNeeded: pair.value)), errorCode: code)
@@ -235,7 +276,7 @@ struct PrintedDumpParser {
   private mutating func takeRow(_ line: LogLine) -> Bool {
     guard dump != nil else { return false }
     let words = line.bytes.split(whereSeparator: Byte.isBlank).map { String(decoding: $0, as: UTF8.self).lowercased() }
-    guard let name = words.first.flatMap(PrintedName.init) else { return false }
+    guard let name = words.first.flatMap({ PrintedName($0) }) else { return false }
     let numbers = words.dropFirst().map { UInt64($0, radix: 16) }
     switch (name, numbers.count) {
     case (.segment(let register), 11):
@@ -317,6 +358,17 @@ struct PrintedDumpParser {
   private mutating func takeCode(_ line: LogLine) -> Bool {
     var scanner = LineScanner(line.bytes)
     guard dump != nil, dump?.code == nil else { return false }
+    // SerenityOS prints those at EIP alone (Kernel/Arch/x86: handle_crash).
+    var atPointer = scanner
+    if atPointer.skip(past: "code: "), atPointer.rest.contains(where: Byte.isBlank) {
+      var reader = CodeBytesReader(line: line.number)
+      guard reader.read(atPointer.rest, wholeLine: true), reader.code.bytes.count == Self.fewestBytes else {
+        return false
+      }
+      dump?.code = CodeBytes(bytes: reader.code.bytes, marked: 0, line: line.number)
+      begin(line.number)
+      return true
+    }
     let isNamed = scanner.skip(past: "Code: ") || scanner.skip("(XEN) ")
     guard isNamed || scanner.rest.contains(Byte.less) else { return false }
     var reader = CodeBytesReader(line: line.number)

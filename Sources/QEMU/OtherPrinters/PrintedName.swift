@@ -15,6 +15,16 @@ enum PrintedName: Hashable {
     self = name
   }
 
+  /// The name of a register without the letter of its width, which is one only where a number of that width follows (Redox 2016:
+  /// `IP:  00000000`).
+  init?(short word: String) {
+    switch word {
+    case "ip", "sp", "bp", "ax", "bx", "cx", "dx", "si", "di": self.init("e" + word)
+    case "flg": self = .number(.rflags)
+    default: return nil
+    }
+  }
+
   /// Whether a line that begins with the register alone may begin an account, as GDB, the debugger of Bochs and those of the BSDs print it,
   /// one in a line.
   var canBeginAlone: Bool {
@@ -46,8 +56,14 @@ enum PrintedName: Hashable {
       table[register.rawValue.lowercased()] = .table(register)
       table[register.rawValue.lowercased() + "r"] = .table(register)
     }
-    // illumos: `trp:`, `err:`; Fuchsia: `errc:`.
-    for name in ["vector", "interrupt", "trapno", "int_no", "trp"] { table[name] = .vector }
+    // Small kernels: `_CS=`.
+    for segment: RegisterDump.SegmentRegister in [.cs, .ss] {
+      table["_" + segment.rawValue.lowercased()] = .segment(segment)
+    }
+    // illumos: `trp:`, `err:`; Fuchsia: `errc:`; Rust's crate trapframe: `trap_num:`.
+    for name in ["vector", "interrupt", "trapno", "int_no", "trp", "trap_num", "int", "exception"] {
+      table[name] = .vector
+    }
     for name in ["exceptiondata", "error", "err_code", "error_code", "errcode", "err", "errc"] {
       table[name] = .errorCode
     }
@@ -64,7 +80,7 @@ enum PrintedException {
     // A trace has a hundred thousand lines: each byte is looked at once, and compared where a word may begin.
     while let letter = rest.first {
       if initials[Int(letter)] {
-        first = words.prefix(first).firstIndex { begins(rest, with: $0.bytes) } ?? first
+        first = words.prefix(first).firstIndex { begins(rest, with: $0.bytes) && !isSymbol(rest) } ?? first
       }
       rest.removeFirst()
     }
@@ -73,6 +89,12 @@ enum PrintedException {
 
   private static func begins(_ text: ArraySlice<UInt8>, with word: [UInt8]) -> Bool {
     text.count >= word.count && zip(text, word).allSatisfy { lowercased($0) == $1 }
+  }
+
+  /// Whether a word is a function's name in a list of calls: `do_double_fault+0x9f/0x130`, `page_fault+105`.
+  private static func isSymbol(_ text: ArraySlice<UInt8>) -> Bool {
+    let end = text.firstIndex { !Byte.isWord($0) } ?? text.endIndex
+    return end < text.endIndex && text[end] == UInt8(ascii: "+")
   }
 
   private static func lowercased(_ letter: UInt8) -> UInt8 {

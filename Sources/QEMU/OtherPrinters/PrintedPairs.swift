@@ -6,6 +6,8 @@ struct PrintedPair {
   var value: UInt64
   /// Whether the value has 16 digits.
   var isWide = false
+  /// Whether the value has 8 or 16 digits, as a whole register has that is printed with its zeroes.
+  var isOfFullWidth = false
   /// Whether the value is hexadecimal for sure: a vector of two digits, as `14`, may be decimal.
   var isHexadecimal = true
   /// The selector in front of a pointer (`0008:`).
@@ -40,6 +42,9 @@ struct PrintedPairs {
         pair.isAlone = isFirst && name.canBeginAlone || pair.selector != nil
         pairs.append(pair)
         index = scanner.rest.startIndex
+      } else if let name = PrintedName(short: word), let pair = Self.value(of: name, &scanner), pair.isOfFullWidth {
+        pairs.append(pair)
+        index = scanner.rest.startIndex
       } else if word == "iopl", let flags = Self.flags(bytes[end...]) {
         pairs.append(PrintedPair(name: .number(.rflags), value: flags))
         return
@@ -60,14 +65,28 @@ struct PrintedPairs {
   /// sys/amd64/amd64/trap.c: trap_fatal, 14).
   private static func longName(_ word: String, _ scanner: inout LineScanner) -> PrintedName? {
     switch word {
-    // Zephyr, Haiku, XNU, and most that print their own.
-    case "error" where scanner.skip(" code"): .errorCode
-    case "fault" where scanner.skip(" address"), "faulting" where scanner.skip(" address"): .number(.cr2)
-    case "instruction" where scanner.skip(" pointer"): .number(.rip)
-    case "stack" where scanner.skip(" pointer"): .number(.rsp)
-    case "frame" where scanner.skip(" pointer"): .number(.rbp)
+    // Zephyr, Haiku, XNU, and most that print their own; SerenityOS calls it so (Kernel/Arch/x86: dump_registers).
+    case "error" where skip("code", &scanner), "exception" where skip("code", &scanner): .errorCode
+    case "fault" where skip("address", &scanner), "faulting" where skip("address", &scanner): .number(.cr2)
+    case "instruction" where skip("pointer", &scanner): .number(.rip)
+    case "stack" where skip("pointer", &scanner): .number(.rsp)
+    case "frame" where skip("pointer", &scanner): .number(.rbp)
+    // Patina (core/patina_internal_cpu, x64).
+    case "code" where skip("segment", &scanner): .segment(.cs)
+    case "stack" where skip("segment", &scanner): .segment(.ss)
+    case "page" where skip("directory", &scanner) && skip("base", &scanner): .number(.cr3)
     default: nil
     }
+  }
+
+  /// A blank and a word, in letters of either case.
+  private static func skip(_ word: String, _ scanner: inout LineScanner) -> Bool {
+    var copy = scanner
+    guard copy.skip(" ") else { return false }
+    let end = copy.rest.firstIndex { !isOfName($0) } ?? copy.rest.endIndex
+    guard String(decoding: copy.rest[..<end], as: UTF8.self).lowercased() == word else { return false }
+    scanner = LineScanner(copy.rest[end...])
+    return true
   }
 
   private static func isOfName(_ byte: UInt8) -> Bool {
@@ -93,19 +112,41 @@ struct PrintedPairs {
   // MARK: Values
 
   private static func value(of name: PrintedName, _ scanner: inout LineScanner) -> PrintedPair? {
-    guard separator(&scanner) else { return nil }
+    guard separator(&scanner) || name == .vector && isPageFault(scanner) else { return nil }
     switch name {
     case .segment: return segment(name, &scanner)
     case .table: return table(name, &scanner)
     // A decimal number is not told from a hexadecimal one.
-    case .vector: return number(name, &scanner).flatMap { $0.value > 0xFF || !$0.isHexadecimal ? nil : $0 }
+    case .vector: return vector(&scanner)
     case .errorCode: return number(name, &scanner).flatMap { $0.value > 0xFFFF_FFFF || !$0.isHexadecimal ? nil : $0 }
-    case .number: return pointer(name, &scanner) ?? number(name, &scanner)
+    case .number:
+      if let pointer = pointer(name, &scanner) { return pointer }
+      // A selector with an offset that cannot be read is no number.
+      return number(name, &scanner).flatMap { scanner.rest.first == UInt8(ascii: ":") ? nil : $0 }
     }
+  }
+
+  /// `14` is decimal: vector 14H, #VE, is raised only where the hypervisor wants it (SDM vol. 3, 26.5.7).
+  private static func isPageFault(_ scanner: LineScanner) -> Bool {
+    var copy = scanner
+    copy.skipBlanks()
+    return copy.skip("14") && copy.rest.first.map(isOfName) != true
+  }
+
+  private static func vector(_ scanner: inout LineScanner) -> PrintedPair? {
+    let isPageFault = isPageFault(scanner)
+    scanner.skipBlanks()
+    guard var pair = number(.vector, &scanner), pair.value <= 0xFF, pair.isHexadecimal || isPageFault else {
+      return nil
+    }
+    if isPageFault { (pair.value, pair.isHexadecimal) = (14, true) }
+    return pair
   }
 
   /// `=`, `: `, ` - ` and ` = `; blanks alone only where `0x` or a zero follows.
   private static func separator(_ scanner: inout LineScanner) -> Bool {
+    // `Fault address (CR2): 0x41`.
+    _ = scanner.skip(")")
     let before = scanner
     scanner.skipBlanks()
     let isMarked = scanner.skip("=") || scanner.skip(":") || scanner.skip("- ")
@@ -117,7 +158,8 @@ struct PrintedPairs {
 
   /// A number that ends with its word; Bochs's debugger and others put a mark between its halves.
   private static func hex(_ scanner: inout LineScanner) -> (value: UInt64, digits: Int, isCertain: Bool)? {
-    let isPrefixed = scanner.skip("0x")
+    // Pascal writes $.
+    let isPrefixed = scanner.skip("0x") || scanner.skip("$")
     let start = scanner.rest
     var value: UInt64 = 0
     var digits = 0
@@ -146,7 +188,8 @@ struct PrintedPairs {
     guard let number = hex(&copy) else { return nil }
     scanner = copy
     return PrintedPair(
-      name: name, value: number.value, isWide: number.digits == 16, isHexadecimal: number.isCertain)
+      name: name, value: number.value, isWide: number.digits == 16, isOfFullWidth: [8, 16].contains(number.digits),
+      isHexadecimal: number.isCertain)
   }
 
   /// `0060:[<c0123456>]`, `e008:[<ffff82d08023b2f8>]`, `0018:ffffffffb4c03e40`.
@@ -155,6 +198,8 @@ struct PrintedPairs {
     var copy = scanner
     _ = copy.skip("0x")
     guard let selector = copy.hex(), selector.digits <= 4, copy.skip(":") else { return nil }
+    // Web pages make `[ [<` of Linux's `[<`.
+    _ = copy.skip("[ ")
     _ = copy.skip("[<")
     guard let offset = hex(&copy) else { return nil }
     scanner = copy
