@@ -20,7 +20,8 @@ public struct BhyveExit: Hashable, Sendable {
   /// The instruction that could not be emulated, as far as it was fetched.
   public var bytes: [UInt8] = []
 
-  /// A line that begins one: `vm exit[0]`, or `Failed to emulate instruction sequence [ 0f1107 ] at 0x10b3f2`.
+  /// A line that begins one: `vm exit[0]`, or `Failed to emulate instruction sequence [ 0f1107 ] at 0x10b3f2`; FreeBSD 12 and xhyve have
+  /// `Failed to emulate instruction [0x0f 0x11 0x07] at 0x10b3f2`.
   init?(_ line: LogLine) {
     var (exit, emulation) = (LineScanner(line.bytes), LineScanner(line.bytes))
     if exit.skip(past: "vm exit["), let number = exit.decimal(), exit.skip("]"), exit.isAtEnd {
@@ -28,6 +29,9 @@ public struct BhyveExit: Hashable, Sendable {
     } else if emulation.skip(past: "Failed to emulate instruction sequence [") {
       bytes = Self.bytes(&emulation)
       instructionPointer = emulation.skip(past: " 0x") ? emulation.hex()?.value : nil
+    } else if emulation.skip(past: "Failed to emulate instruction [0x") {
+      bytes = Self.bytes(&emulation)
+      instructionPointer = emulation.skip(past: "] at 0x") ? emulation.hex()?.value : nil
     } else {
       return nil
     }
@@ -35,10 +39,11 @@ public struct BhyveExit: Hashable, Sendable {
 
   private static let longestInstruction = 15
 
-  /// Older versions put blanks between the bytes.
+  /// Older versions put blanks, or blanks and 0x, between the bytes.
   private static func bytes(_ scanner: inout LineScanner) -> [UInt8] {
     var digits: [UInt8] = []
     while let byte = scanner.rest.first, Byte.isBlank(byte) || Byte.hexDigit(byte) != nil {
+      if scanner.skip(" 0x") { continue }
       if let digit = Byte.hexDigit(byte), digits.count < 2 * longestInstruction { digits.append(digit) }
       scanner.skipByte()
     }
