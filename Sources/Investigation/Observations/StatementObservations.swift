@@ -300,6 +300,20 @@ extension Statement {
         words:
           "The monitor got an exit from KVM that it does not handle (\(text.suffix(60))), and stopped. Under QEMU the same image would tell more: inquest run -- qemu-system-x86_64 …"
       )
+    case .whpxExit:
+      StatementMeaning(side: .none, words: wordsOfWindows)
+    case .haxmShutdown:
+      StatementMeaning(
+        side: .none,
+        words:
+          "HAXM stopped the processor (HAX_EXIT_STATECHANGE), and QEMU the guest: so HAXM reports a triple fault, and so any exit that it cannot handle. Its driver's log tells which"
+      )
+    case .emulationFailedElsewhere:
+      StatementMeaning(
+        side: .none,
+        words:
+          "KVM could not emulate an instruction of the guest, and the monitor does not show which. Under QEMU the same image would tell more: inquest run -- qemu-system-x86_64 …"
+      )
     case .threadFault:
       StatementMeaning(side: .none, words: faultOfThread)
     case .xenEntryFailed:
@@ -373,6 +387,17 @@ extension Statement {
     }
     return
       "Bochs found no gate in the IDT for \(name ?? "an interrupt or exception"): the entry is empty, or of another type, or the IDT is not where IDTR points"
+  }
+
+  private var wordsOfWindows: String {
+    switch exitOfWindows {
+    case 4:
+      "Windows' hypervisor left with WHvRunVpExitReasonUnrecoverableException: the guest's processor met a triple fault. Named models of -cpu mend it where host or max show a guest what this hypervisor does not have"
+    case 5:
+      "Windows' hypervisor left with WHvRunVpExitReasonInvalidVpRegisterValue: it refuses a register's value, as a failed VM entry under KVM"
+    default:
+      "Windows' hypervisor left for a reason that QEMU does not handle (WHV_RUN_VP_EXIT_REASON in the line)"
+    }
   }
 
   /// Linux names the process before its number: `qemu-system-x86[1816]: segfault at 0`, `CPU 0/KVM[1816]: …`.

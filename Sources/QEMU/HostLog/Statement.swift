@@ -28,6 +28,8 @@ public struct Statement: Hashable, Sendable {
     // Monitors other than QEMU, and other hypervisors and emulators
     case shutdownExit, processCrashed, exitStatusZero, virtualBox, bochs, xenEntryFailed, xenCrash, threadFault
     case unexpectedVCPUExit
+    /// Windows' hypervisor and HAXM under QEMU, and KVM under Firecracker.
+    case whpxExit, haxmShutdown, emulationFailedElsewhere
     case tripleFaultElsewhere, gateRefused, refusedByBochs, unexpectedTrap
     /// #UD, with bytes behind it.
     case undefinedBytes
@@ -38,9 +40,18 @@ extension Statement {
   /// Whether Bochs, VirtualBox, VMware, Hyper-V or Xen says that the guest met a triple fault (Bochs cpu/exception.cc, 2.3 to 3.0; VirtualBox
   /// VINF_EM_TRIPLE_FAULT).
   public var isTripleFault: Bool {
+    if kind == .whpxExit { return exitOfWindows == 4 }
     guard [.bochs, .virtualBox].contains(kind) else { return kind == .tripleFaultElsewhere }
     let words = text.lowercased()
     return words.contains("exception with no resolution") || words.contains("vinf_em_triple_fault")
+  }
+
+  /// The WHV_RUN_VP_EXIT_REASON with which QEMU gave up (target/i386/whpx/whpx-all.c: whpx_vcpu_run; decimal up to QEMU 10): 4 is
+  /// WHvRunVpExitReasonUnrecoverableException.
+  public var exitOfWindows: Int? {
+    guard kind == .whpxExit else { return nil }
+    let number = text.split(separator: " ").last.map(String.init) ?? ""
+    return number.hasPrefix("0x") ? Int(number.dropFirst(2), radix: 16) : Int(number)
   }
 
   /// The first statement in a line; nil where there is none.
@@ -150,6 +161,10 @@ extension Statement {
     ("unexpected exit reason on vcpu run: ", .unexpectedVCPUExit),
     ("vcpuexit::shutdown", .shutdownExit), ("exit reason: shutdown", .shutdownExit), ("segfault at ", .processCrashed),
     ("exit status 0", .exitStatusZero),
+    // Firecracker src/vmm/src/vstate/vcpu.rs: handle_kvm_exit
+    ("kvm failed to emulate an instruction", .emulationFailedElsewhere),
+    // QEMU target/i386/whpx/whpx-all.c, target/i386/hax/hax-all.c (up to 8.1)
+    ("whpx: unexpected vp exit code ", .whpxExit), ("vcpu shutdown request", .haxmShutdown),
     // VirtualBox VMMR3/VMMGuruMeditation.cpp, Bochs logio.cc, Xen arch/x86/hvm/vmx
     ("vinf_em_triple_fault", .tripleFaultElsewhere), ("guru meditation ", .virtualBox),
     // Xen arch/x86/hvm/hvm.c: hvm_triple_fault, 4.2 to 4.20; include/xen/sched.h: domain_crash
