@@ -246,6 +246,16 @@ struct ReportedFailureTests {
     #expect(cause("is_same_page(db, end)") == nil)
   }
 
+  @Test("TCG's word for a jump into nowhere, without registers, is the cause where QEMU names itself an x86's")
+  func toldAlone() {
+    func cause(_ program: String) -> Cause? {
+      verdict("\(program): Trying to execute code outside RAM or ROM at 0x457e0000").cause
+    }
+    #expect(cause("qemu-system-i386")?.id == "execution.outside-ram")
+    #expect(cause("/usr/bin/qemu-system-x86_64")?.summary.contains("Execution came to 0x457e0000") == true)
+    #expect(cause("qemu-system-riscv64") == nil && cause("qemu: fatal") == nil)
+  }
+
   @Test("registers of another architecture are not an x86's", arguments: ["arm", "x86_64"])
   func otherArchitecture(_ name: String) {
     let verdict = verdict(

@@ -47,12 +47,13 @@ private func messages(_ text: String) -> [QEMUMessage] { QEMULog.parse(text).map
       ("qemu: fatal: something else", .fatal("something else")),
       (
         "(qemu) qemu: fatal: Trying to execute code outside RAM or ROM at 0x0000000100000000",
-        .executionOutsideMemory(address: 0x1_0000_0000)
+        .executionOutsideMemory(address: 0x1_0000_0000, program: nil)
       ),
       (
         "qemu-system-x86_64: Trying to execute code outside RAM or ROM at 0xe0000000",
-        .executionOutsideMemory(address: 0xE000_0000)
+        .executionOutsideMemory(address: 0xE000_0000, program: "qemu-system-x86_64")
       ),
+      ("[vcpu] Failure during vcpu run: Bad address (os error 14)", .kvmRunFailed("Bad address")),
       (
         "qemu-system-x86_64: warning: host doesn't support requested feature: CPUID.80000001H:EDX.pdpe1gb [bit 26]",
         .unsupportedFeature(

@@ -16,7 +16,18 @@ extension Scene {
   /// Where TCG came to neither RAM nor ROM.
   var executionOutsideMemory: UInt64? {
     for entry in log.reversed() {
-      if case .executionOutsideMemory(let address) = entry.value { return address }
+      if case .executionOutsideMemory(let address, _) = entry.value { return address }
+    }
+    return nil
+  }
+
+  /// The same where QEMU shows no registers and names itself an x86.
+  var untoldExecutionOutsideMemory: UInt64? {
+    guard processors.isEmpty, !log.contains(where: \.value.isDump) else { return nil }
+    for entry in log.reversed() {
+      guard case .executionOutsideMemory(let address, let program?) = entry.value else { continue }
+      let name = program.split(separator: "/").last ?? ""
+      return ["qemu-system-x86_64", "qemu-system-i386"].contains(where: name.hasPrefix) ? address : nil
     }
     return nil
   }
@@ -40,7 +51,7 @@ extension QEMUMessage {
       "The processor ran the guest too long without a chance to interrupt it (notify VM exit), and its state may be corrupt"
     case .registersRefused(let operation, let error):
       "KVM refused a set of registers that QEMU put \(operation): \(error). No exception of the guest was raised; one of the values is none that KVM accepts"
-    case .executionOutsideMemory(let address):
+    case .executionOutsideMemory(let address, _):
       "TCG's own message: execution came to \(address.hexadecimal), where there is neither RAM nor ROM. Under KVM the same is an internal error"
     default: nil
     }

@@ -57,7 +57,11 @@ extension Scene {
     if let entry = log.last(where: \.value.isTripleFaultElsewhere) {
       return Conclusion(
         outcome: .died, sentence: "The guest died of a triple fault.",
-        evidence: [Evidence("Its monitor or emulator, not QEMU, says so", entry.source)],
+        evidence: [
+          Evidence(
+            "\(entry.value.isOfWindows ? "Windows' hypervisor" : "Its monitor or emulator, not QEMU,") says so",
+            entry.source)
+        ],
         recordsTripleFault: true, isTripleFault: true)
     }
     if let exit = statement(.shutdownExit), processors.contains(where: { !ResetObservations.isReset($0.state) }) {
@@ -237,7 +241,7 @@ extension Sourced<QEMUMessage> {
       case .kvmNotifyExit: "KVM gave up on the guest: a notify exit with invalid context."
       case .registersRefused(let operation, let error):
         "KVM refused the registers that QEMU put \(operation): \(error)."
-      case .executionOutsideMemory(let address):
+      case .executionOutsideMemory(let address, _):
         "QEMU gave up: code was to be executed at \(address.hexadecimal), outside RAM and ROM."
       case .bhyveExit(let exit): exit.ending
       case .fatal(let reason): "QEMU gave up: \(reason)."
@@ -251,5 +255,9 @@ extension QEMUMessage {
   /// Whether another emulator or monitor says that its guest met a triple fault.
   fileprivate var isTripleFaultElsewhere: Bool {
     if case .statement(let statement) = self { statement.isTripleFault } else { false }
+  }
+
+  fileprivate var isOfWindows: Bool {
+    if case .statement(let statement) = self { statement.kind == .whpxExit } else { false }
   }
 }

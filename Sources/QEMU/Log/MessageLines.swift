@@ -6,7 +6,7 @@ private enum Phrase: CaseIterable {
   case interrupt, exceptionCheck, cpuReset, hardwareInterrupt, virtualInterrupt, tripleFault, smmEntered, smmLeft,
     nestedExit
   case unsupportedFeature, unknownModel, globalNotApplied, outsideMemory, fatal, registersRefused, unhandledExit
-  case otherInternalError, otherRunFailed
+  case otherInternalError, otherRunFailed, monitorRunFailed
   case oldInternalError, failEntry, failEntryExit, failEntryReason
 
   var text: StaticString {
@@ -37,6 +37,7 @@ private enum Phrase: CaseIterable {
     case .oldInternalError: "KVM internal error.Suberror: "
     case .otherInternalError: "KVM_EXIT_INTERNAL_ERROR"
     case .otherRunFailed: "vcpu hit unknown error: "
+    case .monitorRunFailed: "Failure during vcpu run: "
     case .failEntry: "FailEntry("
     case .failEntryExit: "KVM_EXIT_FAIL_ENTRY"
     case .failEntryReason: "hardware_entry_failure_reason"
@@ -87,6 +88,8 @@ extension QEMUMessage {
       case .exceptionExit: Self.exceptionExit(&rest)
       case .unknownExit: rest.prefixedHex().map { .kvmUnknownExit(hardwareReason: $0) }
       case .unknownExitReason: rest.decimal().map { .kvmUnknownExitReason($0) }
+      // Firecracker src/vmm/src/vstate/vcpu.rs: run_emulation, and libkrun: strerror's words, then `(os error 14)`.
+      case .monitorRunFailed: .kvmRunFailed(Self.withoutNumber(rest.text()))
       // crosvm src/crosvm/sys/linux/vcpu.rs: vcpu_loop.
       case .runFailed, .otherRunFailed: .kvmRunFailed(rest.text())
       case .interrupt: InterruptLog(&rest, before: before).map { .interrupt($0) }
@@ -102,7 +105,8 @@ extension QEMUMessage {
       case .unsupportedFeature: UnsupportedFeature(rest.text(), before: before).map { .unsupportedFeature($0) }
       case .unknownModel: .unknownCPUModel(rest.text(until: UInt8(ascii: "'")))
       case .globalNotApplied: Self.globalNotApplied(rest.text())
-      case .outsideMemory: rest.prefixedHex().map { .executionOutsideMemory(address: $0) }
+      case .outsideMemory:
+        rest.prefixedHex().map { .executionOutsideMemory(address: $0, program: Self.program(before: before)) }
       case .fatal: Self.fatal(&rest)
       case .registersRefused: Self.registersRefused(&rest)
       case .unhandledExit: rest.prefixedHex().map(Self.unhandledExit)
@@ -179,9 +183,19 @@ extension QEMUMessage {
   private static func fatal(_ rest: inout LineScanner) -> Self {
     var copy = rest
     if copy.skip(Phrase.outsideMemory.text), let address = copy.prefixedHex() {
-      return .executionOutsideMemory(address: address)
+      return .executionOutsideMemory(address: address, program: nil)
     }
     return .fatal(rest.text())
+  }
+
+  /// `qemu-system-i386: `, as QEMU begins its errors since 2.9.
+  private static func program(before: ArraySlice<UInt8>) -> String? {
+    let words = String(decoding: before, as: UTF8.self).split(separator: " ")
+    return words.last.flatMap { $0.hasSuffix(":") ? String($0.dropLast()) : nil }
+  }
+
+  private static func withoutNumber(_ error: String) -> String {
+    error.split(separator: "(").first.map { words in String(words.last == " " ? words.dropLast() : words) } ?? error
   }
 
   private static func registersRefused(_ rest: inout LineScanner) -> Self {

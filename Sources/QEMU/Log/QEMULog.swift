@@ -55,8 +55,8 @@ public enum QEMUMessage: Hashable, Sendable {
   case smmLeft
   /// `qemu: fatal: …`: QEMU gives up, with a register dump.
   case fatal(String)
-  /// `Trying to execute code outside RAM or ROM at 0x…`, after `qemu: fatal:`.
-  case executionOutsideMemory(address: UInt64)
+  /// `Trying to execute code outside RAM or ROM at 0x…`, after `qemu: fatal:` or the name of the program.
+  case executionOutsideMemory(address: UInt64, program: String?)
   /// A register dump.
   case registerDump(RegisterDump)
   /// A command line that starts QEMU.
