@@ -43,6 +43,12 @@ struct AddressObservationTests {
     ("a GDT of no form", "no software loads such a table", { $0.gdtr.limit = 0x1234 }),
     ("a GDT that was measured wrongly", "The limit of the GDT is 0x19, not 8 times", { $0.gdtr.limit = 0x19 }),
     ("a poisoned pointer", "Linux's poison of freed objects", { $0.generalPurpose.rsi = 0x6B6B_6B6B_6B6B_6B6B }),
+    (
+      "a pointer of real mode's vectors", "RIP and RAX hold F000:FF53",
+      {
+        ($0.rip, $0.generalPurpose.rax) = (0xF000_FF53, 0xF000_FF53)
+      }
+    ),
     ("text in a pointer", "which is text: \"overflow\"", { $0.generalPurpose.rdi = 0x776F_6C66_7265_766F }),
     (
       "a processor that a SIPI has just started", "a SIPI of vector 0x99 starts",

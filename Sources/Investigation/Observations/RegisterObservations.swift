@@ -5,7 +5,8 @@ import X86
 enum RegisterObservations {
   /// The facts, each a sentence. The state must not be that of a reset processor.
   static func facts(of state: ProcessorState) -> [String] {
-    poison(state) + text(state) + controlRegister(state) + faultAddress(state) + tableFill(state)
+    poison(state) + realModeVector(state) + text(state) + controlRegister(state) + faultAddress(state)
+      + tableFill(state)
       + neighbouringPages(state)
   }
 
@@ -33,6 +34,17 @@ enum RegisterObservations {
       return "\(name) is \(value.hexadecimal): the byte \(byte.hexadecimalByte) again and again, "
         + InstructionObservations.meaning(ofFill: byte)
     }
+  }
+
+  /// The far pointer F000:FF53, to a handler that does nothing, with which a PC's BIOS fills real mode's vectors, at address 0 (SeaBIOS
+  /// src/post.c: ivt_init; found in QEMU's memory, as in that of Bochs and VirtualBox).
+  private static func realModeVector(_ state: ProcessorState) -> [String] {
+    let values = [("RIP", state.rip), ("CR2", state.cr2)] + state.generalPurpose.named
+    let names = values.filter { $0.1 == 0xF000_FF53 || $0.1 == 0xF000_FF53_F000_FF53 }.map { String($0.0) }
+    guard !names.isEmpty else { return [] }
+    return [
+      "\(SegmentObservations.list(names)) hold\(names.count == 1 ? "s" : "") F000:FF53, the pointer with which a PC's BIOS fills real mode's vectors at address 0: it was read from there, through a null pointer"
+    ]
   }
 
   /// The known fill byte of which all bytes of a value are, but for the low 12 bits of an address.
