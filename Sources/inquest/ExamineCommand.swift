@@ -20,8 +20,8 @@ struct ExamineCommand: ParsableCommand {
       inquest examine case-20261128T082604-4711
       xclip -o | inquest examine -
 
-      Takes what QEMU printed (register dumps, KVM's errors, -d logs), registers as Bochs, VirtualBox, EDK2, kvmtool, monitors \
-      and kernels in Rust, Linux, Xen and GDB print them, traces (trace.dat, perf.data, or as trace-cmd, perf \
+      Takes what QEMU printed (register dumps, KVM's errors, -d logs), what Bochs, VirtualBox, Xen, bhyve, kvmtool, \
+      Firecracker and its kin print, registers as EDK2, Linux, the BSDs, other kernels and GDB show them at an exception, the host's dmesg, traces (trace.dat, perf.data, or as trace-cmd, perf \
       or ftrace print them) and the guest's ELF file, in any order; each is recognised by its content, and may be compressed. \
       A case folder, as inquest run keeps it, holds all of that. Where a file has the command line, what -kernel names is taken too, unless it has changed since. \
       Several files are of one death. Memory is taken from dumps (dump-guest-memory: ELF or kdump), and from a copy of it (pmemsave) \
