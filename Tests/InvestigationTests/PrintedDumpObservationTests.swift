@@ -67,6 +67,9 @@ struct PrintedDumpObservationTests {
       ("00:00:07 !! VCPU0: Guru Meditation -2701 (VERR_VMX_UNABLE_TO_START_VM)", false),
       ("1p[CPU0  ] >>PANIC<< exception(): 3rd (13) exception with no resolution", true),
       ("thread 'vcpu' panicked: unexpected exit reason: Shutdown", false),
+      ("qemu-system-x86_64.exe: WHPX: Unexpected VP exit code 4", true),
+      ("qemu-system-x86_64.exe: WHPX: Unexpected VP exit code 0x00000004", true),
+      ("qemu-system-x86_64.exe: WHPX: Unexpected VP exit code 4096", false), ("VCPU shutdown request", false),
     ])
   func words(_ words: String, isTripleFault: Bool) {
     #expect((verdict("\(words)\n").outcome == .died) == isTripleFault)
@@ -188,6 +191,12 @@ struct PrintedDumpObservationTests {
       ["a user write of a page that is not present", "no triple fault"]
     ),
     ("(XEN) domain_crash called from p2m-pod.c:1218\n", ["Xen ended the domain itself"]),
+    ("Received ENOSYS error because KVM failed to emulate an instruction.\n", ["KVM could not emulate an instruction"]),
+    ("VCPU shutdown request\n", ["HAXM stopped the processor"]),
+    (
+      "PANIC: PAGE FAULT\nInstruction pointer: 0xffffffff80001234\nFaulting virtual address: 0x00000000d0810014\nError code: CAUSED_BY_WRITE\n",
+      ["#PF of address 0xd0810014, error code 0x2, at 0xffffffff80001234"]
+    ),
     ("Unexpected exit reason on vcpu run: InternalError)\n", ["The monitor got KVM_EXIT_INTERNAL_ERROR"]),
     ("unexpected trap 14 from cpu 0 eip 80104b12 (cr2=0x7dfffffc)\n", ["xv6's kernel met #PF in its own code"]),
     (
@@ -222,6 +231,34 @@ struct PrintedDumpObservationTests {
     ),
   ]
 
+  @Test("of registers that are not shown, nothing is said")
+  func unshown() {
+    func texts(_ code: String) -> [String] {
+      let text = """
+        trap general protection (vector 0x000000000000000d, error 0x0000000000000020)
+          rip    0xffffffff80121097  rsp    0xffffc00008b1ffd8  rflags 0x0000000000010086
+          bytes at rip: \(code)
+        """
+      return verdict(text).observations.map(\.text)
+    }
+    let iret = texts("48 cf 50 53 51 52 56 57")
+    #expect(iret.contains { $0.contains("`iretq`") && $0.contains("it reads 40 bytes at 0xffffc00008b1ffd8") })
+    #expect(iret.allSatisfy { !$0.contains("not enabled") })
+    let move = texts("48 89 18 90 90 90 90 90")
+    #expect(move.contains { $0.contains("`mov [rax], rbx`") })
+    #expect(move.allSatisfy { !$0.contains("RAX is") && !$0.contains("it writes") })
+    #expect(texts("0f 58 c1 90 90 90 90 90").allSatisfy { !$0.contains("not enabled") && !$0.contains("OSFXSR") })
+  }
+
+  @Test("flags of 0 are no processor's, so the registers beside them are not the fault's")
+  func zeroFlags() {
+    let verdict = verdict(
+      "general protection fault in task 1\n eip: 0x00000000 eflags: 0x00000000\n eax: 0x00000000 ebx: 0x00000000\n intr: 0x0000000d error: 0x00000000\n"
+    )
+    #expect(verdict.observations.map(\.text).contains { $0.hasPrefix("The flags are 0, which no processor has") })
+    #expect(verdict.observations.allSatisfy { !$0.text.contains("at 0x0") })
+  }
+
   @Test("what an exception's handler prints is told, and is no death", arguments: kernels)
   func handled(_ kernel: (text: String, words: [String])) {
     let verdict = verdict(kernel.text)
@@ -248,6 +285,10 @@ struct PrintedDumpObservationTests {
     (
       "Failed to emulate instruction sequence [ 0f1107 ] at 0x10b3f2\n",
       ["0f 11 07, in 64-bit code `movups [rdi], xmm0`"]
+    ),
+    (
+      "Failed to emulate instruction [0x0f 0x11 0x07] at 0x10b3f2\n",
+      ["at 0x10b3f2: 0f 11 07, in 64-bit code `movups [rdi], xmm0`"]
     ),
     ("Failed to emulate instruction sequence [", ["of which it has no bytes"]),
   ]

@@ -440,6 +440,20 @@ struct PrintedDumpTests {
     #expect(dump.exception == RegisterDump.Exception(vector: .pageFault, errorCode: 2) && dump[.cr2] == 0)
   }
 
+  @Test("xhyve's names of fields in the VMCS are the registers', and a syslog's tabs are none of a name")
+  func prefixes() throws {
+    let text = """
+      Feb 1 10:00:00 mac Docker[9]: VMCS_GUEST_CR0:                0x0000000080050033
+      Feb 1 10:00:00 mac Docker[9]: VMCS_GUEST_IA32_EFER:          0x0000000000000d01
+      Feb 1 10:00:00 mac Docker[9]: rip: 0xffffffff81841afd rfl: 0x0000000000010083 cr2: 0xffff88033fc04ff8
+      """
+    let vmcs = try dump(text)
+    #expect(vmcs[.cr0] == 0x8005_0033 && vmcs[.efer] == 0xD01 && vmcs[.rip] == 0xFFFF_FFFF_8184_1AFD)
+    let tabs = "#011rdi: fffffb04121c30d0 rsi: 1906a rdx: e9ae2300\n#011trp: e err: 0 rip: fffffffff7d23563\n"
+    let dump = try dump(tabs)
+    #expect(dump[.rdi] == 0xFFFF_FB04_121C_30D0 && dump.exception?.vector == .pageFault)
+  }
+
   @Test("Xen's second account begins another dump")
   func xenTwice() {
     let text = """

@@ -8,10 +8,20 @@ struct InstructionObservations {
   private let state: ProcessorState
   private let code: CodeBytes
   private let source: Source
+  private let shown: Shown
   private(set) var evidence: [Evidence] = []
 
-  init(_ code: CodeBytes, at state: ProcessorState, _ source: Source) {
-    (self.code, self.state, self.source) = (code, state, source)
+  /// What of the state was shown; the rest of it is made up, and nothing is said of that.
+  struct Shown {
+    var control = true
+    /// The numbers of the general-purpose registers.
+    var registers = Set(0..<16)
+
+    var areAllRegisters: Bool { registers.count == 16 }
+  }
+
+  init(_ code: CodeBytes, at state: ProcessorState, _ source: Source, shown: Shown = Shown()) {
+    (self.code, self.state, self.source, self.shown) = (code, state, source, shown)
     guard !code.isUnreadable else {
       note(
         "QEMU could not read the bytes at RIP (Code=??): no instruction can be named. It reads through the guest's page tables, as they and its memory are when it prints"
@@ -115,7 +125,7 @@ struct InstructionObservations {
     note(
       "The instruction at RIP is `\(instruction.text)` (\(bytes), decoded as \(state.mode.codeName))\(operands(of: instruction))"
     )
-    if let meaning = instruction.meaning(in: state) { note(meaning) }
+    if shown.areAllRegisters, shown.control, let meaning = instruction.meaning(in: state) { note(meaning) }
     if let words = enabling(instruction) { note(words) }
     if ResetObservations.isReset(state) {
       if instruction.bytes == [0xEA, 0x5B, 0xE0, 0x00, 0xF0] {
@@ -134,6 +144,7 @@ struct InstructionObservations {
       let count = operand.size == 1 ? "1 byte" : "\(operand.size) bytes"
       var text = "; it \(verb) \(count) at \(address.hexadecimal)"
       let registers = [operand.memory?.base, operand.memory?.index].compactMap { $0 }
+      guard registers.allSatisfy(isShown) else { return "" }
       let values = registers.compactMap { register -> String? in
         guard case .general(let number, _) = register, let value = register.value(in: state) else { return nil }
         return "\(state.name(ofRegister: number)) is \(value.hexadecimal)"
@@ -141,6 +152,10 @@ struct InstructionObservations {
       if !values.isEmpty { text += " (\(values.joined(separator: ", ")))" }
       return text + place(address) + alignment(instruction, operand, address)
     }.joined()
+  }
+
+  private func isShown(_ register: Register) -> Bool {
+    if case .general(let number, _) = register { shown.registers.contains(number) } else { true }
   }
 
   /// What is at a linear address, as far as it can be told: without paging it is the physical one; with paging the VGA text buffer
@@ -162,10 +177,10 @@ struct InstructionObservations {
 
   /// The enable bits that the registers show, where the instruction needs any.
   private func enabling(_ instruction: Instruction) -> String? {
-    guard let requirements = instruction.requirements else { return nil }
-    let shown = requirements.enables.bits.filter { $0.value(in: state) != nil }
-    guard !shown.isEmpty else { return nil }
-    let wrong = shown.filter { bit in bit.value(in: state).map { !bit.isEnabled(in: $0) } ?? false }
+    guard shown.control, let requirements = instruction.requirements else { return nil }
+    let bits = requirements.enables.bits.filter { $0.value(in: state) != nil }
+    guard !bits.isEmpty else { return nil }
+    let wrong = bits.filter { bit in bit.value(in: state).map { !bit.isEnabled(in: $0) } ?? false }
     guard wrong.isEmpty else {
       let words = wrong.map { "\($0.name) is \($0.isSet ? 0 : 1)" }.joined(separator: ", ")
       return "The instruction is not enabled: \(words)"
@@ -173,8 +188,8 @@ struct InstructionObservations {
     let features = requirements.features.compactMap(\.first?.name)
     return features.isEmpty
       ? nil
-      : "It needs \(features.joined(separator: ", ")) in CPUID and \(shown.map { "\($0.name)=\($0.isSet ? 1 : 0)" }.joined(separator: ", ")), as "
-        + "\(shown.count == 1 ? "it is" : "they are")"
+      : "It needs \(features.joined(separator: ", ")) in CPUID and \(bits.map { "\($0.name)=\($0.isSet ? 1 : 0)" }.joined(separator: ", ")), as "
+        + "\(bits.count == 1 ? "it is" : "they are")"
   }
 
   // MARK: Before and behind
@@ -194,7 +209,9 @@ struct InstructionObservations {
     guard !before.isEmpty || !behind.isEmpty else { return }
     let texts = before.map { "`\($0.text)`" } + ["RIP"] + behind.map { "`\($0.text)`" }
     note("The code around it, as the bytes read: \(texts.joined(separator: "; "))")
-    if let last = before.last, let change = last.change(to: state) { note(change) }
+    if shown.areAllRegisters, shown.control, let last = before.last, let change = last.change(to: state) {
+      note(change)
+    }
   }
 
   /// The instructions in front of RIP. Where they begin is not known: of all places where an instruction may begin that ends where the

@@ -10,6 +10,10 @@ struct PartialDumpObservations {
   init(_ dump: RegisterDump, _ source: Source) {
     (self.dump, self.source) = (dump, source)
     guard dump.printer == .qemu else {
+      if dump[.rflags] == 0 {
+        note("The flags are 0, which no processor has (bit 1 is always 1): these registers are not those of the fault")
+        return
+      }
       exception()
       pointer()
       if dump.exception?.vector == .generalProtection { registerPair() }
@@ -48,8 +52,8 @@ struct PartialDumpObservations {
       efer: dump.width == .bits64 ? [.longModeEnable, .longModeActive] : [], currentPrivilegeLevel: level)
   }
 
-  /// Without paging there is no page fault.
-  private var hasPaging: Bool { dump.exception?.vector == .pageFault }
+  /// Without paging there is no page fault, and no 64-bit code.
+  private var hasPaging: Bool { dump.exception?.vector == .pageFault || dump.width == .bits64 }
 
   private var level: Int? { (dump.selectors[.cs] ?? dump[.cs]?.selector).map(\.requestedPrivilegeLevel) }
 
@@ -126,7 +130,14 @@ struct PartialDumpObservations {
   private mutating func instruction() {
     guard let code = dump.code, dump.width != nil else { return }
     let state = looseState
-    evidence += InstructionObservations(code, at: state, source).evidence
+    let order: [RegisterDump.Register] = [
+      .rax, .rcx, .rdx, .rbx, .rsp, .rbp, .rsi, .rdi, .r8, .r9, .r10, .r11, .r12, .r13, .r14, .r15,
+    ]
+    let isNarrow = dump.width == .bits32
+    let registers = order.indices.filter { dump[order[$0]] != nil || isNarrow && $0 >= 8 }
+    let control = dump[.cr0] != nil && dump[.cr4] != nil && (dump[.efer] != nil || isNarrow)
+    let shown = InstructionObservations.Shown(control: control, registers: Set(registers))
+    evidence += InstructionObservations(code, at: state, source, shown: shown).evidence
   }
 
   private mutating func paging() {

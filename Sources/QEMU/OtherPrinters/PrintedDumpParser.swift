@@ -164,9 +164,7 @@ struct PrintedDumpParser {
     } else if scanner.skip(past: "fault virtual address"), scanner.skip(past: "= 0x") {
       announcedAddress = scanner.hex()?.value
     } else if scanner.skip(past: "Error Code: ") {
-      var number = scanner
-      announcedCode =
-        PrintedException.errorCode(of: scanner.text()) ?? number.prefixedHex().flatMap { UInt32(exactly: $0) }
+      noteCode(scanner)
     } else if scanner.skip(past: "Exception Type - ") {
       endDump()
       isOfHost = false
@@ -179,6 +177,8 @@ struct PrintedDumpParser {
       } else if dump?.exception == nil {
         dump?.exception = RegisterDump.Exception(vector: vector)
       }
+    } else if scanner.skip(past: "rror code: ") {
+      noteCode(scanner)
     } else if isAnnounced(at: line.number) {
       noteAddress(LineScanner(line.bytes))
     }
@@ -190,6 +190,15 @@ struct PrintedDumpParser {
     // SerenityOS.
     "ddress V0x", "ddress L0x",
   ]
+
+  /// An error code as flags or as a number.
+  private mutating func noteCode(_ line: LineScanner) {
+    var (flags, number) = (line, line)
+    announcedCode = PrintedException.errorCode(of: flags.text()) ?? number.prefixedHex().flatMap { UInt32(exactly: $0) }
+    if dump?.exception?.vector == .pageFault, dump?.exception?.errorCode == nil {
+      dump?.exception?.errorCode = announcedCode
+    }
+  }
 
   private mutating func noteAddress(_ line: LineScanner) {
     guard let address = Self.address(in: line) else { return }
@@ -359,10 +368,9 @@ struct PrintedDumpParser {
     var scanner = LineScanner(line.bytes)
     guard dump != nil, dump?.code == nil else { return false }
     // SerenityOS prints those at EIP alone (Kernel/Arch/x86: handle_crash).
-    var atPointer = scanner
-    if atPointer.skip(past: "code: "), atPointer.rest.contains(where: Byte.isBlank) {
+    if let atPointer = Self.namesOfCode.lazy.compactMap({ Self.rest(of: line, past: $0) }).first {
       var reader = CodeBytesReader(line: line.number)
-      guard reader.read(atPointer.rest, wholeLine: true), reader.code.bytes.count == Self.fewestBytes else {
+      guard reader.read(atPointer.rest, wholeLine: true), reader.code.bytes.count >= Self.fewestBytes else {
         return false
       }
       dump?.code = CodeBytes(bytes: reader.code.bytes, marked: 0, line: line.number)
@@ -377,6 +385,17 @@ struct PrintedDumpParser {
     dump?.code = reader.code
     begin(line.number)
     return true
+  }
+
+  /// How kernels name the bytes at RIP, with none before it.
+  private static let namesOfCode: [StaticString] = [
+    "code: ", "bytes at rip: ", "bytes at RIP: ", "bytes at eip: ", "bytes at EIP: ",
+  ]
+
+  /// What follows a name, where it is more than one word.
+  private static func rest(of line: LogLine, past name: StaticString) -> LineScanner? {
+    var scanner = LineScanner(line.bytes)
+    return scanner.skip(past: name) && scanner.rest.contains(where: Byte.isBlank) ? scanner : nil
   }
 
   /// `(0).[49935377] [0x000000104051] 0008:ffff800000104051 (unk. ctxt): movdqa xmm0, … ; 66410f6f0417`.

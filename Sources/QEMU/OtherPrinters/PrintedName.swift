@@ -11,8 +11,17 @@ enum PrintedName: Hashable {
 
   /// The name in lower case; nil for every other word.
   init?(_ word: String) {
-    guard let name = Self.byWord[word] else { return nil }
+    guard let name = Self.byWord[Self.withoutPrefix(word)] else { return nil }
     self = name
+  }
+
+  /// xhyve and HyperKit name a register by its field in the VMCS (src/vmm/intel/vmx.c: hvdump): `VMCS_GUEST_IA32_EFER`.
+  static func isOfVMCS(_ word: String) -> Bool { word.hasPrefix("vmcs_guest_") }
+
+  private static func withoutPrefix(_ word: String) -> String {
+    guard isOfVMCS(word) else { return word }
+    let field = word.dropFirst(11)
+    return String(field.hasPrefix("ia32_") ? field.dropFirst(5) : field)
   }
 
   /// The name of a register without the letter of its width, which is one only where a number of that width follows (Redox 2016:

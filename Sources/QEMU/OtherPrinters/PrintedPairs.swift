@@ -32,14 +32,15 @@ struct PrintedPairs {
     var isFirst = true
     while index < bytes.endIndex {
       guard Self.isOfName(bytes[index]) else {
-        index += 1
+        // rsyslog writes a tab as `#011` (EscapeControlCharactersOnReceive).
+        index += bytes[index...].starts(with: "#011".utf8) ? 4 : 1
         continue
       }
       let end = bytes[index...].firstIndex { !Self.isOfName($0) } ?? bytes.endIndex
       let word = String(decoding: bytes[index..<end], as: UTF8.self).lowercased()
       var scanner = LineScanner(bytes[end...])
       if let name = Self.longName(word, &scanner) ?? PrintedName(word), var pair = Self.value(of: name, &scanner) {
-        pair.isAlone = isFirst && name.canBeginAlone || pair.selector != nil
+        pair.isAlone = isFirst && name.canBeginAlone || PrintedName.isOfVMCS(word) || pair.selector != nil
         pairs.append(pair)
         index = scanner.rest.startIndex
       } else if let name = PrintedName(short: word), let pair = Self.value(of: name, &scanner), pair.isOfFullWidth {
@@ -68,6 +69,8 @@ struct PrintedPairs {
     // Zephyr, Haiku, XNU, and most that print their own; SerenityOS calls it so (Kernel/Arch/x86: dump_registers).
     case "error" where skip("code", &scanner), "exception" where skip("code", &scanner): .errorCode
     case "fault" where skip("address", &scanner), "faulting" where skip("address", &scanner): .number(.cr2)
+    // Oak (stage0, restricted kernel).
+    case "faulting" where skip("virtual", &scanner) && skip("address", &scanner): .number(.cr2)
     case "instruction" where skip("pointer", &scanner): .number(.rip)
     case "stack" where skip("pointer", &scanner): .number(.rsp)
     case "frame" where skip("pointer", &scanner): .number(.rbp)
