@@ -33,6 +33,40 @@ struct EndingTests {
       outcome([.nestedExit(KVMExit(vendor: .vmx, reasonName: "CPUID", reason: 10, rip: 1)), exit]) == .undetermined)
   }
 
+  @Test(
+    "a line that tells of an end is the ending, also where it may have been wanted or another's",
+    arguments: [
+      (
+        "1@2.3:kvm_run_exit cpu_index 0, reason 2\n1@2.4:kvm_run_exit cpu_index 0, reason 8",
+        "The guest met a triple fault"
+      ),
+      ("1@2.3:kvm_run_exit cpu_index 0, reason 2", "Nothing here"),
+      ("km: KVM_EXIT_FAIL_ENTRY", "KVM could not enter the guest."),
+      ("[ 1.8] ---[ end Kernel panic - not syncing: VFS: no root ]---", "A Linux kernel panicked"),
+      ("Assertion failed: depth <= 1 (core/sched.cc: 238)", "Nothing here"),
+      ("qemu-system-x86_64: ../a.c:1: f: Assertion `x' failed.", "QEMU gave up"),
+      ("ERROR:../hw/a.c:210:f: assertion failed: (size <= 4)", "QEMU gave up"),
+    ])
+  func line(_ text: String, _ ending: String) {
+    var scene = Scene()
+    scene.log = Sourced.messages(of: QEMULog.parse(text), named: "log")
+    #expect(Investigator.verdict(on: scene).ending.hasPrefix(ending))
+  }
+
+  @Test("a panic's last line repeats the first, and tells it where that is missing")
+  func endOfPanic() {
+    func words(_ text: String) -> [String] {
+      var scene = Scene()
+      scene.log = Sourced.messages(of: QEMULog.parse(text), named: "log")
+      return Investigator.verdict(on: scene).observations.map(\.text)
+    }
+    let first = "[ 1.7] Kernel panic - not syncing: VFS: no root\n"
+    let last = "[ 1.8] ---[ end Kernel panic - not syncing: VFS: no root ]---\n"
+    for text in [first, last, first + last] {
+      #expect(words(text) == ["A Linux kernel panicked: Kernel panic - not syncing: VFS: no root"], "\(text)")
+    }
+  }
+
   @Test("Hyper-V's crash registers are shown, and pvpanic has nothing to show")
   func panic() throws {
     var scene = Scene(ending: .panicked)

@@ -370,6 +370,11 @@ struct PrintedDumpTests {
       "Unrecoverable page fault, write to address V0xc004b000\nCRASH: CPU #0 Page Fault. Ring 0.\nexception code: 0002 (isr: 0000)\n  pc=0008:001483ba flags=0206\neax=c004b000 ebx=00000001 ecx=00000002 edx=00000003\n",
       .pageFault, 2, 0x14_83BA, 0xC004_B000
     ),
+    // Solo5, bindings/cpu_x86_64.c: cpu_trap_handler
+    (
+      "Solo5: trap: type=#PF ec=0x3 rip=0x4653af rsp=0xa0000 rflags=0x10003\nSolo5: trap: cr2=0x9fff8\n", .pageFault, 3,
+      0x46_53AF, 0x9_FFF8
+    ),
     // Redox of 2016
     (
       "INT E: Page fault\n  CS:  00000008    IP:  00000010    FLG: 00010002\n  SP:  041B5000    BP:  05FACD28\n  CR0: 80010033    CR2: 00000018\n",

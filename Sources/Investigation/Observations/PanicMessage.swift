@@ -119,6 +119,6 @@ extension QEMUMessage {
   /// Whether a line is a panic's first, not its end, which repeats the message.
   fileprivate var isPanic: Bool {
     guard case .statement(let statement) = self else { return false }
-    return statement.kind == .guestPanic && !statement.preceding.hasSuffix("---[ end ")
+    return statement.kind == .guestPanic && !statement.isEndOfPanic
   }
 }

@@ -96,6 +96,12 @@ extension Statement {
         words:
           "An assertion of QEMU's failed while it printed the bytes at RIP (Code=) of a processor in system-management mode: a consequence of what was reported before, not the cause"
       )
+    case .assertion where !isOfQEMU:
+      return StatementMeaning(
+        side: .none,
+        words:
+          "An assertion failed (\(text.prefix(100))): of a program or of the guest's kernel, the line does not say whose"
+      )
     case .assertion:
       return fatal(.host, "An assertion failed: QEMU aborted by itself, a defect of QEMU or of what it was given")
     default: return nil
@@ -217,8 +223,10 @@ extension Statement {
           "A hypervisor is named below this system (\(text.prefix(60))): it is a virtual machine itself, so virtualization in it is nested"
       )
     // The end of a panic, which repeats its message.
-    case .guestPanic where preceding.hasSuffix("---[ end "): nil
-    case .guestPanic: StatementMeaning(side: .guest, words: "A Linux kernel panicked: \(text.prefix(120))")
+    case .guestPanic:
+      StatementMeaning(
+        side: .guest,
+        words: "A Linux kernel panicked: \((text.hasSuffix(" ]---") ? text.dropLast(5) : text[...]).prefix(120))")
     case .guestOops where text.contains("[#") || text.lowercased().hasPrefix("kernel bug at "):
       StatementMeaning(
         side: .none,
@@ -238,6 +246,12 @@ extension Statement {
         words:
           "The virtual machine monitor got KVM_EXIT_SHUTDOWN: the processor met a triple fault. A system that resets itself by one on purpose (Linux with reboot=triple, or where the keyboard controller does not answer) looks the same; "
           + "by then the registers are a reset's where the host is AMD's. Under QEMU the same image would tell more: inquest run -- qemu-system-x86_64 …"
+      )
+    case .entryRefused:
+      StatementMeaning(
+        side: .none,
+        words:
+          "The monitor got KVM_EXIT_FAIL_ENTRY: the processor refused to enter the guest. The hardware's reason, which the line does not show, tells why (hardware_entry_failure_reason in struct kvm_run)"
       )
     case .processCrashed where isOfMonitor:
       StatementMeaning(
@@ -435,8 +449,13 @@ extension Scene {
   /// What the known lines of the log mean, each once, with how often it came.
   var statementObservations: [Evidence] {
     var seen: [String: Int] = [:]
+    let hasPanic = log.contains {
+      if case .statement(let one) = $0.value { one.kind == .guestPanic && !one.isEndOfPanic } else { false }
+    }
     for entry in log {
-      if case .statement(let statement) = entry.value, let words = statement.meaning?.words {
+      if case .statement(let statement) = entry.value, !(hasPanic && statement.isEndOfPanic),
+        let words = statement.meaning?.words
+      {
         seen[words, default: 0] += 1
       }
     }
@@ -449,7 +468,7 @@ extension Scene {
       }
       // What comes of a gate that Bochs does not find is the same for the next exception.
       let isOfChain = [.gateRefused, .refusedByBochs].contains(statement.kind)
-      let follows = isInChain && isOfChain
+      let follows = isInChain && isOfChain || hasPanic && statement.isEndOfPanic
       isInChain = isOfChain
       guard !follows, let meaning = statement.meaning, told.insert(meaning.words).inserted else { return nil }
       let count = isOfChain ? 1 : seen[meaning.words, default: 1]

@@ -70,9 +70,7 @@ extension Scene {
           isTripleFault: true)
       }
       if let recordedShutdown { return recordedShutdown }
-      let sentence =
-        trace.isEmpty ? "Nothing here shows how the guest ended." : "The trace shows no death."
-      return Conclusion(outcome: .undetermined, sentence: sentence, isSilent: trace.isEmpty)
+      return Conclusion(outcome: .undetermined, sentence: undeterminedEnd, isSilent: trace.isEmpty)
     }
     if reenacted?.certainException != nil, delivery?.end == .tripleFault {
       return Conclusion(
@@ -89,6 +87,14 @@ extension Scene {
       ?? Conclusion(
         outcome: .undetermined,
         sentence: "The guest was reset. Whether it asked for that or died of a triple fault, nothing here tells.")
+  }
+
+  /// What a line tells of an end that may have been another's, or wanted.
+  private var undeterminedEnd: String {
+    if statement(.shutdownExit) != nil { return "The guest met a triple fault, or reset itself by one." }
+    if statement(.entryRefused) != nil { return "KVM could not enter the guest." }
+    if statement(.guestPanic) != nil { return "A Linux kernel panicked: the guest, if this is its console's text." }
+    return trace.isEmpty ? "Nothing here shows how the guest ended." : "The trace shows no death."
   }
 
   /// A triple fault of which the trace, searched for it or cut, shows the processor's exit alone. What follows is always

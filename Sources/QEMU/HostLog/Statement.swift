@@ -26,8 +26,10 @@ public struct Statement: Hashable, Sendable {
     // The guest's kernel or programs, or a machine that is a guest
     case trapInProgram, illegalInstruction, missingLevel, hypervisorBelow, virtualHardware, guestPanic, guestOops
     // Monitors other than QEMU, and other hypervisors and emulators
+    /// `kvm_run_exit cpu_index 0, reason 2`: QEMU's trace, without the kernel's (accel/kvm/trace-events).
+    case runExit
     case shutdownExit, processCrashed, exitStatusZero, virtualBox, bochs, xenEntryFailed, xenCrash, threadFault
-    case unexpectedVCPUExit
+    case unexpectedVCPUExit, entryRefused
     /// Windows' hypervisor and HAXM under QEMU, and KVM under Firecracker.
     case whpxExit, haxmShutdown, emulationFailedElsewhere
     case tripleFaultElsewhere, gateRefused, refusedByBochs, unexpectedTrap
@@ -62,10 +64,24 @@ extension Statement {
         self.init(
           phrase.kind, text: String(decoding: line.bytes[index...], as: UTF8.self),
           preceding: String(decoding: line.bytes[..<index], as: UTF8.self))
+        guard kind == .runExit else { return }
+        // Of QEMU's own trace of KVM_RUN only KVM_EXIT_SHUTDOWN is a statement: the others are many.
+        guard text.hasSuffix(", reason 8") else { return nil }
+        kind = .shutdownExit
         return
       }
     }
     return nil
+  }
+
+  /// Whether a panic's last line, which repeats the message.
+  public var isEndOfPanic: Bool { kind == .guestPanic && preceding.hasSuffix("---[ end ") }
+
+  /// Whether an assertion's line names QEMU, or has the form of GLib's, which QEMU uses: a guest's program may print the like.
+  public var isOfQEMU: Bool {
+    let words = preceding.lowercased()
+    return words.contains("qemu") || words.contains("kvm") || words.contains("error:")
+      || text.lowercased().contains("qemu")
   }
 
   /// Whether a phrase stands at `index`; ASCII letters of either case count as the same.
@@ -155,7 +171,8 @@ extension Statement {
     ("hardware name: vmware", .virtualHardware), ("hardware name: innotek gmbh virtualbox", .virtualHardware),
     ("hardware name: xen hvm domu", .virtualHardware),
     // Firecracker src/vmm, cloud-hypervisor hypervisor/src/kvm, crosvm; arch/x86/mm/fault.c: show_signal_msg
-    ("kvm_exit_shutdown", .shutdownExit), ("guest likely triple-faulted", .shutdownExit),
+    ("kvm_run_exit cpu_index ", .runExit), ("kvm_exit_fail_entry", .entryRefused), ("kvm_exit_shutdown", .shutdownExit),
+    ("guest likely triple-faulted", .shutdownExit),
     // Firecracker src/vmm: Vcpu::run_emulation; the name of the KVM_EXIT_* in kvm-ioctls follows (src/ioctls/vcpu.rs: VcpuExit)
     ("unexpected exit reason on vcpu run: shutdown", .shutdownExit),
     ("unexpected exit reason on vcpu run: ", .unexpectedVCPUExit),

@@ -69,11 +69,11 @@ enum PrintedName: Hashable {
     for segment: RegisterDump.SegmentRegister in [.cs, .ss] {
       table["_" + segment.rawValue.lowercased()] = .segment(segment)
     }
-    // illumos: `trp:`, `err:`; Fuchsia: `errc:`; Rust's crate trapframe: `trap_num:`.
+    // illumos: `trp:`, `err:`; Fuchsia: `errc:`; Solo5: `ec=`; Rust's crate trapframe: `trap_num:`.
     for name in ["vector", "interrupt", "trapno", "int_no", "trp", "trap_num", "int", "exception"] {
       table[name] = .vector
     }
-    for name in ["exceptiondata", "error", "err_code", "error_code", "errcode", "err", "errc"] {
+    for name in ["exceptiondata", "error", "err_code", "error_code", "errcode", "err", "errc", "ec"] {
       table[name] = .errorCode
     }
     return table
@@ -128,6 +128,8 @@ enum PrintedException {
   private static let words = spellings.map { (bytes: Array($0.0.utf8), vector: $0.1) }
 
   private static let spellings: [(String, ExceptionVector)] = [
+    // Solo5 (bindings/cpu_x86_64.c: cpu_trap_handler) and others, by the manuals' names.
+    ("#pf", .pageFault), ("#gp", .generalProtection), ("#df", .doubleFault), ("#ud", .invalidOpcode),
     ("unable to handle kernel", .pageFault), ("unable to handle page fault", .pageFault), ("page fault", .pageFault),
     ("page_fault", .pageFault), ("pagefault", .pageFault),
     ("gpf error", .generalProtection), ("general protection", .generalProtection),
