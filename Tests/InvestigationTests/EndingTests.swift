@@ -38,10 +38,10 @@ struct EndingTests {
     arguments: [
       (
         "1@2.3:kvm_run_exit cpu_index 0, reason 2\n1@2.4:kvm_run_exit cpu_index 0, reason 8",
-        "The guest met a triple fault"
+        "A line tells of KVM_EXIT_SHUTDOWN"
       ),
       ("1@2.3:kvm_run_exit cpu_index 0, reason 2", "Nothing here"),
-      ("km: KVM_EXIT_FAIL_ENTRY", "KVM could not enter the guest."),
+      ("km: KVM_EXIT_FAIL_ENTRY", "A line tells of KVM_EXIT_FAIL_ENTRY"),
       ("[ 1.8] ---[ end Kernel panic - not syncing: VFS: no root ]---", "A Linux kernel panicked"),
       ("Assertion failed: depth <= 1 (core/sched.cc: 238)", "Nothing here"),
       ("qemu-system-x86_64: ../a.c:1: f: Assertion `x' failed.", "QEMU gave up"),

@@ -250,6 +250,15 @@ struct PrintedDumpObservationTests {
     #expect(texts("0f 58 c1 90 90 90 90 90").allSatisfy { !$0.contains("not enabled") && !$0.contains("OSFXSR") })
   }
 
+  @Test("a page fault in virtual-8086 mode is at no level that its selector tells")
+  func virtualMode() {
+    let verdict = verdict(
+      "CPU exception 0x0e err=0x00000007 cr2=0ab06814 in vm86\nEIP: f000:0000feb3 ESP: 05a5:000001fa\nEAX: 00000808 EBX: 00000810 ECX: 00000001 EDX: 000006d6\n"
+    )
+    #expect(verdict.observations.contains { $0.text.contains("#PF of address 0xab06814, error code 0x7") })
+    #expect(verdict.observations.allSatisfy { !$0.text.contains("CPL") })
+  }
+
   @Test("flags of 0 are no processor's, so the registers beside them are not the fault's")
   func zeroFlags() {
     let verdict = verdict(

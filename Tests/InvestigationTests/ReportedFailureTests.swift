@@ -378,6 +378,11 @@ struct ReportedFailureTests {
     )
     #expect(denied.cause?.id == "host.kvm-not-usable")
     #expect(denied.remedies.first?.change.contains("usermod -aG kvm") == true)
+    let busy = verdict(
+      "ioctl(KVM_CREATE_VM) failed: 16 Device or resource busy\nqemu-system-x86_64: failed to initialize kvm: Device or resource busy"
+    )
+    #expect(busy.cause?.summary.contains("Another hypervisor") == true)
+    #expect(busy.remedies.first?.change.contains("stop the other hypervisor") == true)
     let off = verdict("[ 2.0] kvm: disabled by bios\nCould not access KVM kernel module: No such file or directory")
     #expect(off.cause?.confidence == .proven)
     #expect(off.remedies.first?.change.contains("firmware") == true)

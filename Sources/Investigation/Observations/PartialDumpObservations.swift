@@ -55,7 +55,13 @@ struct PartialDumpObservations {
   /// Without paging there is no page fault, and no 64-bit code.
   private var hasPaging: Bool { dump.exception?.vector == .pageFault || dump.width == .bits64 }
 
-  private var level: Int? { (dump.selectors[.cs] ?? dump[.cs]?.selector).map(\.requestedPrivilegeLevel) }
+  /// Nil in virtual-8086 mode, whose selectors have no level; a program's page fault at level 0 came from there.
+  private var level: Int? {
+    let level = (dump.selectors[.cs] ?? dump[.cs]?.selector).map(\.requestedPrivilegeLevel)
+    let isVirtual = RFLAGS(rawValue: dump[.rflags] ?? 2).contains(.virtual8086Mode)
+    let isOfProgram = hasPaging && dump.exception.map { ($0.errorCode ?? 0) & 4 != 0 } == true
+    return isVirtual || isOfProgram && level != 3 ? nil : level
+  }
 
   private mutating func exception() {
     guard let exception = dump.exception else { return }

@@ -51,6 +51,12 @@ extension Statement {
           ? "/dev/kvm is there, but this user may not open it: the guest did not start"
           : "/dev/kvm is not there: the kvm_intel or kvm_amd module is not loaded, virtualization is off in the firmware, or the host is itself a guest without nested virtualization. The guest did not start"
       )
+    case .cannotInitializeKVM where isBusy, .vmNotCreated where isBusy:
+      // Linux arch/x86/kvm/vmx/vmx.c: vmx_hardware_enable, svm/svm.c: svm_hardware_enable, 6.1.
+      return fatal(
+        .host,
+        "Another hypervisor, as VirtualBox or VMware, has the processor's virtualization (EBUSY): KVM cannot use it until that one is stopped, and the guest did not start"
+      )
     case .cannotInitializeKVM: return fatal(.host, "QEMU could not use KVM: the guest did not start")
     case .invalidAccelerator:
       return fatal(
@@ -413,6 +419,9 @@ extension Statement {
       "Windows' hypervisor left for a reason that QEMU does not handle (WHV_RUN_VP_EXIT_REASON in the line)"
     }
   }
+
+  /// strerror's words for EBUSY.
+  var isBusy: Bool { text.lowercased().contains("device or resource busy") }
 
   /// Linux names the process before its number: `qemu-system-x86[1816]: segfault at 0`, `CPU 0/KVM[1816]: …`.
   private var isOfMonitor: Bool {

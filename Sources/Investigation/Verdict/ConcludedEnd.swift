@@ -91,8 +91,10 @@ extension Scene {
 
   /// What a line tells of an end that may have been another's, or wanted.
   private var undeterminedEnd: String {
-    if statement(.shutdownExit) != nil { return "The guest met a triple fault, or reset itself by one." }
-    if statement(.entryRefused) != nil { return "KVM could not enter the guest." }
+    if statement(.shutdownExit) != nil {
+      return "A line tells of KVM_EXIT_SHUTDOWN: the guest met a triple fault, or reset itself by one."
+    }
+    if statement(.entryRefused) != nil { return "A line tells of KVM_EXIT_FAIL_ENTRY: KVM could not enter the guest." }
     if statement(.guestPanic) != nil { return "A Linux kernel panicked: the guest, if this is its console's text." }
     return trace.isEmpty ? "Nothing here shows how the guest ended." : "The trace shows no death."
   }

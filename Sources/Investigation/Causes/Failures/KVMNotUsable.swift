@@ -50,7 +50,7 @@ struct KVMNotUsable: CauseOfFailure, SingleCause {
         .host(
           "give the user access to /dev/kvm: sudo usermod -aG kvm USER, then log in anew",
           "The group kvm owns the device."))
-    } else if kinds.contains(.kvmBusy) {
+    } else if kinds.contains(.kvmBusy) || statement.value.isBusy {
       remedies.append(
         .host("stop the other hypervisor, or unload its module", "Only one can have the processor's virtualization."))
     } else {
