@@ -214,6 +214,10 @@ struct PrintedDumpObservationTests {
       """, ["RIP is 0xc10b1f2e, CPL 0", "`mov [eax+0x4], edx`", "it writes 4 bytes at 0x4"]
     ),
     (
+      "Unhandled Trap 8 (double fault), error code=0x0\nRIP: 0000000000165d51 CS: 0008\nRSP: 0000000400070000 SS: 0010 EFLAGS: 00010206\nRAX: 0000000000000002 RBX: 0000000000165d54\n",
+      ["names #DF", "The stack pointer (0x400070000) is at the beginning of a page"]
+    ),
+    (
       "INT E: Page fault\n CS: 00000008 IP: 00000000 FLG: 00010002\n CR0: 80010033 CR2: 00000000\n",
       ["at 0x0, CPL 0", "RIP and CR2 are both 0: a null pointer was called"]
     ),

@@ -98,6 +98,11 @@ struct PartialDumpObservations {
       }
       window(rip, of: "RIP")
     }
+    if dump.exception?.vector == .doubleFault, let rsp = dump[.rsp], rsp != 0, rsp & 0xFFF == 0 {
+      note(
+        "The stack pointer (\(rsp.hexadecimal)) is at the beginning of a page: the next push goes into the page below, which a stack that is used up has not, and a frame that cannot be pushed is a double fault"
+      )
+    }
     noAddresses()
     guard dump.exception == nil || dump.exception?.vector == .pageFault || dump.exception?.vector == .doubleFault,
       let cr2 = dump[.cr2]

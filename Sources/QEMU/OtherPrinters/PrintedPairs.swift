@@ -33,7 +33,7 @@ struct PrintedPairs {
     while index < bytes.endIndex {
       guard Self.isOfName(bytes[index]) else {
         // rsyslog writes a tab as `#011` (EscapeControlCharactersOnReceive).
-        index += bytes[index...].starts(with: "#011".utf8) ? 4 : 1
+        index += bytes[index] == UInt8(ascii: "#") && bytes[index...].starts(with: "#011".utf8) ? 4 : 1
         continue
       }
       let end = bytes[index...].firstIndex { !Self.isOfName($0) } ?? bytes.endIndex
