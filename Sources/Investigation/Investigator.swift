@@ -77,6 +77,7 @@ public struct Investigator {
       verdict.take(cause)
     } else if let hang = Hang(scene), let cause = kernelNotLoaded(hang) ?? hang.cause {
       explain(cause, &verdict)
+      if (cause as? any CauseOfHang)?.mayEndHandler == true { lookBehindHandler(hang, &verdict) }
     } else if conclusion.outcome == .undetermined, let fault = scene.suspectedFault {
       explain(fault, &verdict)
       if conclusion.isSilent, verdict.cause != nil {
@@ -319,6 +320,48 @@ extension Investigator {
     verdict.outcome = .hung
     verdict.ending = "The guest hangs: \(howItWasMet)cannot get anywhere."
     verdict.take(cause)
+  }
+
+  /// Where the guest hangs in a handler that does not return, what that was called for is the reason.
+  private func lookBehindHandler(_ hang: Hang, _ verdict: inout Verdict) {
+    guard let handled = HandledFault(hang), take(handled, &verdict) else {
+      verdict.observations += [ExceptionFrame.observation(of: hang)].compactMap(\.self)
+      return
+    }
+    verdict.ending = "The guest hangs: \(howItWasMet)is in the handler of a fault, which does not return."
+    verdict.chain = handled.chain
+  }
+
+  /// False where no cause is known.
+  private func take(_ handled: HandledFault, _ verdict: inout Verdict) -> Bool {
+    var vector: ExceptionVector?
+    var first: FirstFault?
+    switch handled.finding {
+    case .fault(let fault):
+      guard let cause = Causes.cause(of: fault, in: scene), cause.isExplained else { return false }
+      verdict.walk = cause.walk.map(inBothDimensions)
+      verdict.cause = Cause(id: cause.id, title: cause.title, summary: cause.summary, confidence: .likely)
+      verdict.remedies = level.isFirst ? cause.remedies : cause.remedies.filter { $0.kind == .guest }
+      verdict.evidence += cause.evidence + (fault.exception.access?.evidence ?? [])
+      verdict.observations += cause.circumstances
+      (vector, first) = (fault.exception.vector, fault)
+    case .vector(let logged):
+      guard let cause = logged.cause(in: scene) else { return false }
+      verdict.take(cause)
+      vector = logged.vector
+    case .outsideMemory(let cause):
+      verdict.cause = Cause(id: cause.id, title: cause.title, summary: cause.summary, confidence: .likely)
+      verdict.remedies = cause.remedies
+    }
+    guard let vector else { return true }
+    var fault = Fault(
+      vector: vector, errorCode: first?.exception.errorCode, address: first?.exception.access?.address,
+      instructionPointer: handled.instructionAddress)
+    if scene.processors.count > 1 { fault.processor = handled.processor.index }
+    fillPlace(&fault)
+    fault.instruction = handled.instruction?.text
+    verdict.fault = fault
+    return true
   }
 
   /// How a guest that still ran came to be judged, up to what else is said of it.

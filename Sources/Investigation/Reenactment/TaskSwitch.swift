@@ -243,7 +243,7 @@ private struct SavedTask {
 
 extension Segment {
   /// As it is after `descriptor` was loaded.
-  fileprivate init(_ selector: SegmentSelector, _ descriptor: SegmentDescriptor) {
+  init(_ selector: SegmentSelector, _ descriptor: SegmentDescriptor) {
     self.init(
       selector: selector, base: descriptor.base, limit: descriptor.limit, attributes: descriptor.attributes)
   }

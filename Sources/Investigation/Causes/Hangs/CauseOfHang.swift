@@ -4,6 +4,12 @@ import X86
 protocol CauseOfHang: JudgedCause {
   /// Nil where the guest hangs for another reason, or not at all.
   init?(_ hang: Hang)
+  /// Whether it is also how handlers end that do not return: whatever they were called for is then the reason.
+  var mayEndHandler: Bool { get }
+}
+
+extension CauseOfHang {
+  var mayEndHandler: Bool { false }
 }
 
 /// A guest that was stopped while it still ran, or stood still.

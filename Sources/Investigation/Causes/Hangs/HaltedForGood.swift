@@ -5,6 +5,7 @@ struct HaltedForGood: CauseOfHang, SingleCause {
   static let id = "hang.interrupts-off"
   static let title = "Halted with interrupts off"
   let confidence = Confidence.proven
+  let mayEndHandler = true
   private let count: Int
 
   /// A further processor that was never started waits for its startup interrupt, halted and as after a reset.
@@ -40,7 +41,7 @@ extension HaltedForGood {
     ## Why
 
     Kernels end so on purpose: after a panic, or when main returns. Else STI is missing before HLT in the idle loop; or an exception's handler
-    halts, and nobody saw why: its message may be on the console.
+    halts, and nobody saw why: its message may be on the console. Where the stack shows which fault that was, the verdict names it instead.
 
     ## The cure
 

@@ -6,6 +6,7 @@ struct SpinLoop: CauseOfHang, SingleCause {
   static let id = "hang.spin"
   static let title = "A loop that waits for what nothing changes"
   let confidence = Confidence.likely
+  let mayEndHandler = true
   /// The loops, by the number of the processor that runs in each.
   private let loops: [(processor: Int, loop: ShortLoop)]
 

@@ -161,7 +161,7 @@ struct LoggedDivideError: CauseOfLoggedFault {
   private let fault: LoggedFault
 
   init?(_ fault: LoggedFault, in scene: Scene) {
-    guard fault.vector == .divideError, fault.isTripleFault else { return nil }
+    guard fault.vector == .divideError, fault.isTripleFault || fault.instruction?.isDivision == true else { return nil }
     self.fault = fault
   }
 
@@ -169,7 +169,11 @@ struct LoggedDivideError: CauseOfLoggedFault {
   var title: String { DivideError.title }
 
   var summary: String {
-    "A division\(fault.place) failed (#DE): the divisor was 0, or the quotient too large. It had no handler, which makes it a triple fault, as in boot loaders and the first steps of kernels. Where the divisor "
+    let end =
+      fault.isTripleFault
+      ? " It had no handler, which makes it a triple fault, as in boot loaders and the first steps of kernels." : ""
+    return
+      "A division\(fault.place) failed (#DE): the divisor was 0, or the quotient too large.\(end) Where the divisor "
       + "is measured, as a calibration of the TSC is, it hangs on the clocks that QEMU and the host provide."
   }
 
