@@ -610,6 +610,17 @@ struct CauseTests {
     ("a loop that waits for an interrupt", [0xEB, 0xFE], nil, "", { $0.state.rflags.insert(.interruptEnable) }),
     ("a loop that writes", [0xFF, 0x03, 0xEB, 0xFC], nil, "", { _ in }),
     ("a loop of nothing", [0x90, 0xEB, 0xFD], "hang.spin", "nop", { _ in }),
+    // mov rax, [rsp+8] or [rbx+8]; test rax, rax; jne out; jmp back
+    (
+      "a loop that waits for its own variable",
+      [0x48, 0x8B, 0x44, 0x24, 8, 0x48, 0x85, 0xC0, 0x75, 2, 0xEB, 0xF4],
+      "hang.self-loop", "a variable on its own stack", { $0.state.generalPurpose.rsp = 0x8000 }
+    ),
+    (
+      "a loop that waits for a variable that others may know",
+      [0x48, 0x8B, 0x43, 8, 0x48, 0x85, 0xC0, 0x75, 2, 0xEB, 0xF5],
+      "hang.spin", "reads memory", { $0.state.generalPurpose.rbx = 0x8000 }
+    ),
     (
       "a bit of CR4 that TCG does not take", [0x0F, 0x22, 0xE0], "hang.tcg-control-register", "bit 15",
       { $0.state.generalPurpose.rax = 0x8220 }

@@ -8,6 +8,8 @@ struct ShortLoop {
   let last: Instruction
   /// The devices that it asks, and the locks that it tries to take.
   let accesses: [Access]
+  /// Whether all that it reads are variables of its own function: at a distance from RSP or RBP.
+  let readsOnlyOwnVariables: Bool
 
   /// What a loop may ask of a device.
   enum Access: Hashable {
@@ -47,6 +49,8 @@ struct ShortLoop {
     self.first = first
     last = branch
     self.accesses = accesses
+    let operands = whole.flatMap(\.memoryOperands).filter { $0.memory?.purpose == .access }
+    readsOnlyOwnVariables = accesses.isEmpty && !operands.isEmpty && operands.allSatisfy(\.isOwnVariable)
   }
 
   /// Whether an instruction pointer is one of the loop's.
@@ -119,6 +123,13 @@ struct ShortLoop {
       if case .immediate(let port) = operand.value { return UInt16(truncatingIfNeeded: port) }
     }
     return UInt16(truncatingIfNeeded: state.generalPurpose.rdx)
+  }
+}
+
+extension Operand {
+  fileprivate var isOwnVariable: Bool {
+    guard let memory, memory.index == nil, case .general(let number, _)? = memory.base else { return false }
+    return number == 4 || number == 5
   }
 }
 
