@@ -51,6 +51,28 @@ struct LoggedChainTests {
     return Investigator.verdict(on: scene)
   }
 
+  /// What may read at the lower half of RSP, as a listing has it; nil without one.
+  static let lowReads: [(bytes: String?, cause: String)] = [
+    ("cb", "segment.bad-code-selector"), ("cf", "segment.bad-selector"), (nil, "segment.bad-code-selector"),
+    ("67 48 8b 04 24", "paging.not-present"),
+  ]
+
+  @Test("a return of 32 bits, which TCG makes from the lower half of RSP", arguments: lowReads)
+  func returnThroughLowStack(_ read: (bytes: String?, cause: String)) {
+    let change = { (state: inout ProcessorState) in
+      state.rip = 0xFFFF_FFFF_8010_0000
+      state.generalPurpose.rsp = 0xFFFF_FFFF_8011_0020
+      state.cr2 = 0x8011_0020
+    }
+    let listing =
+      read.bytes.map { "----------------\nIN: \n0xffffffff80100000:  \($0)    what it is\n\n" } ?? ""
+    let verdict = verdict(
+      [Event(vector: 14, change: change), Event(vector: 8, old: 14, change: change)], listing: listing)
+    #expect(verdict.cause?.id == read.cause, "\(verdict)")
+    #expect(verdict.cause?.confidence == (read.bytes?.count == 2 ? .proven : .likely))
+    #expect(verdict.cause?.summary.contains("REX.W") == (read.cause != "paging.not-present"))
+  }
+
   private static func user(_ state: inout ProcessorState) {
     state.currentPrivilegeLevel = 3
     state.cs.selector = SegmentSelector(rawValue: 0x23)

@@ -79,7 +79,7 @@ enum Causes {
       ControlRegisterReservedBit.self,
       UnknownMSR.self, TableOutsideRAM.self, ExecutingZeroes.self, StrayExecution.self, SyscallTarget.self,
       FastCallNotSetUp.self, HandlerNotMapped.self,
-      NullCall.self, TableIndexOverflow.self, CodeNotMapped.self, HandlerReentered.self,
+      NullCall.self, TableIndexOverflow.self, CodeNotMapped.self, HandlerReentered.self, ReturnThroughLowStack.self,
       StackOverflow.self, StackNotMapped.self,
       NullPointer.self,
       PageNotMapped.self, SupervisorModeExecutionPrevention.self, SupervisorModeAccessPrevention.self,
