@@ -124,7 +124,7 @@ struct Mistake: Sendable, CustomTestStringConvertible {
     },
     Mistake(
       "a kernel page touched by a user", [0x48, 0x89, 0x08], .pageFault, code: 7, "paging.supervisor-page",
-      ["At CPL 3", "U/S"]
+      ["at CPL 3", "U/S"]
     ) { guest in
       guest.becomeUser()
       guest.state.rip = 0x20_0000
@@ -567,6 +567,35 @@ struct CauseTests {
     let cause = Investigator.verdict(on: scene).cause
     #expect(cause?.id == (areIntact ? "execution.firmware-data" : "stack.not-mapped"))
     #expect(cause?.confidence == .proven)
+  }
+
+  @Test("the end of zeroes makes an instruction with what follows", arguments: [UInt8(0), 0x90])
+  func endOfZeroes(_ byte: UInt8) {
+    var guest = SmallGuest()
+    guest.state.idtr.limit = 0
+    // add [rcx], al
+    guest.memory.store([byte, 0, 1], at: 0x80FE)
+    guest.state.rip = 0x80FF
+    guest.state.generalPurpose.rcx = 1 << 60
+    var scene = guest.scene
+    scene.log = [Sourced(.tripleFault, .log(name: "log", line: 1))]
+    let cause = Investigator.verdict(on: scene).cause
+    #expect(cause?.id == (byte == 0 ? "execution.zeroes" : "memory.non-canonical"))
+    #expect(cause?.summary.contains("begins `add [rcx], al`") == (byte == 0))
+  }
+
+  @Test("how RIP came to be no address", arguments: [0xA5A5_A5A5_A5A5_A5A5, 0] as [UInt64])
+  func returnToNoAddress(_ below: UInt64) {
+    var guest = SmallGuest()
+    guest.state.idtr.limit = 0
+    guest.state.rip = 0xA5A5_A5A5_A5A5_A5A5
+    guest.state.generalPurpose.rsp = 0x8100
+    guest.memory.store(below, at: 0x80F8)
+    var scene = guest.scene
+    scene.log = [Sourced(.tripleFault, .log(name: "log", line: 1))]
+    let cause = Investigator.verdict(on: scene).cause
+    #expect(cause?.id == "memory.non-canonical")
+    #expect(cause?.summary.contains("RET took it") == (below != 0), "\(String(describing: cause))")
   }
 
   @Test("a guest that was executing zeroes when it was stopped", arguments: [UInt8(0), 0x90])

@@ -10,7 +10,7 @@ struct ExecutingZeroes: CauseOfDeath, SingleCause {
   private let fault: FirstFault
   private let pointer: LinearAddress
 
-  /// `add [rax], al`, 00 00, in front of RIP and, where it can be fetched, at RIP.
+  /// `add [rax], al`, 00 00, in front of RIP and, where it can be fetched, at RIP; at least a zero, which no function begins with.
   init?(_ fault: FirstFault, in scene: Scene) {
     guard let instant = fault.instant, fault.exception.access != nil || fault.exception.vector == .generalProtection
     else { return nil }
@@ -19,7 +19,8 @@ struct ExecutingZeroes: CauseOfDeath, SingleCause {
       scene.memory == nil
       ? scene.codeAsListed(before: pointer.rawValue, count: 16)
       : instant.bytes(at: LinearAddress(pointer.rawValue &- 16), count: 16, for: PageAccess(.read, by: .supervisor))
-    let isZero = fault.instruction.map { $0.bytes == [0, 0] } ?? (fault.isOfFetch && pointer.rawValue & 0xFFF < 2)
+    // The last zero and the bytes behind the zeroes may make another instruction, an ADD too.
+    let isZero = fault.instruction.map { $0.bytes.first == 0 } ?? (fault.isOfFetch && pointer.rawValue & 0xFFF < 2)
     if fault.isOfFetch, scene.memory != nil, !Self.isSliding(instant, fault) { return nil }
     guard isZero, before.count == 16, before.allSatisfy({ $0 == 0 }) else { return nil }
     self.fault = fault
@@ -38,7 +39,10 @@ struct ExecutingZeroes: CauseOfDeath, SingleCause {
   var summary: String {
     let how =
       fault.isOfFetch
-      ? "It ran on to the end of what is mapped" : "It ran on until the address in RAX could not be written"
+      ? "It ran on to the end of what is mapped"
+      : fault.instruction.map { $0.bytes != [0, 0] } == true
+        ? "It ran on to where they end: the last of them begins \(fault.instructionName), which fails (\(fault.exception.name))"
+        : "It ran on until the address in RAX could not be written"
     return
       "The bytes before RIP (\(pointer.rawValue.hexadecimal)) are zeroes, which are `add [rax], al` to the processor: it has been executing empty "
       + "memory. \(how)."

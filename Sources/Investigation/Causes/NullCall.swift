@@ -26,8 +26,12 @@ struct NullCall: PageFaultCause, SingleCause {
 
   /// What a call left on the stack.
   private var caller: String {
-    guard let address = fault.instant?.callerOnStack else { return "" }
-    return " The stack's top, \(address.hexadecimal), lies behind a CALL: it comes from there."
+    if let address = fault.instant?.callerOnStack {
+      return " The stack's top, \(address.hexadecimal), lies behind a CALL: it comes from there."
+    }
+    guard fault.instant?.hasReturned == true else { return "" }
+    return
+      " No CALL has left its return address on top of the stack, and the word below, which RET would have taken, is \(place): it was a return, by all appearances."
   }
 
   var remedies: [Remedy] {

@@ -1,3 +1,4 @@
+import GuestImage
 import X86
 
 /// `paging.null-pointer`: an access through a pointer that is null, or to a member of what such a pointer points to.
@@ -20,7 +21,15 @@ struct NullPointer: PageFaultCause, SingleCause {
   }
 
   var summary: String {
-    "\(deed), in the page at 0, which is not mapped: \(emptyBase?.words ?? "a null pointer, or the member of a structure at one")."
+    "\(deed), in the page at 0, which is not mapped: \(emptyBase?.words ?? kind)."
+  }
+
+  /// A register alone that is not 0 holds no null pointer.
+  private var kind: String {
+    guard access.address.rawValue != 0, let memory = fault.operand(at: access.address)?.memory, memory.base != nil,
+      memory.index == nil, memory.displacement == 0
+    else { return "a null pointer, or the member of a structure at one" }
+    return "a small number that was taken for a pointer, or the address of a member of a structure at a null pointer"
   }
 
   private var emptyBase: EmptySegmentBase? { EmptySegmentBase(fault, access.address) }

@@ -18,7 +18,7 @@ struct SupervisorPage: PageFaultCause, SingleCause {
   }
 
   var summary: String {
-    "At CPL 3, \(deed), a page of the supervisor: U/S (bit 2) is clear in \(entries { !$0.isUser })."
+    "\(deed), a page of the supervisor, at CPL 3: U/S (bit 2) is clear in \(entries { !$0.isUser })."
   }
 
   var remedies: [Remedy] {

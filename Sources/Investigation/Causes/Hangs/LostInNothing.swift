@@ -68,17 +68,8 @@ struct LostInNothing: CauseOfHang {
 extension Instant {
   /// The address on top of the stack, if a CALL lies right in front of it: that of a call that has not returned.
   var callerOnStack: UInt64? {
-    let width =
-      switch state.mode {
-      case .long64: 8
-      case .protected(bits: 32): 4
-      default: 0
-      }
-    guard width > 0 else { return nil }
+    guard let address = wordOnStack(0) else { return nil }
     let read = PageAccess(.read, by: .supervisor)
-    let top = bytes(at: LinearAddress(state.stackAddress), count: width, for: read)
-    guard top.count == width else { return nil }
-    let address = UInt64(littleEndian: top[...])
     // CALL has 2 to 7 bytes, with REX 8 (SDM vol. 2, CALL).
     return (2...8).contains { length in
       let start = state.cs.base &+ address &- UInt64(length)
@@ -88,5 +79,21 @@ extension Instant {
       }
       return instruction.mnemonic == "call" && instruction.length == length
     } ? address : nil
+  }
+
+  /// Whether RET has led to RIP: no call left its return address on the stack, and right below its top lies RIP, where RET has taken it from.
+  var hasReturned: Bool { callerOnStack == nil && wordOnStack(0) != nil && wordOnStack(-1) == state.rip }
+
+  /// A word of the stack, counted from its top.
+  private func wordOnStack(_ number: Int) -> UInt64? {
+    let width =
+      switch state.mode {
+      case .long64: 8
+      case .protected(bits: 32): 4
+      default: 0
+      }
+    let address = state.stackAddress &+ UInt64(bitPattern: Int64(number * width))
+    let word = bytes(at: LinearAddress(address), count: width, for: PageAccess(.read, by: .supervisor))
+    return width > 0 && word.count == width ? UInt64(littleEndian: word[...]) : nil
   }
 }
