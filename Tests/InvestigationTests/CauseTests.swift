@@ -584,6 +584,20 @@ struct CauseTests {
     #expect(cause?.summary.contains("begins `add [rcx], al`") == (byte == 0))
   }
 
+  @Test("a return to all ones, with a stack where no memory is", arguments: [true, false])
+  func stackOfOnes(_ isMissing: Bool) {
+    var guest = SmallGuest()
+    guest.state.idtr.limit = 0
+    (guest.state.rip, guest.state.cr2) = (.max, .max)
+    guest.state.generalPurpose.rsp = isMissing ? 0xA_8000 : 0x8100
+    guest.memory.insert(hole: .device, at: PhysicalAddress(0xA_8000))
+    var scene = guest.scene
+    scene.log = [Sourced(.tripleFault, .log(name: "log", line: 1))]
+    let verdict = Investigator.verdict(on: scene)
+    #expect(verdict.cause?.id == "paging.code-not-mapped", "\(verdict)")
+    #expect(verdict.cause?.summary.contains("what is pushed is lost") == isMissing)
+  }
+
   @Test("how RIP came to be no address", arguments: [0xA5A5_A5A5_A5A5_A5A5, 0] as [UInt64])
   func returnToNoAddress(_ below: UInt64) {
     var guest = SmallGuest()

@@ -32,7 +32,19 @@ struct CodeNotMapped: PageFaultCause, SingleCause {
     if hasJustLoadedCR3 {
       return " CR3 (\(root)) was loaded by the instruction before: the code that does so must be mapped there too."
     }
+    if let missing = stackOfOnes {
+      return
+        " All ones is what reads where no memory is, and RSP leads there, to physical \(missing.address.rawValue.hexadecimal): what is pushed is lost, and a return took this from there."
+    }
     return ""
+  }
+
+  /// What the stack leads to instead of memory, where RIP is what is read there.
+  private var stackOfOnes: UnavailableMemory? {
+    guard let instant = fault.instant, case let pointer = access.address.rawValue,
+      pointer == .max || pointer == 0xFFFF_FFFF && instant.state.mode != .long64
+    else { return nil }
+    return instant.missingStack
   }
 
   private var root: String { (fault.state?.cr3 ?? 0).hexadecimal }
@@ -65,6 +77,9 @@ struct CodeNotMapped: PageFaultCause, SingleCause {
       return [
         .guest("load CR3 with the physical address of the filled root table", "At that address all entries are zero.")
       ]
+    }
+    if stackOfOnes != nil {
+      return [.guest("point RSP at the top of memory that is there", "The stack keeps nothing.")]
     }
     if hasJustTurnedOnPaging || hasJustLoadedCR3 {
       return [

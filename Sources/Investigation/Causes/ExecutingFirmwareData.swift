@@ -39,7 +39,7 @@ struct ExecutingFirmwareData: CauseOfDeath, SingleCause {
       place.rawValue < Self.end, scene.image?.place(of: place) == nil, Self.hasVectors(instant.memory)
     else { return nil }
     (self.fault, self.pointer, self.place, isDecided) = (fault, pointer, place, true)
-    stack = Self.missingStack(instant)
+    stack = instant.missingStack
   }
 
   /// Whether the vectors still are as firmware left them, so that nobody has put code of his own there.
@@ -47,19 +47,6 @@ struct ExecutingFirmwareData: CauseOfDeath, SingleCause {
     guard let bytes = try? memory.bytes(at: PhysicalAddress(0), count: 128) else { return false }
     let segments = (0..<32).map { UInt64(littleEndian: bytes[(4 * $0 + 2)..<(4 * $0 + 4)]) }
     return segments.count { $0 == firmwareSegment } >= leastVectors
-  }
-
-  private static func missingStack(_ instant: Instant) -> UnavailableMemory? {
-    let top = LinearAddress(instant.state.stackAddress)
-    guard case .physical(let physical) = instant.translate(top, for: PageAccess(.read, by: .supervisor)) else {
-      return nil
-    }
-    do throws(UnavailableMemory) {
-      _ = try instant.memory.bytes(at: physical, count: 1)
-      return nil
-    } catch {
-      return error.reason == .notCaptured ? nil : error
-    }
   }
 
   var summary: String {
@@ -106,4 +93,18 @@ struct ExecutingFirmwareData: CauseOfDeath, SingleCause {
 
     SDM vol. 3, 21.1.4 (interrupt vectors of real mode).
     """
+}
+
+extension Instant {
+  /// What RSP leads to where that is known to be no memory.
+  var missingStack: UnavailableMemory? {
+    let top = LinearAddress(state.stackAddress)
+    guard case .physical(let physical) = translate(top, for: PageAccess(.read, by: .supervisor)) else { return nil }
+    do throws(UnavailableMemory) {
+      _ = try memory.bytes(at: physical, count: 1)
+      return nil
+    } catch {
+      return error.reason == .notCaptured ? nil : error
+    }
+  }
 }
