@@ -51,7 +51,10 @@ import Testing
   @Test(
     "what other events say as well is left out where the processor runs the guest's instructions",
     arguments: ["kvm_entry", "kvm_mmio"],
-    [("kvm_pvm", false, true), ("kvm_intel", true, false), ("kvm_amd", true, false), ("kvm_amd", false, false)])
+    [
+      ("kvm_pvm", false, true), ("kvm_intel", true, false), ("kvm_amd", true, false), ("kvm_amd", false, false),
+      ("kvm_intel", false, true),
+    ])
   func details(_ event: String, of host: (module: String, twoDimensional: Bool, isTaken: Bool)) {
     let choice = choice(host.module, twoDimensional: host.twoDimensional)
     #expect(choice.selectors.contains { $0.takes(event, of: "kvm") } == host.isTaken)

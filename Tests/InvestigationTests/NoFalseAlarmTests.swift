@@ -166,6 +166,29 @@ struct NoFalseAlarmTests {
     #expect(deaths.allSatisfy { $0.records.count == 1 })
   }
 
+  @Test("a fault whose handler ran is not the first of those that end the guest, whether or not kvm_entry is recorded")
+  func handledFault() {
+    func exit(_ name: String, _ reason: UInt32, at rip: UInt64) -> KVMEvent {
+      .exit(KVMExit(vendor: .svm, reasonName: name, reason: reason, rip: rip))
+    }
+    for recordsEntries in [true, false] {
+      var events = [exit("PF excp", 0x4E, at: 0x1000)]
+      events += [
+        .pagetableWalk(address: LinearAddress(0x80_0000), access: .write), .pagingElement(entry: 0, level: 4),
+        .walkerError(.write), .injectException(vector: .pageFault, errorCode: 2, isReinjected: false),
+      ]
+      if recordsEntries { events.append(.entry(vcpu: 0, rip: 0x1000)) }
+      events += [exit("interrupt", 0x60, at: 0x2000), exit("shutdown", 0x7F, at: 0x2000)]
+      events.append(.userspaceExit(reason: .shutdown, errno: nil))
+      var scene = Scene(ending: .reset)
+      scene.trace = Story.records(events)
+      let death = RecordedDeath.deaths(in: scene.trace).last
+      #expect(death?.rip == 0x2000)
+      #expect(death?.records.count == 3)
+      #expect(Investigator.verdict(on: scene).cause == nil)
+    }
+  }
+
   @Test("what lies before a loss of events is not joined to the death behind it")
   func lostEvents() {
     var scene = Scene()

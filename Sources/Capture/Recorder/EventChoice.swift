@@ -26,10 +26,12 @@ extension EventChoice {
 
   /// What tells when KVM did its work, and with which values.
   ///
-  /// Where KVM leaves the instructions to the processor these are left out. kvm_entry says nothing that the next kvm_exit
-  /// does not, and of kvm_mmio only the values are new: what QEMU has to serve shows as kvm_userspace_exit. Of the events
-  /// of a guest of 0.3 s 21300 were kvm_mmio, of firmware that clears the screen, and 6700 kvm_entry, of 46800 with NPT and
-  /// of 45900 with shadow paging (Linux 6.1); each took 1400 instructions.
+  /// Where KVM leaves the instructions to the processor these are left out: kvm_entry says nothing that the next kvm_exit
+  /// does not, and of kvm_mmio only the values are new, for what QEMU has to serve shows as kvm_userspace_exit. Of the
+  /// events of a guest of 0.3 s 21300 were kvm_mmio, of firmware that clears the screen, and 6700 kvm_entry, of 46800 with
+  /// NPT and of 45900 with shadow paging (Linux 6.1); each took 1400 instructions. Without EPT, kvm_intel emulates real
+  /// mode for many instructions on end (arch/x86/kvm/vmx/vmx.c: handle_invalid_guest_state, 6.1), and only kvm_entry shows
+  /// where that ended.
   private static let details = ["kvm_entry", "kvm_mmio"].map(kvm)
 
   private static func kvm(_ name: String) -> TracepointSelector { TracepointSelector(system: "kvm", name: name) }
@@ -58,7 +60,7 @@ extension EventChoice {
     }
     guard host.usesTwoDimensionalPaging?.value == true else {
       return EventChoice(
-        common + [emulation(failuresOnly: true)],
+        common + (module == "kvm_amd" ? [] : details) + [emulation(failuresOnly: true)],
         reason: "\(module) shadows the guest's page tables here, so of kvm_emulate_insn only failures are kept")
     }
     return EventChoice(

@@ -52,7 +52,7 @@ extension RecordedDeath {
         survived.formUnion(errors)
       }
       let followsLoss = threadsSinceHole?.contains(record.threadID) == false
-      stretches[record.threadID, default: Stretch(followsLoss: followsLoss)].append(index, rip: record.event.rip)
+      stretches[record.threadID, default: Stretch(followsLoss: followsLoss)].append(index, record.event)
       if record.event.isProgress { threadsSinceHole?.insert(record.threadID) }
       guard record.event.isProgress, let stretch = stretches.removeValue(forKey: record.threadID),
         let kind = Kind(record.event)
@@ -77,9 +77,12 @@ extension RecordedDeath {
 
     init(followsLoss: Bool) { self.followsLoss = followsLoss }
 
-    mutating func append(_ index: Int, rip here: UInt64?) {
+    /// Where the guest left at another RIP, what KVM did before was of the one that it had entered with: an exception that was injected has found
+    /// its handler. Between two such events KVM may have emulated its way on, so that what it did then is of the later RIP.
+    mutating func append(_ index: Int, _ event: KVMEvent) {
+      let here = event.rip
       if let here, let rip, rip != here {
-        indices.removeFirst(countToRIP)
+        if case .exit = event { indices.removeAll() } else { indices.removeFirst(countToRIP) }
         followsLoss = false
       }
       indices.append(index)
