@@ -96,10 +96,19 @@ struct LoggedLoopTests {
     String(repeating: "vmexit(ffffffff, 0000000000000000, f000ff53f000ff53, 000000000010000d)!\n", count: count)
   }
 
+  /// An interrupt from a device, and the registers that it found.
+  private static func tick(_ number: Int) -> String {
+    "Servicing hardware INT=0x08\n     \(number): v=08 e=0000 i=0 cpl=0 IP=0008:0000000000100031 pc=0000000000100031 "
+      + "SP=0010:0000000000008000 env->regs[R_EAX]=0000000000000000\n"
+      + RegisterDumpText(SmallGuest().state).lines.joined(separator: "\n") + "\n"
+  }
+
   private static let logs: [(what: String, text: String, cause: String?)] = [
     ("a jump to itself", off + jump, "hang.self-loop"),
     ("HLT after CLI", off + halt, "hang.interrupts-off"),
     ("HLT after STI waits", off + on + halt, nil),
+    ("the handler of #DF halts after a tick", tick(0) + off + halt, "interrupt.pic-not-remapped"),
+    ("a kernel that has its timer on vector 8", tick(0) + tick(1) + off + halt, "hang.interrupts-off"),
     ("HLT of which nothing tells", halt, nil),
     ("a loop that looks at memory", off + spin, "hang.spin"),
     ("the same with interrupts on", off + on + spin, nil),

@@ -373,7 +373,8 @@ private final class GuestWatch {
     _ = try? session.execute(.stop)
     // What it came to in the meantime, if anything, is an event that is still to be read.
     guard isIn(.paused) else { return nil }
-    self.samples = samples
+    // It may have come on since the last look.
+    self.samples = samples.dropLast() + [GuestSample(asking: session.monitor)].compactMap(\.self)
     defer { self.samples = [] }
     lastFreeze = .stalled
     switch show(.stalled, visitors.examine) {

@@ -5,6 +5,9 @@ struct PICNotRemapped: CauseOfDeath, SingleCause {
   static let id = "interrupt.pic-not-remapped"
   static let title = "The PIC still has real mode's vectors"
 
+  /// Of lines 0 to 7, as firmware sets the first 8259 up.
+  static let vectors: ClosedRange<UInt8> = 8...15
+
   private let vector: UInt8
   private let isRecorded: Bool
   private let obstacle: HandlerPath.Obstacle
@@ -12,7 +15,7 @@ struct PICNotRemapped: CauseOfDeath, SingleCause {
   init?(_ fault: FirstFault, in scene: Scene) {
     guard case .undeliverable(let event, let obstacle) = fault.exception.reason else { return nil }
     switch event {
-    case .hardware(vector: let vector?) where (8...15).contains(vector): (self.vector, isRecorded) = (vector, true)
+    case .hardware(vector: let vector?) where Self.vectors.contains(vector): (self.vector, isRecorded) = (vector, true)
     case .supposed(let vector): (self.vector, isRecorded) = (vector, false)
     default: return nil
     }

@@ -9,8 +9,9 @@ struct InterruptTakenForException: CauseOfHang {
   /// What became of the guest.
   private let end: any CauseOfHang
   private let delivery: Evidence?
+  private let looks: Int
 
-  /// A guest that stands still may have been in its firmware at the looks before.
+  /// A guest that gets nowhere with interrupts on may be looked at while a handler runs that ends its interrupt; one that stands still, at any time.
   private static let looksThatCount = 3
 
   var id: String { PICNotRemapped.id }
@@ -19,8 +20,11 @@ struct InterruptTakenForException: CauseOfHang {
   /// An interrupt that an 8259 delivered on a vector of the processor's own was in service at the last looks at the guest: in protected mode, where
   /// the handlers of exceptions send no end of interrupt.
   init?(_ hang: Hang) {
-    let moments = hang.scene.watched.suffix(Self.looksThatCount)
-    guard moments.count == Self.looksThatCount, let first = moments.first?.lineOnExceptionVector,
+    let standsStill: (any CauseOfHang)? = HaltedForGood(hang) ?? SelfLoop(hang)
+    guard let end = standsStill ?? EndlessFault(hang) ?? UnendedInterrupt(hang) else { return nil }
+    looks = standsStill == nil ? Self.looksThatCount : 1
+    let moments = hang.scene.watched.suffix(looks)
+    guard moments.count == looks, let first = moments.first?.lineOnExceptionVector,
       moments.allSatisfy({ $0.lineOnExceptionVector.map { $0 == first } == true && $0.isInProtectedMode })
     else { return nil }
     // Without a way to the handler the interrupt came in another mode, in which the vector is no exception's.
@@ -29,10 +33,6 @@ struct InterruptTakenForException: CauseOfHang {
       if case .clear = HandlerPath(of: vector, at: hang.scene.instant(of: started.processor)) { true } else { false }
     }
     guard isTaken else { return nil }
-    let ends: [any CauseOfHang.Type] = [
-      HaltedForGood.self, EndlessFault.self, SelfLoop.self, UnendedInterrupt.self,
-    ]
-    guard let end = ends.lazy.compactMap({ $0.init(hang) }).first else { return nil }
     (line, self.vector, self.end) = (first.line, first.vector, end)
     delivery = hang.scene.delivery(of: first.vector)
   }
@@ -48,7 +48,7 @@ struct InterruptTakenForException: CauseOfHang {
   var evidence: [Evidence] {
     [
       Evidence(
-        "At the last \(Self.looksThatCount) looks: IRQ \(line) in service, on vector \(vector)",
+        "At the last \(looks == 1 ? "look" : "\(looks) looks"): IRQ \(line) in service, on vector \(vector)",
         .registers("monitor: info pic"))
     ] + [delivery].compactMap(\.self) + end.evidence
   }

@@ -26,6 +26,9 @@ struct LoggedLoop: CauseOfHang {
   }
 
   private let end: End
+  /// The last event of the log, where that is an interrupt that the 8259 delivered on the vector of an exception: then the handler of that
+  /// is where the guest came to its end.
+  private let tick: LoggedDelivery?
   private let last: Instruction
   private let source: Source
 
@@ -44,7 +47,7 @@ struct LoggedLoop: CauseOfHang {
     else { return nil }
     (self.last, self.source) = (last, source)
     if let count = scene.zeroes(upTo: listing), count >= Self.fewestZeroes {
-      end = .zeroes(count)
+      (end, tick) = (.zeroes(count), nil)
       return
     }
     guard scene.commandLine?.processorCount == 1, scene.wasEndedBySignal else { return nil }
@@ -57,16 +60,25 @@ struct LoggedLoop: CauseOfHang {
     {
       end = .spin
     } else if let port = scene.polledPort(block), !ShortLoop.Access.port(port).mayAnswerLater {
-      end = .poll(port)
+      (end, tick) = (.poll(port), nil)
+      return
     } else {
       return nil
     }
+    tick = scene.tickAtEnd
   }
 
-  var id: String { end.cause.id }
-  var title: String { end.cause.title }
+  var id: String { tick == nil ? end.cause.id : PICNotRemapped.id }
+  var title: String { tick == nil ? end.cause.title : PICNotRemapped.title }
 
-  var summary: String {
+  var summary: String { tick.map(summary(of:)) ?? summaryOfEnd }
+
+  private func summary(of tick: LoggedDelivery) -> String {
+    "The last that came was an interrupt from a device, on vector \(tick.vector.rawValue): the 8259 has the vectors that firmware gave it for real mode. To "
+      + "protected mode the vector is that of \(tick.vector.name), and the handler of that exception got the interrupt. \(summaryOfEnd)"
+  }
+
+  private var summaryOfEnd: String {
     let place = "`\(last.text)` at \(last.address.hexadecimal)"
     let rest = "No interrupt came until QEMU was ended"
     switch end {
@@ -86,7 +98,9 @@ struct LoggedLoop: CauseOfHang {
     }
   }
 
-  var remedies: [Remedy] {
+  var remedies: [Remedy] { tick == nil ? remediesOfEnd : [PICNotRemapped.remedy] }
+
+  private var remediesOfEnd: [Remedy] {
     switch end {
     case .selfLoop:
       [
@@ -111,7 +125,12 @@ struct LoggedLoop: CauseOfHang {
     }
   }
 
-  var evidence: [Evidence] { [Evidence("The last block that TCG listed; no interrupt or exception follows", source)] }
+  var evidence: [Evidence] {
+    [
+      tick.map { Evidence("An interrupt from a device on vector \($0.vector.rawValue.hexadecimal)", $0.source) },
+      Evidence("The last block that TCG listed; no interrupt or exception follows", source),
+    ].compactMap(\.self)
+  }
 }
 
 extension Scene {
@@ -126,6 +145,15 @@ extension Scene {
 }
 
 extension Scene {
+  /// The interrupt with which the log ends, where the first 8259 delivered it on the vector of an exception: one, for a kernel that has its handlers
+  /// there ends each and gets more.
+  fileprivate var tickAtEnd: LoggedDelivery? {
+    let deliveries = LoggedDelivery.all(in: log)
+    let ticks = deliveries.filter { $0.isOfDevice && PICNotRemapped.vectors.contains($0.vector.rawValue) }
+    guard let last = deliveries.last, ticks.count == 1, ticks.first?.source == last.source else { return nil }
+    return last
+  }
+
   /// Whether somebody ended QEMU with a signal.
   fileprivate var wasEndedBySignal: Bool {
     log.contains { entry in
