@@ -74,19 +74,23 @@ extension RecordedDeath {
     private(set) var followsLoss: Bool
     /// How many of the records are not behind the last one that shows RIP.
     private var countToRIP = 0
+    /// Whether an exception was injected since.
+    private var hasInjected = false
 
     init(followsLoss: Bool) { self.followsLoss = followsLoss }
 
-    /// Where the guest left at another RIP, what KVM did before was of the one that it had entered with: an exception that was injected has found
-    /// its handler. Between two such events KVM may have emulated its way on, so that what it did then is of the later RIP.
+    /// What KVM does behind an instruction that it has carried out itself is of the RIP behind that, as an interrupt that it injects. An exception
+    /// that it injects leaves RIP where it is: where the guest is met elsewhere then, its handler has run.
     mutating func append(_ index: Int, _ event: KVMEvent) {
       let here = event.rip
       if let here, let rip, rip != here {
-        if case .exit = event { indices.removeAll() } else { indices.removeFirst(countToRIP) }
+        if hasInjected, case .exit = event { indices.removeAll() } else { indices.removeFirst(countToRIP) }
         followsLoss = false
       }
       indices.append(index)
+      if case .injectException = event { hasInjected = true }
       guard let here else { return }
+      hasInjected = false
       rip = here
       countToRIP = indices.count
     }
