@@ -10,28 +10,13 @@
 # The cure: 20H to port 20H before IRETQ.
 
         .include "Boot/long.s"
-
-        .macro  send value, port
-        mov     $\value, %al
-        outb    %al, $\port
-        .endm
+        .include "Boot/pic.s"
 
         .code64
         .globl  main
 main:
-        send    0x11, 0x20              # both controllers: vectors from 20H and 28H on, the timer alone
-        send    0x11, 0xa0
-        send    0x20, 0x21
-        send    0x28, 0xa1
-        send    0x04, 0x21
-        send    0x02, 0xa1
-        send    0x01, 0x21
-        send    0x01, 0xa1
-        send    0xfe, 0x21
-        send    0xff, 0xa1
-        send    0x34, 0x43              # the timer: 100 Hz
-        send    0x9b, 0x40
-        send    0x2e, 0x40
+        remapControllers
+        startTimer
         lidt    wholeIDT
         setLongGate 32, tick
         sti

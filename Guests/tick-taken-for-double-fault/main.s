@@ -11,30 +11,15 @@
 # The cure: initialise both controllers with vectors above 31 before STI.
 
         .include "Boot/long.s"
-
-        .macro  send value, port
-        mov     $\value, %al
-        outb    %al, $\port
-        .endm
+        .include "Boot/pic.s"
 
         .code64
         .globl  main
 main:
         .ifdef CURED
-        send    0x11, 0x20              # both controllers: vectors from 20H and 28H on
-        send    0x11, 0xa0
-        send    0x20, 0x21
-        send    0x28, 0xa1
-        send    0x04, 0x21
-        send    0x02, 0xa1
-        send    0x01, 0x21
-        send    0x01, 0xa1
+        remapControllers
         .endif
-        send    0xfe, 0x21              # the timer alone
-        send    0xff, 0xa1
-        send    0x34, 0x43              # 100 Hz
-        send    0x9b, 0x40
-        send    0x2e, 0x40
+        startTimer
         lidt    wholeIDT
         setLongGate 8, doubleFault
         setLongGate 13, protectionFault

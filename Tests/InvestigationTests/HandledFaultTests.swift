@@ -1,4 +1,5 @@
 import GuestMemory
+import QEMU
 import Testing
 import X86
 
@@ -79,6 +80,32 @@ struct HandledFaultTests {
     }
     let verdict = Investigator.verdict(on: Self.stalled(guest))
     #expect(verdict.cause?.id == "paging.supervisor-page", "\(verdict)")
+  }
+
+  @Test(
+    "three words of a 32-bit stack are a frame only where the handler has pushed the exception's number",
+    arguments: [
+      ([], 0x0F, "hang.interrupts-off"), ([0, 6], 0x0F, "instruction.trap"), ([6, 0], 0x0F, "instruction.trap"),
+      ([0, 13], 0x0F, "hang.interrupts-off"), ([], nil, "hang.interrupts-off"), ([0, 6], nil, "execution.outside-ram"),
+    ] as [([UInt32], UInt8?, String)])
+  func shortFrame(_ pushed: [UInt32], _ code: UInt8?, _ cause: String) {
+    var guest = FlatGuest()
+    guest.memory.store([0x0F, 0x0B], at: FlatGuest.code)
+    guest.state.rip = FlatGuest.code + 0x100
+    guest.memory.store([0xF4], at: FlatGuest.code + 0xFF)
+    guest.state.isHalted = true
+    guest.state.rflags.remove(.interruptEnable)
+    _ = guest.memory.insert(hole: .unbacked, at: PhysicalAddress(Self.hole))
+    let pointer = code == nil ? UInt32(Self.hole) : UInt32(FlatGuest.code)
+    let top = guest.state.generalPurpose.rsp - 0x100
+    guest.state.generalPurpose.rsp = top
+    // The error code or number next to the frame is the last.
+    for (index, word) in (pushed.reversed() + [pointer, 8, 0x46]).enumerated() {
+      guest.memory.store([0, 8, 16, 24].map { UInt8(truncatingIfNeeded: word >> $0) }, at: top + 4 * UInt64(index))
+    }
+    var scene = guest.scene(.tcg)
+    scene.ending = .stalled
+    #expect(Investigator.verdict(on: scene).cause?.id == cause)
   }
 
   /// Halted in the handler, with page 0 not mapped.

@@ -141,9 +141,7 @@ struct PartialDumpObservations {
   private mutating func instruction() {
     guard let code = dump.code, dump.width != nil else { return }
     let state = looseState
-    let order: [RegisterDump.Register] = [
-      .rax, .rcx, .rdx, .rbx, .rsp, .rbp, .rsi, .rdi, .r8, .r9, .r10, .r11, .r12, .r13, .r14, .r15,
-    ]
+    let order = GeneralPurposeRegisters.names.compactMap(RegisterDump.Register.init(rawValue:))
     let isNarrow = dump.width == .bits32
     let registers = order.indices.filter { dump[order[$0]] != nil || isNarrow && $0 >= 8 }
     let control = dump[.cr0] != nil && dump[.cr4] != nil && (dump[.efer] != nil || isNarrow)

@@ -81,9 +81,14 @@ struct HandledFault {
       guard exception.access.map({ $0.access.kind == .fetch }) ?? true else {
         return dataFault(of: frame, next, at: before, in: scene).map(Finding.fault)
       }
+      // CR2 and the error code tell more than a frame of three words does.
+      guard exception.access != nil || frame.isTold(of: exception.vector) else { return nil }
       return .fault(fault(exception, next.instruction, at: before, in: scene))
     }
-    if let cause = FetchOutsideMemory(next, at: before.state, isFailedEmulation: false, named: nil) {
+    // What is read where no memory is, all ones, is no instruction.
+    if frame.isTold(of: .invalidOpcode),
+      let cause = FetchOutsideMemory(next, at: before.state, isFailedEmulation: false, named: nil)
+    {
       return .outsideMemory(cause)
     }
     guard let instruction = next.instruction else { return nil }
@@ -148,13 +153,13 @@ extension ProcessorState {
       case .general(let number, let bits)? = reference.base ?? reference.index, number != 4, bits >= 32
     else { return nil }
     var state = self
-    state.generalPurpose.set(number, 0)
+    state.generalPurpose[number] = 0
     guard let rest = instruction.linearAddress(of: operand, in: state) else { return nil }
     let distance = bits == 64 ? address.rawValue &- rest.rawValue : (address.rawValue &- rest.rawValue) & 0xFFFF_FFFF
     let scale = reference.index == nil ? 1 : UInt64(max(reference.scale, 1))
     let value = distance / scale
     guard distance % scale == 0, frame.pushed.last != 0 || frame.pushed.contains(value) else { return nil }
-    state.generalPurpose.set(number, value)
+    state.generalPurpose[number] = value
     return instruction.linearAddress(of: operand, in: state) == address ? state : nil
   }
 }
@@ -186,6 +191,8 @@ struct ExceptionFrame {
   /// Where SP was, and SS.
   let stackPointer: UInt64
   let stackSelector: SegmentSelector
+  /// Whether SP and SS lie there as well. Without them it is three words, which parameters and variables may look like.
+  private let isWhole: Bool
   /// What lies between the stack pointer and the frame, from low to high addresses: the error code, if there is one, is the last.
   let pushed: [UInt64]
 
@@ -218,7 +225,8 @@ struct ExceptionFrame {
     else { return nil }
     let changesPrivilege = selector.requestedPrivilegeLevel > instant.currentPrivilegeLevel
     let address = top &+ UInt64(index * width)
-    if width == 8 || changesPrivilege {
+    isWhole = width == 8 || changesPrivilege
+    if isWhole {
       guard index + 4 < words.count, words[index + 4] <= 0xFFFF else { return nil }
       (stackPointer, stackSelector) = (
         words[index + 3], SegmentSelector(rawValue: UInt16(truncatingIfNeeded: words[index + 4]))
@@ -255,6 +263,9 @@ struct ExceptionFrame {
     return nil
   }
 
+  /// Whether it can be nothing but a frame, or its handler has pushed the number of an exception that has no error code.
+  func isTold(of vector: ExceptionVector) -> Bool { isWhole || pushed.suffix(2).contains(UInt64(vector.rawValue)) }
+
   /// Whether the word in front of it is the exception's error code, where it has one.
   func agrees(with exception: RaisedException) -> Bool {
     guard let code = exception.errorCode else { return true }
@@ -288,30 +299,6 @@ extension Instant {
         return false
       }
       return pointer & ~15 == address
-    }
-  }
-}
-
-extension GeneralPurposeRegisters {
-  /// Sets the register with this number in the order of the encoding, but for RSP.
-  fileprivate mutating func set(_ number: Int, _ value: UInt64) {
-    switch number {
-    case 0: rax = value
-    case 1: rcx = value
-    case 2: rdx = value
-    case 3: rbx = value
-    case 5: rbp = value
-    case 6: rsi = value
-    case 7: rdi = value
-    case 8: r8 = value
-    case 9: r9 = value
-    case 10: r10 = value
-    case 11: r11 = value
-    case 12: r12 = value
-    case 13: r13 = value
-    case 14: r14 = value
-    case 15: r15 = value
-    default: break
     }
   }
 }
